@@ -1,0 +1,95 @@
+use serde::{Deserialize, Serialize};
+
+use crate::ChannelKind;
+
+/// What a window says: rendered once for a channel, a language and a variant, the same for everyone in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// A short message.
+    Sms(SmsContent),
+    /// A mail.
+    Email(EmailContent),
+    /// A publish on region and device topics.
+    Mqtt(MqttContent),
+    /// A browser notification.
+    Push(PushContent),
+}
+
+impl Content {
+    /// The channel it is for.
+    pub const fn kind(&self) -> ChannelKind {
+        match self {
+            Self::Sms(_) => ChannelKind::Sms,
+            Self::Email(_) => ChannelKind::Email,
+            Self::Mqtt(_) => ChannelKind::Mqtt,
+            Self::Push(_) => ChannelKind::Push,
+        }
+    }
+}
+
+/// The text of a short message, signature first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmsContent {
+    /// The whole text, `【signature】` included.
+    pub text: String,
+}
+
+/// A mail's subject and bodies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailContent {
+    /// The subject, any Unicode; line breaks are refused by the adapter.
+    pub subject: String,
+    /// The plain-text body.
+    pub text: String,
+    /// The HTML body.
+    pub html: String,
+}
+
+/// What a broker gets for one region or device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MqttContent {
+    /// The hazard's slug, last level of the topic: `typhoon`.
+    pub hazard: String,
+    /// The event's JSON, published once on the event topic.
+    pub event: String,
+    /// The JSON retained as the region's current state, or None when the danger there is over and the state is cleared.
+    pub state: Option<String>,
+}
+
+/// What a browser gets, before encryption.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushContent {
+    /// The JSON that the service worker reads; at most 3,993 bytes.
+    pub payload: String,
+    /// RFC 8030 section 5.4: an undelivered message of the same topic is replaced. At most 32 characters of base64url.
+    pub topic: String,
+    /// RFC 8030 section 5.3.
+    pub urgency: Urgency,
+}
+
+/// RFC 8030 section 5.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urgency {
+    /// On power and Wi-Fi.
+    VeryLow,
+    /// On either.
+    Low,
+    /// On neither.
+    Normal,
+    /// Low battery too.
+    High,
+}
+
+impl Urgency {
+    /// The header's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::VeryLow => "very-low",
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+}

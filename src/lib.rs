@@ -1,0 +1,10 @@
+//! Tocsin: a multi-channel early-warning alert broadcaster.
+//!
+//! The data walks one way: intake → regions → rules → approval → dispatch → channels → the world.
+//! `ARCHITECTURE.md` is the map.
+#![forbid(unsafe_code)]
+
+pub mod cap;
+pub mod messages;
+pub mod regions;
+pub mod rules;

@@ -1,0 +1,136 @@
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use tocsin_channels::ChannelKind;
+
+use crate::regions::RegionCode;
+
+/// How urgent a release is: 0 Extreme, 1 Severe, 2 Moderate and sign-up codes, 3 the rest and drills. Lower goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Lane(u8);
+
+impl Lane {
+    /// Extreme danger: overtakes everything.
+    pub const EXTREME: Self = Self(0);
+    /// Severe danger.
+    pub const SEVERE: Self = Self(1);
+    /// Moderate danger.
+    pub const MODERATE: Self = Self(2);
+    /// All the rest, drills too.
+    pub const REST: Self = Self(3);
+    /// Every lane, gravest first.
+    pub const ALL: [Self; 4] = [Self::EXTREME, Self::SEVERE, Self::MODERATE, Self::REST];
+
+    /// The lane's number.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+/// A number that is no lane.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no priority: use 0 (Extreme), 1 (Severe), 2 (Moderate) or 3 (the rest)")]
+pub struct NoSuchLane(u8);
+
+impl TryFrom<u8> for Lane {
+    type Error = NoSuchLane;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        if number <= 3 { Ok(Self(number)) } else { Err(NoSuchLane(number)) }
+    }
+}
+
+impl From<Lane> for u8 {
+    fn from(lane: Lane) -> Self {
+        lane.0
+    }
+}
+
+/// Which list of subscribers is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audience {
+    /// Residents.
+    Public,
+    /// Officials and responsible persons only.
+    Officials,
+    /// The list of a drill: the only one that an Exercise may reach.
+    Drill,
+}
+
+impl Audience {
+    /// Every audience.
+    pub const ALL: [Self; 3] = [Self::Public, Self::Officials, Self::Drill];
+
+    /// The word used in tables and configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Officials => "officials",
+            Self::Drill => "drill",
+        }
+    }
+}
+
+/// Who must say yes before a release; the stricter of two is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Approval {
+    /// Nobody: the rule signs.
+    None,
+    /// One officer.
+    One,
+    /// Two officers.
+    Two,
+}
+
+/// What one rule said of an alert, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleVerdict {
+    /// The rule's name.
+    pub rule: String,
+    /// Whether its condition held.
+    pub matched: bool,
+    /// Each part of the condition with what it found, one a line, in the order of the file.
+    pub why: Vec<String>,
+}
+
+/// What the rules said of one alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Counties to be told, sorted; empty when nothing goes out.
+    pub regions: Vec<RegionCode>,
+    /// Which lists, sorted; empty when nothing goes out.
+    pub audience: BTreeSet<Audience>,
+    /// Which channels; empty when nothing goes out.
+    pub channels: BTreeSet<ChannelKind>,
+    /// How urgent.
+    pub lane: Lane,
+    /// Who must say yes.
+    pub approval: Approval,
+    /// Template set that a rule asked for, before the hazard's own.
+    pub template: Option<String>,
+    /// Every rule with its verdict, in the file's order.
+    pub rules: Vec<RuleVerdict>,
+    /// Why nothing goes out, in Chinese and English; None when something does.
+    pub withheld: Option<Withheld>,
+}
+
+/// Why an alert that was accepted goes to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withheld {
+    /// Status `Test`, `Draft` or `System`: for machines, never for people.
+    NotForPeople,
+    /// `expires` has passed.
+    Expired,
+    /// Scope `Private`: its addresses are not subscribers here.
+    PrivateScope,
+    /// No area of it lies on the map.
+    NoRegion,
+    /// No rule matched.
+    NoRule,
+    /// `Ack` or `Error`: it answers a message and warns nobody.
+    NoWarning,
+}

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod cap;
+pub mod clock;
 pub mod messages;
 pub mod regions;
 pub mod rules;
+pub mod store;

@@ -1,0 +1,155 @@
+//! The record on disk. Only this module knows SQL; one text serves SQLite and PostgreSQL.
+//!
+//! Writes go through one connection, each in a transaction that is on disk (fsync) before its call returns.
+
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, Executor, SqlSafeStr, Transaction};
+
+/// A transaction of the writer.
+pub(crate) type Tx = Transaction<'static, Any>;
+
+/// The open store. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) read: AnyPool,
+    write: AnyPool,
+    begin: &'static str,
+}
+
+/// What can go wrong with the record.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database file or server cannot be opened.
+    #[error("cannot open the store {url}: {source}; check [store] url in config.toml and the folder's permissions")]
+    Open {
+        /// What was to be opened, without a password.
+        url: String,
+        /// Why not.
+        source: sqlx::Error,
+    },
+    /// The schema could not be brought up to date.
+    #[error("cannot bring the store's schema up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The disk, or the size that config allows, is used up.
+    #[error("the store is full: free disk space or raise [store] max_size_mib; nothing was recorded")]
+    Full,
+    /// Any other refusal of the database.
+    #[error("the store refused: {0}")]
+    Database(sqlx::Error),
+    /// A row that this version did not write.
+    #[error("the store holds a row that cannot be read: {what}")]
+    Corrupt {
+        /// Which.
+        what: String,
+    },
+    /// The engine's writer has stopped.
+    #[error("the store's writer has stopped")]
+    Stopped,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        // SQLITE_FULL is 13; PostgreSQL's disk_full is 53100.
+        let full = error.as_database_error().and_then(|e| e.code().map(|code| code == "13" || code == "53100"));
+        if full == Some(true) { Self::Full } else { Self::Database(error) }
+    }
+}
+
+impl StoreError {
+    pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
+        Self::Corrupt { what: what.to_string() }
+    }
+}
+
+/// How the store is opened.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `sqlite://path/to/file.db`, or `postgres://…` in a build with that feature.
+    pub url: String,
+    /// The largest size that an SQLite file may grow to, MiB; None for as much as the disk holds.
+    pub max_size_mib: Option<u32>,
+}
+
+impl Store {
+    /// Opens the store, makes it if it does not exist, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When it cannot be opened or its schema cannot be read.
+    pub async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let shown = options.url.split('@').next_back().unwrap_or_default().to_owned();
+        let failed = |source| StoreError::Open { url: shown.clone(), source };
+        let sqlite = options.url.starts_with("sqlite:");
+        if let Some(path) = options.url.strip_prefix("sqlite://") {
+            let folder = std::path::Path::new(path).parent().filter(|p| !p.as_os_str().is_empty());
+            if let Some(folder) = folder {
+                std::fs::create_dir_all(folder).map_err(|e| failed(sqlx::Error::Io(e)))?;
+            }
+        }
+        let url = if sqlite { format!("{}?mode=rwc", options.url) } else { options.url.clone() };
+        let connect: AnyConnectOptions = url.parse().map_err(failed)?;
+        // SQLite counts its size in pages of 4 KiB.
+        let pages = options.max_size_mib.map(|mib| u64::from(mib) * 256);
+        let pool = |size: u32| {
+            AnyPoolOptions::new()
+                .max_connections(size)
+                .min_connections(1)
+                .acquire_timeout(Duration::from_secs(30))
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(!sqlite)
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        if sqlite {
+                            connection.execute("PRAGMA journal_mode = WAL").await?;
+                            connection.execute("PRAGMA synchronous = FULL").await?;
+                            connection.execute("PRAGMA busy_timeout = 10000").await?;
+                            if let Some(pages) = pages {
+                                let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+                                connection.execute(sqlx::raw_sql(limit)).await?;
+                            }
+                        }
+                        Ok(())
+                    })
+                })
+        };
+        let write = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
+        migrator().run(&write).await?;
+        let read = pool(4).connect_with(connect).await.map_err(failed)?;
+        Ok(Self { read, write, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" } })
+    }
+
+    /// Begins a transaction of the writer; it waits its turn.
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(self.write.begin_with(self.begin).await?)
+    }
+
+    /// Closes every connection; the WAL is folded into the database file.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+/// Takes `n` ids of this kind and returns the first.
+pub(crate) async fn take_ids(tx: &mut Tx, kind: &'static str, n: i64) -> Result<i64, StoreError> {
+    let last: i64 = sqlx::query_scalar(
+        "INSERT INTO counter (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value",
+    )
+    .bind(kind)
+    .bind(n)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(last - n + 1)
+}
+
+fn migrator() -> Migrator {
+    let step = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![step(1, "ground", include_str!("../../migrations/0001_ground.sql"))])
+}

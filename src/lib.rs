@@ -6,6 +6,8 @@
 
 pub mod cap;
 pub mod clock;
+pub mod delivery;
+pub mod dispatch;
 pub mod messages;
 pub mod regions;
 pub mod rules;

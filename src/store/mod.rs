@@ -2,6 +2,18 @@
 //!
 //! Writes go through one connection, each in a transaction that is on disk (fsync) before its call returns.
 
+mod alerts;
+mod audience;
+mod chunks;
+mod journal;
+mod releases;
+
+pub use alerts::{AlertRow, AlertState};
+pub(crate) use alerts::{NewAlert, insert_alert, set_alert_state, supersede};
+pub(crate) use chunks::NewChunk;
+pub(crate) use journal::{Claimed, Journal, Opened};
+pub(crate) use releases::{Dispatch, NewDispatch, NewRelease, Release, insert_release};
+
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};

@@ -1,0 +1,11 @@
+//! One message to one recipient: its states, the packed recipients of a chunk, and how a chunk's history folds. Pure.
+
+mod leave;
+mod members;
+mod recipients;
+mod state;
+
+pub use leave::{LeaveLinks, constant_time_equal};
+pub(crate) use members::{Members, WhenAmbiguous, WindowRecord};
+pub(crate) use recipients::{ELSEWHERE, Packer, Recipient, pack_members, region_recipient, unpack, unpack_members};
+pub use state::{DeliveryState, StateCounts};

@@ -1,0 +1,219 @@
+//! Planning: a release's frozen audience, packed into chunks.
+//!
+//! Planning may stop anywhere and start again: what is planned is read back from the chunks, and the rest is added. Nobody is
+//! in two chunks of one release and channel.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use roaring::RoaringTreemap;
+use tocsin_channels::ChannelKind;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::feeder::Desk;
+use crate::clock::Clock;
+use crate::delivery::{ELSEWHERE, Packer, region_recipient, unpack};
+use crate::messages::{Language, Variant};
+use crate::rules::{Audience, Lane};
+use crate::store::{Dispatch, NewChunk, Release, Store, StoreError};
+
+/// Recipients in a chunk of the top lane, and of the others.
+const TOP: usize = 200;
+const OTHER: usize = 1_000;
+/// Chunks written in one transaction.
+const SLICE: usize = 16;
+
+/// Plans releases of some lanes, most urgent first, until told to stop.
+pub(crate) async fn plan_all(planner: Planner, wake: Arc<Notify>, stop: CancellationToken) {
+    loop {
+        match planner.plan_next().await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "planning stands still"),
+        }
+        tokio::select! {
+            () = wake.notified() => {}
+            () = tokio::time::sleep(std::time::Duration::from_millis(250)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Makes chunks of releases.
+pub(crate) struct Planner {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) desks: Vec<Arc<Desk>>,
+    /// The lanes it cares for: a planner of its own keeps a red alert from waiting behind a million blue messages.
+    pub(crate) lanes: std::ops::RangeInclusive<u8>,
+}
+
+impl Planner {
+    /// Plans the most urgent unplanned release; false when there is none.
+    async fn plan_next(&self) -> Result<bool, StoreError> {
+        let Some(release) = self.store.next_unplanned(self.lanes.clone()).await? else { return Ok(false) };
+        let dispatches = self.store.dispatches(release.id).await?;
+        let mut plan = Plan {
+            planner: self,
+            size: if release.lane == Lane::EXTREME { TOP } else { OTHER },
+            planned: self.read_back(&release, &dispatches).await?,
+            packers: HashMap::new(),
+            ready: Vec::new(),
+            release: &release,
+            dispatches: &dispatches,
+        };
+        plan.fill().await?;
+        self.store.set_planned(release.id, self.clock.now()).await?;
+        Ok(true)
+    }
+
+    /// Who is in this release's chunks already, by channel.
+    async fn read_back(
+        &self,
+        release: &Release,
+        dispatches: &[Dispatch],
+    ) -> Result<BTreeMap<ChannelKind, RoaringTreemap>, StoreError> {
+        let mut planned: BTreeMap<_, RoaringTreemap> = BTreeMap::new();
+        for chunk in self.store.chunk_ids(release.id).await? {
+            let Some(view) = self.store.chunk(chunk, true).await? else { continue };
+            let Some(dispatch) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
+            let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+            planned.entry(dispatch.content.kind()).or_default().extend(recipients.iter().map(|r| r.id));
+        }
+        Ok(planned)
+    }
+}
+
+struct Plan<'a> {
+    planner: &'a Planner,
+    release: &'a Release,
+    dispatches: &'a [Dispatch],
+    size: usize,
+    planned: BTreeMap<ChannelKind, RoaringTreemap>,
+    packers: HashMap<i64, Packer>,
+    ready: Vec<NewChunk>,
+}
+
+impl<'a> Plan<'a> {
+    async fn fill(&mut self) -> Result<(), StoreError> {
+        self.add_told().await?;
+        for dispatch in self.dispatches {
+            let channel = dispatch.content.kind();
+            if dispatch.variant == Variant::Warn && self.release.channels.contains(&channel) {
+                self.add_area(dispatch).await?;
+            }
+            // A dispatch goes on its way as soon as it is whole.
+            self.close(dispatch);
+            self.write().await?;
+        }
+        Ok(())
+    }
+
+    /// Everyone who was, or may have been, told by the alerts that this one replaces.
+    async fn add_told(&mut self) -> Result<(), StoreError> {
+        let store = &self.planner.store;
+        for old in store.releases_of(&store.replaced_by(&self.release.alert).await?).await? {
+            let places: Vec<u16> = old.regions.iter().map(|code| self.region_index(code)).collect();
+            let dispatches = store.dispatches(old.id).await?;
+            for chunk in store.chunk_ids(old.id).await? {
+                let Some(view) = store.chunk(chunk, true).await? else { continue };
+                let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
+                let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+                for (recipient, _) in recipients.into_iter().zip(view.members.told()).filter(|(_, told)| *told) {
+                    let region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
+                    let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
+                    self.add(now, recipient.id, region, &recipient.to).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The dispatch that tells people of an older one: withdrawn, still in the area, or no longer.
+    fn successor(&self, was: &Dispatch, in_area: bool) -> Option<&'a Dispatch> {
+        let variants = if in_area { [Variant::Cancel, Variant::Warn] } else { [Variant::Cancel, Variant::Lifted] };
+        let (kind, language) = (was.content.kind(), was.language);
+        let fits = |d: &&Dispatch| d.content.kind() == kind && d.language == language && variants.contains(&d.variant);
+        self.dispatches.iter().find(fits)
+    }
+
+    /// The new area's subscribers, and the regions' own topics.
+    async fn add_area(&mut self, dispatch: &Dispatch) -> Result<(), StoreError> {
+        let (release, store) = (self.release, &self.planner.store);
+        let channel = dispatch.content.kind();
+        for (index, region) in (0_u16..).zip(&release.regions) {
+            // A region's topic speaks once, in the region's own language.
+            if channel == ChannelKind::Mqtt && dispatch.language == Language::Chinese {
+                for prefix in topic_prefixes(release) {
+                    let topic = format!("{prefix}/{region}");
+                    self.add(dispatch, region_recipient(&topic), index, &topic).await?;
+                }
+            }
+            for audience in &release.audience {
+                let addresses = store.addresses(*audience, channel, dispatch.language, region, release.watermark);
+                let mut addresses = std::pin::pin!(addresses);
+                while let Some((id, to)) = addresses.try_next().await? {
+                    self.add(dispatch, id, index, &to).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn add(&mut self, dispatch: &Dispatch, id: u64, region: u16, to: &str) -> Result<(), StoreError> {
+        if !self.planned.entry(dispatch.content.kind()).or_default().insert(id) {
+            return Ok(());
+        }
+        let packer = self.packers.entry(dispatch.id).or_insert_with(Packer::new);
+        if !packer.push(id, region, to) {
+            return Err(StoreError::corrupt(format!("address {id} is too long")));
+        }
+        if packer.len() >= self.size {
+            self.close(dispatch);
+            if self.ready.len() >= SLICE || self.release.lane == Lane::EXTREME {
+                self.write().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, dispatch: &Dispatch) {
+        let Some(packer) = self.packers.get_mut(&dispatch.id).filter(|packer| packer.len() > 0) else { return };
+        let (body, n) = packer.take();
+        self.ready.push(NewChunk {
+            dispatch: dispatch.id,
+            release: self.release.id,
+            channel: dispatch.content.kind(),
+            lane: self.release.lane,
+            n,
+            body,
+        });
+    }
+
+    async fn write(&mut self) -> Result<(), StoreError> {
+        let chunks = std::mem::take(&mut self.ready);
+        self.planner.store.insert_chunks(&chunks, self.planner.clock.now()).await?;
+        for desk in &self.planner.desks {
+            if chunks.iter().any(|chunk| chunk.channel == desk.kind()) {
+                desk.announce(self.release.lane.number());
+            }
+        }
+        Ok(())
+    }
+
+    fn region_index(&self, code: &crate::regions::RegionCode) -> u16 {
+        let at = self.release.regions.binary_search(code).ok().and_then(|at| u16::try_from(at).ok());
+        at.unwrap_or(ELSEWHERE)
+    }
+}
+
+/// Where a region's state is published: an exercise has topics of its own, and officials none.
+fn topic_prefixes(release: &Release) -> impl Iterator<Item = &'static str> {
+    release.audience.iter().filter_map(|audience| match audience {
+        Audience::Public => Some("region"),
+        Audience::Drill => Some("drill"),
+        Audience::Officials => None,
+    })
+}

@@ -1,0 +1,182 @@
+//! One claimed chunk: window by window, intent first, answers after.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tocsin_channels::{Answer, ChannelKind, Class, Content, Key, Message, Window};
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::Gate;
+use super::feeder::Desk;
+use crate::delivery::{DeliveryState, Members, Recipient, WhenAmbiguous, unpack};
+use crate::store::{Claimed, Opened, StoreError};
+
+/// What every chunk of a dispatch shares.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) content: Content,
+    pub(crate) language: &'static str,
+    pub(crate) expires: DateTime<Utc>,
+    /// Units of the provider's rate that one message costs.
+    pub(crate) weight: u32,
+}
+
+/// Why a worker lets go of a chunk that is not done.
+enum Pause {
+    /// Another chunk is more urgent, or the program stops: anyone may take it on at once.
+    GiveWay,
+    /// The provider is down until then.
+    ProviderDown(Instant),
+    /// Everyone was tried; those who must be tried again wait for their turn.
+    TryAgain { counted: bool },
+}
+
+/// What ends a chunk or lets go of it.
+enum Turn {
+    Done,
+    Ended(DeliveryState),
+    Paused(Pause),
+}
+
+/// Sends a chunk until it is done, or until something more urgent, a stop or a failing provider takes it away.
+pub(crate) async fn run(desk: &Desk, claimed: &Claimed, job: &Job, stop: &CancellationToken) -> Result<(), StoreError> {
+    let recipients = unpack(&claimed.body).ok_or_else(|| StoreError::corrupt(format!("chunk {}", claimed.id)))?;
+    let policy = WhenAmbiguous::of_lane(claimed.lane);
+    let (mut members, seq) = if claimed.touched {
+        let history = desk.store.history(claimed.id).await?;
+        (Members::replay(recipients.len(), policy, &history, false), history.len())
+    } else {
+        (Members::fresh(recipients.len(), policy), 0)
+    };
+    let mut chunk = Chunk { desk, claimed, job, recipients: &recipients, members: &mut members, seq };
+    match chunk.send_all(stop).await? {
+        Turn::Done => {}
+        Turn::Ended(state) => members.end(state),
+        Turn::Paused(pause) => return let_go(desk, claimed, job, pause).await,
+    }
+    desk.journal.finish(claimed.id, &members).await
+}
+
+struct Chunk<'a> {
+    desk: &'a Desk,
+    claimed: &'a Claimed,
+    job: &'a Job,
+    recipients: &'a [Recipient],
+    members: &'a mut Members,
+    seq: usize,
+}
+
+impl Chunk<'_> {
+    async fn send_all(&mut self, stop: &CancellationToken) -> Result<Turn, StoreError> {
+        let waiting = self.members.waiting();
+        let mut rest = waiting.as_slice();
+        let mut counted = false;
+        let mut sent = false;
+        while !rest.is_empty() {
+            if stop.is_cancelled() || (sent && self.desk.more_urgent_than(self.claimed.lane)) {
+                return Ok(Turn::Paused(Pause::GiveWay));
+            }
+            let most = match self.desk.breaker.gate(Instant::now()) {
+                Gate::Open => self.desk.pace.window(self.desk.window, self.desk.workers, self.job.weight),
+                Gate::Probe => 1,
+                Gate::Wait(until) => return Ok(Turn::Paused(Pause::ProviderDown(until))),
+            };
+            let (window, next) = rest.split_at(most.min(rest.len()));
+            let units = u32::try_from(window.len()).unwrap_or(u32::MAX).saturating_mul(self.job.weight);
+            tokio::select! {
+                () = self.desk.pace.wait(units) => {}
+                () = stop.cancelled() => return Ok(Turn::Paused(Pause::GiveWay)),
+            }
+            let now = self.desk.clock.now();
+            if now >= self.job.expires {
+                return Ok(Turn::Ended(DeliveryState::Expired));
+            }
+            let seq = i64::try_from(self.seq).unwrap_or(i64::MAX);
+            let opened = self.desk.journal.open(self.claimed, seq, window, now.timestamp_millis()).await?;
+            if opened == Opened::Superseded {
+                return Ok(Turn::Ended(DeliveryState::Superseded));
+            }
+            counted |= self.send(window, seq).await?;
+            self.seq += 1;
+            rest = next;
+            sent = true;
+        }
+        let done = self.members.waiting().is_empty();
+        Ok(if done { Turn::Done } else { Turn::Paused(Pause::TryAgain { counted }) })
+    }
+
+    /// Sends one window and records its answers; true if an answer counts as an attempt (a throttle does not).
+    async fn send(&mut self, window: &[u16], seq: i64) -> Result<bool, StoreError> {
+        let messages: Vec<Message> = window.iter().filter_map(|member| self.message(*member)).collect();
+        let mut answers = self
+            .desk
+            .channel
+            .send(Window {
+                content: &self.job.content,
+                lane: self.claimed.lane,
+                language: self.job.language,
+                expires: self.job.expires.into(),
+                messages: &messages,
+            })
+            .await;
+        // An adapter that breaks its promise may have sent: nobody knows.
+        answers.resize_with(window.len(), || Answer::new(Class::Ambiguous, "no answer from the channel"));
+        let classes: Vec<Class> = answers.iter().map(|answer| answer.class).collect();
+        let detail = answers.iter().find_map(|answer| answer.detail.as_deref()).map(str::to_owned);
+        let at = self.desk.clock.now().timestamp_millis();
+        self.desk.journal.outcome(self.claimed.id, seq, &classes, detail, at).await?;
+        self.members.answer(window, &classes);
+        self.desk.learn(&answers);
+        Ok(classes.iter().any(|class| matches!(class, Class::Transient | Class::Ambiguous | Class::Policy)))
+    }
+
+    fn message(&self, member: u16) -> Option<Message> {
+        let recipient = self.recipients.get(usize::from(member))?;
+        let kind = self.job.content.kind();
+        let leave = match (kind, &self.desk.leave) {
+            (ChannelKind::Email, Some(links)) => Some(links.link(recipient.id)),
+            _ => None,
+        };
+        Some(Message { key: Key::derive(self.claimed.release, kind, recipient.id), to: recipient.to.clone(), leave })
+    }
+}
+
+async fn let_go(desk: &Desk, claimed: &Claimed, job: &Job, pause: Pause) -> Result<(), StoreError> {
+    let now = desk.clock.now();
+    let (wait, attempt) = match pause {
+        Pause::GiveWay => (Duration::ZERO, claimed.attempt),
+        Pause::ProviderDown(until) => (until.saturating_duration_since(Instant::now()), claimed.attempt),
+        Pause::TryAgain { counted: false } => (Duration::from_millis(500), claimed.attempt),
+        Pause::TryAgain { counted: true } => (back_off(claimed.attempt, claimed.id), claimed.attempt + 1),
+    };
+    let at = (now + wait).min(job.expires.max(now));
+    desk.journal.requeue(claimed.id, at.timestamp_millis(), attempt).await?;
+    desk.wake.notify_one();
+    Ok(())
+}
+
+/// 1, 2, 4 ... 60 s, three quarters to the whole of it, spread by the chunk so that they do not all come back at once.
+fn back_off(attempt: i64, chunk: i64) -> Duration {
+    let seconds = 1_u64 << attempt.clamp(0, 6);
+    let whole = Duration::from_secs(seconds.min(60));
+    let spread = chunk.unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
+    whole - whole.mul_f64(spread as f64 / 1024.0)
+}
+
+/// A job as the feeder keeps it.
+pub(crate) type SharedJob = Arc<Job>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_come_slower_and_never_slower_than_a_minute() {
+        for chunk in 0..100 {
+            assert!((750..=1000).contains(&back_off(0, chunk).as_millis()));
+            assert!((3000..=4000).contains(&back_off(2, chunk).as_millis()));
+            assert!((45_000..=60_000).contains(&back_off(40, chunk).as_millis()));
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Alerts and refusals.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Store, StoreError, Tx, take_ids};
+
+/// Where an alert stands on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertState {
+    /// Goes to nobody; the decision says why.
+    Withheld,
+    /// Waits for officers.
+    Waiting,
+    /// Goes out, or has gone out.
+    Released,
+}
+
+impl AlertState {
+    /// The word in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Withheld => "withheld",
+            Self::Waiting => "waiting",
+            Self::Released => "released",
+        }
+    }
+
+    fn parse(word: &str) -> Result<Self, StoreError> {
+        [Self::Withheld, Self::Waiting, Self::Released]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| StoreError::corrupt(format!("alert state `{word}`")))
+    }
+}
+
+/// An alert's row without its raw bytes.
+#[derive(Debug, Clone, Serialize)]
+pub struct AlertRow {
+    /// Made of sender, identifier and sent.
+    pub id: String,
+    /// As sent.
+    pub sender: String,
+    /// As sent.
+    pub identifier: String,
+    /// As sent, in UTC.
+    pub sent: DateTime<Utc>,
+    /// `Alert`, `Update` or `Cancel`.
+    pub msg_type: String,
+    /// `Actual`, `Exercise`, ...
+    pub status: String,
+    /// The hazard's slug.
+    pub hazard: String,
+    /// The gravest severity.
+    pub severity: String,
+    /// One line for lists.
+    pub headline: String,
+    /// When the alert ends.
+    pub expires: Option<DateTime<Utc>>,
+    /// Which bureau's token brought it.
+    pub bureau: String,
+    /// When it was on disk.
+    pub received_at: DateTime<Utc>,
+    /// `accepted` or `remarks`.
+    pub verdict: String,
+    /// Where it stands.
+    pub state: AlertState,
+    /// The first alert of its event chain.
+    pub chain: String,
+    /// The alert that took its place.
+    pub superseded_by: Option<String>,
+    /// What the reader found, JSON.
+    pub findings: serde_json::Value,
+    /// What the rules said, JSON.
+    pub decision: serde_json::Value,
+}
+
+/// What is recorded of a new alert, beside its row's own facts.
+#[derive(Debug, Clone)]
+pub(crate) struct NewAlert<'a> {
+    pub(crate) row: &'a AlertRow,
+    pub(crate) format: &'a str,
+    pub(crate) raw: &'a [u8],
+    pub(crate) located: &'a str,
+    pub(crate) refers_to: &'a [String],
+}
+
+const COLUMNS: &str = "id, sender, identifier, sent, msg_type, status, hazard, severity, headline, expires, bureau,
+    received_at, verdict, findings, state, decision, chain, superseded_by";
+
+pub(crate) fn time(millis: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+}
+
+fn row(row: &AnyRow) -> Result<AlertRow, StoreError> {
+    let json = |name: &str| -> Result<serde_json::Value, StoreError> {
+        let text: Option<String> = row.try_get(name)?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    };
+    Ok(AlertRow {
+        id: row.try_get("id")?,
+        sender: row.try_get("sender")?,
+        identifier: row.try_get("identifier")?,
+        sent: time(row.try_get("sent")?),
+        msg_type: row.try_get("msg_type")?,
+        status: row.try_get("status")?,
+        hazard: row.try_get("hazard")?,
+        severity: row.try_get("severity")?,
+        headline: row.try_get("headline")?,
+        expires: row.try_get::<Option<i64>, _>("expires")?.map(time),
+        bureau: row.try_get("bureau")?,
+        received_at: time(row.try_get("received_at")?),
+        verdict: row.try_get("verdict")?,
+        state: AlertState::parse(row.try_get("state")?)?,
+        chain: row.try_get("chain")?,
+        superseded_by: row.try_get("superseded_by")?,
+        findings: json("findings")?,
+        decision: json("decision")?,
+    })
+}
+
+impl Store {
+    /// An alert by its id.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn alert(&self, id: &str) -> Result<Option<AlertRow>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM alert WHERE id = $1"));
+        sqlx::query(sql).bind(id).fetch_optional(&self.read).await?.as_ref().map(row).transpose()
+    }
+
+    /// The newest alerts, newest first, received before `before` where given.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn alerts(&self, before: Option<DateTime<Utc>>, limit: u16) -> Result<Vec<AlertRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM alert WHERE received_at < $1 ORDER BY received_at DESC, id LIMIT $2");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(before.map_or(i64::MAX, |at| at.timestamp_millis()))
+            .bind(i64::from(limit))
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter().map(row).collect()
+    }
+
+    /// An alert's bytes as they came, with their format (`xml` or `json`).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn alert_raw(&self, id: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
+        let row =
+            sqlx::query("SELECT raw, format FROM alert WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        row.map(|row| Ok((row.try_get("raw")?, row.try_get("format")?))).transpose()
+    }
+
+    /// The bureaus of these alerts, as `(id, bureau, status, chain)`; alerts that are not here are left out.
+    pub(crate) async fn alert_origins(&self, ids: &[String]) -> Result<Vec<AlertRow>, StoreError> {
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(self.alert(id).await?);
+        }
+        Ok(found)
+    }
+
+    /// The newest alert on record that says it replaces this one, if any came first.
+    pub(crate) async fn superseder_of(&self, id: &str) -> Result<Option<AlertRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM alert WHERE msg_type IN ('Update', 'Cancel')
+             AND id IN (SELECT alert FROM alert_reference WHERE refers_to = $1) ORDER BY sent DESC LIMIT 1"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&self.read).await?.as_ref().map(row).transpose()
+    }
+
+    /// Every alert that this one replaces, directly or through those that it replaces, oldest first.
+    pub(crate) async fn replaced_by(&self, id: &str) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "WITH RECURSIVE older (id) AS (
+                 SELECT refers_to FROM alert_reference WHERE alert = $1
+                 UNION
+                 SELECT refers_to FROM alert_reference JOIN older ON alert_reference.alert = older.id)
+             SELECT alert.id FROM alert JOIN older ON alert.id = older.id WHERE alert.id <> $1 ORDER BY sent, alert.id",
+        )
+        .bind(id)
+        .fetch_all(&self.read)
+        .await?)
+    }
+
+    /// Keeps what was not taken, its first 64 KiB, with the reason.
+    pub(crate) async fn record_refusal(
+        &self,
+        at: DateTime<Utc>,
+        bureau: &str,
+        code: &str,
+        findings: &str,
+        digest: &str,
+        raw: &[u8],
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let id = take_ids(&mut tx, "refusal", 1).await?;
+        sqlx::query(
+            "INSERT INTO refusal (id, at, bureau, code, findings, digest, raw) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(id)
+        .bind(at.timestamp_millis())
+        .bind(bureau)
+        .bind(code)
+        .bind(findings)
+        .bind(digest)
+        .bind(raw.get(..65_536).unwrap_or(raw))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Records a new alert; false when it is on record already.
+pub(crate) async fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<bool, StoreError> {
+    let alert = new.row;
+    let done = sqlx::query(
+        "INSERT INTO alert (id, sender, identifier, sent, msg_type, status, hazard, severity, headline, expires, bureau,
+             received_at, format, raw, verdict, findings, state, located, decision, chain, superseded_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(&alert.id)
+    .bind(&alert.sender)
+    .bind(&alert.identifier)
+    .bind(alert.sent.timestamp_millis())
+    .bind(&alert.msg_type)
+    .bind(&alert.status)
+    .bind(&alert.hazard)
+    .bind(&alert.severity)
+    .bind(&alert.headline)
+    .bind(alert.expires.map(|at| at.timestamp_millis()))
+    .bind(&alert.bureau)
+    .bind(alert.received_at.timestamp_millis())
+    .bind(new.format)
+    .bind(new.raw)
+    .bind(&alert.verdict)
+    .bind(alert.findings.to_string())
+    .bind(alert.state.as_str())
+    .bind(new.located)
+    .bind(alert.decision.to_string())
+    .bind(&alert.chain)
+    .bind(alert.superseded_by.as_deref())
+    .execute(&mut **tx)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    for refers_to in new.refers_to {
+        sqlx::query("INSERT INTO alert_reference (alert, refers_to) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(&alert.id)
+            .bind(refers_to)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(true)
+}
+
+/// Marks an alert as replaced, and closes its releases: no window of theirs opens after this transaction commits.
+pub(crate) async fn supersede(tx: &mut Tx, old: &str, by: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query("UPDATE alert SET superseded_by = $2 WHERE id = $1 AND superseded_by IS NULL")
+        .bind(old)
+        .bind(by)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE release SET superseded_at = $2 WHERE alert = $1 AND superseded_at IS NULL")
+        .bind(old)
+        .bind(at.timestamp_millis())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Moves an alert on.
+pub(crate) async fn set_alert_state(tx: &mut Tx, id: &str, state: AlertState) -> Result<(), StoreError> {
+    sqlx::query("UPDATE alert SET state = $2 WHERE id = $1").bind(id).bind(state.as_str()).execute(&mut **tx).await?;
+    Ok(())
+}

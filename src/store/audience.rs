@@ -1,0 +1,38 @@
+//! The frozen audience: who is read, in the planner's order.
+
+use futures_util::{Stream, TryStreamExt};
+use sqlx::Row;
+use tocsin_channels::ChannelKind;
+
+use super::{Store, StoreError};
+use crate::messages::Language;
+use crate::regions::RegionCode;
+use crate::rules::Audience;
+
+impl Store {
+    /// The addresses of one list, channel, language and region up to the watermark, as `(id, address)`, by id.
+    pub(crate) fn addresses<'a>(
+        &'a self,
+        audience: Audience,
+        channel: ChannelKind,
+        language: Language,
+        region: &'a RegionCode,
+        watermark: i64,
+    ) -> impl Stream<Item = Result<(u64, String), StoreError>> + 'a {
+        sqlx::query(
+            "SELECT id, value FROM address WHERE audience = $1 AND channel = $2 AND language = $3 AND region = $4
+             AND id <= $5 AND left_at IS NULL ORDER BY id",
+        )
+        .bind(audience.as_str())
+        .bind(channel.as_str())
+        .bind(language.tag())
+        .bind(region.as_str())
+        .bind(watermark)
+        .fetch(&self.read)
+        .map_err(StoreError::from)
+        .and_then(|row| async move {
+            let id: i64 = row.try_get(0)?;
+            Ok((u64::try_from(id).unwrap_or_default(), row.try_get(1)?))
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! Chunks: written by the planner, read by workers, the janitor and reports.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use tocsin_channels::{ChannelKind, Class};
+
+use super::{Store, StoreError, take_ids};
+use crate::delivery::{Members, StateCounts, WhenAmbiguous, WindowRecord, unpack_members};
+use crate::rules::Lane;
+
+/// A chunk to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct NewChunk {
+    pub(crate) dispatch: i64,
+    pub(crate) release: i64,
+    pub(crate) channel: ChannelKind,
+    pub(crate) lane: Lane,
+    pub(crate) n: usize,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A chunk with where its members stand.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkView {
+    pub(crate) dispatch: i64,
+    pub(crate) body: Vec<u8>,
+    pub(crate) members: Members,
+}
+
+impl Store {
+    /// Writes chunks in one transaction.
+    pub(crate) async fn insert_chunks(&self, chunks: &[NewChunk], now: DateTime<Utc>) -> Result<(), StoreError> {
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        let first = take_ids(&mut tx, "chunk", i64::try_from(chunks.len()).unwrap_or(0)).await?;
+        for (id, chunk) in (first..).zip(chunks) {
+            sqlx::query(
+                "INSERT INTO chunk (id, dispatch, release, channel, lane, n, body, state, not_before, attempt)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0)",
+            )
+            .bind(id)
+            .bind(chunk.dispatch)
+            .bind(chunk.release)
+            .bind(chunk.channel.as_str())
+            .bind(i64::from(chunk.lane.number()))
+            .bind(i64::try_from(chunk.n).unwrap_or(0))
+            .bind(chunk.body.as_slice())
+            .bind(now.timestamp_millis())
+            .execute(&mut *tx)
+            .await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Chunks that a stopped program had claimed are free again; returns how many.
+    pub(crate) async fn free_claims(&self) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query("UPDATE chunk SET state = 0 WHERE state = 1").execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    /// The most urgent lane with a chunk of this channel that may be claimed now.
+    pub(crate) async fn most_urgent(&self, channel: ChannelKind, now: DateTime<Utc>) -> Result<Option<u8>, StoreError> {
+        for lane in Lane::ALL {
+            let ready: Option<i64> = sqlx::query_scalar(
+                "SELECT id FROM chunk WHERE channel = $1 AND state = 0 AND lane = $2 AND not_before <= $3 LIMIT 1",
+            )
+            .bind(channel.as_str())
+            .bind(i64::from(lane.number()))
+            .bind(now.timestamp_millis())
+            .fetch_optional(&self.read)
+            .await?;
+            if ready.is_some() {
+                return Ok(Some(lane.number()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A chunk's windows in order, with their answers.
+    pub(crate) async fn history(&self, chunk: i64) -> Result<Vec<WindowRecord>, StoreError> {
+        history(&mut *self.read.acquire().await?, chunk).await
+    }
+
+    /// Ids of a release's chunks, oldest first.
+    pub(crate) async fn chunk_ids(&self, release: i64) -> Result<Vec<i64>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT id FROM chunk WHERE release = $1 ORDER BY id")
+            .bind(release)
+            .fetch_all(&self.read)
+            .await?)
+    }
+
+    /// A chunk with where its members stand. `running` says that a worker may hold it: its last window without answers is in
+    /// flight then.
+    pub(crate) async fn chunk(&self, id: i64, running: bool) -> Result<Option<ChunkView>, StoreError> {
+        let row = sqlx::query("SELECT dispatch, lane, n, body, finals FROM chunk WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let (n, lane): (i64, i64) = (row.try_get("n")?, row.try_get("lane")?);
+        let (n, lane) = (usize::try_from(n).unwrap_or(0), u8::try_from(lane).unwrap_or(3));
+        let finals: Option<Vec<u8>> = row.try_get("finals")?;
+        let members = match finals {
+            Some(codes) => Members::finished(&codes),
+            None => Members::replay(n, WhenAmbiguous::of_lane(lane), &self.history(id).await?, running),
+        };
+        Ok(Some(ChunkView { dispatch: row.try_get("dispatch")?, body: row.try_get("body")?, members }))
+    }
+
+    /// Unclaimed chunks whose release is over: superseded, or past its `expires`. As `(chunk, superseded)`.
+    pub(crate) async fn overdue_chunks(&self, now: DateTime<Utc>, limit: i64) -> Result<Vec<(i64, bool)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT chunk.id AS id, superseded_at FROM release JOIN chunk ON chunk.release = release.id AND chunk.state = 0
+             WHERE superseded_at IS NOT NULL OR expires <= $1 LIMIT $2",
+        )
+        .bind(now.timestamp_millis())
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get("id")?, row.try_get::<Option<i64>, _>("superseded_at")?.is_some())))
+            .collect()
+    }
+
+    /// Takes an unclaimed chunk out of the queue, so that only the caller may end it; false if a worker was quicker.
+    pub(crate) async fn take_chunk(&self, id: i64) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let done =
+            sqlx::query("UPDATE chunk SET state = 1 WHERE id = $1 AND state = 0").bind(id).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// How many deliveries of a release are in each state, by channel: they add up to the planned audience.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn states(&self, alert: &str) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
+        let mut counts: BTreeMap<ChannelKind, StateCounts> = BTreeMap::new();
+        // One snapshot: a chunk that ends meanwhile is counted once.
+        let mut tx = self.read.begin().await?;
+        let rows = sqlx::query(
+            "SELECT channel, CAST(SUM(accepted) AS BIGINT) AS accepted, CAST(SUM(failed) AS BIGINT) AS failed,
+                 CAST(SUM(opted_out) AS BIGINT) AS opted_out, CAST(SUM(expired) AS BIGINT) AS expired,
+                 CAST(SUM(superseded) AS BIGINT) AS superseded, CAST(SUM(unknown) AS BIGINT) AS unknown
+             FROM chunk WHERE state = 2 AND release IN (SELECT id FROM release WHERE alert = $1) GROUP BY channel",
+        )
+        .bind(alert)
+        .fetch_all(&mut *tx)
+        .await?;
+        for row in &rows {
+            let get = |name: &str| -> Result<u64, StoreError> {
+                Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or(0))
+            };
+            let done = StateCounts {
+                accepted: get("accepted")?,
+                failed: get("failed")?,
+                opted_out: get("opted_out")?,
+                expired: get("expired")?,
+                superseded: get("superseded")?,
+                unknown: get("unknown")?,
+                ..StateCounts::default()
+            };
+            *counts.entry(channel(row.try_get("channel")?)?).or_default() += done;
+        }
+        let open = sqlx::query(
+            "SELECT id, channel, lane, n, state, CAST((SELECT COUNT(*) FROM send_window WHERE send_window.chunk = chunk.id) AS BIGINT)
+                 AS windows
+             FROM chunk WHERE state <> 2 AND release IN (SELECT id FROM release WHERE alert = $1)",
+        )
+        .bind(alert)
+        .fetch_all(&mut *tx)
+        .await?;
+        for row in &open {
+            let (n, lane): (i64, i64) = (row.try_get("n")?, row.try_get("lane")?);
+            let n = usize::try_from(n).unwrap_or(0);
+            let slot = counts.entry(channel(row.try_get("channel")?)?).or_default();
+            if row.try_get::<i64, _>("windows")? == 0 {
+                slot.waiting += n as u64;
+                continue;
+            }
+            let policy = WhenAmbiguous::of_lane(u8::try_from(lane).unwrap_or(3));
+            let running = row.try_get::<i64, _>("state")? == 1;
+            let history = history(&mut tx, row.try_get("id")?).await?;
+            *slot += StateCounts::of(Members::replay(n, policy, &history, running).states().iter().copied());
+        }
+        Ok(counts)
+    }
+
+    /// How many chunks are not done, over all releases.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open_chunks(&self) -> Result<u64, StoreError> {
+        let n: i64 = sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM chunk WHERE state <> 2")
+            .fetch_one(&self.read)
+            .await?;
+        Ok(u64::try_from(n).unwrap_or(0))
+    }
+}
+
+async fn history(connection: &mut sqlx::AnyConnection, chunk: i64) -> Result<Vec<WindowRecord>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT members, classes FROM send_window LEFT JOIN outcome
+         ON outcome.chunk = send_window.chunk AND outcome.seq = send_window.seq
+         WHERE send_window.chunk = $1 ORDER BY send_window.seq",
+    )
+    .bind(chunk)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let members: Vec<u8> = row.try_get("members")?;
+            let classes: Option<Vec<u8>> = row.try_get("classes")?;
+            let class = |code: &u8| Class::from_code(*code).unwrap_or(Class::Ambiguous);
+            Ok(WindowRecord {
+                members: unpack_members(&members),
+                classes: classes.map(|codes| codes.iter().map(class).collect()),
+            })
+        })
+        .collect()
+}
+
+fn channel(word: String) -> Result<ChannelKind, StoreError> {
+    word.parse().map_err(StoreError::corrupt)
+}

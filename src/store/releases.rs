@@ -1,0 +1,236 @@
+//! Releases and their dispatches.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use tocsin_channels::{ChannelKind, Content};
+
+use super::alerts::time;
+use super::{Store, StoreError, Tx, take_ids};
+use crate::messages::{Language, Variant};
+use crate::regions::RegionCode;
+use crate::rules::{Audience, Lane};
+
+/// A decision that may go out.
+#[derive(Debug, Clone)]
+pub(crate) struct Release {
+    pub(crate) id: i64,
+    pub(crate) alert: String,
+    pub(crate) lane: Lane,
+    pub(crate) audience: BTreeSet<Audience>,
+    /// Counties of the new area, sorted: the region index of a recipient counts in here.
+    pub(crate) regions: Vec<RegionCode>,
+    /// Channels that the new area is told by; people told before are told by the channel they were told by.
+    pub(crate) channels: BTreeSet<ChannelKind>,
+    pub(crate) expires: DateTime<Utc>,
+    pub(crate) watermark: i64,
+    pub(crate) superseded: bool,
+}
+
+/// A release to be written; its dispatches are its frozen renderings.
+#[derive(Debug, Clone)]
+pub(crate) struct NewRelease {
+    pub(crate) alert: String,
+    pub(crate) lane: Lane,
+    pub(crate) audience: BTreeSet<Audience>,
+    pub(crate) regions: Vec<RegionCode>,
+    pub(crate) channels: BTreeSet<ChannelKind>,
+    pub(crate) expires: DateTime<Utc>,
+    pub(crate) signed_by: String,
+    pub(crate) dispatches: Vec<NewDispatch>,
+}
+
+/// One rendering of a release.
+#[derive(Debug, Clone)]
+pub(crate) struct NewDispatch {
+    pub(crate) language: Language,
+    pub(crate) variant: Variant,
+    pub(crate) content: Content,
+}
+
+/// A dispatch of a release.
+#[derive(Debug, Clone)]
+pub(crate) struct Dispatch {
+    pub(crate) id: i64,
+    pub(crate) release: i64,
+    pub(crate) language: Language,
+    pub(crate) variant: Variant,
+    pub(crate) content: Content,
+}
+
+/// Writes a release with its renderings; the audience is frozen at the newest address.
+pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<Utc>) -> Result<i64, StoreError> {
+    let id = take_ids(tx, "release", 1).await?;
+    let watermark: i64 =
+        sqlx::query_scalar("SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM address").fetch_one(&mut **tx).await?;
+    sqlx::query(
+        "INSERT INTO release (id, alert, lane, audience, regions, channels, signed_by, created_at, expires, watermark)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(id)
+    .bind(&new.alert)
+    .bind(i64::from(new.lane.number()))
+    .bind(json(&new.audience)?)
+    .bind(json(&new.regions)?)
+    .bind(json(&new.channels)?)
+    .bind(&new.signed_by)
+    .bind(now.timestamp_millis())
+    .bind(new.expires.timestamp_millis())
+    .bind(watermark)
+    .execute(&mut **tx)
+    .await?;
+    let first = take_ids(tx, "dispatch", i64::try_from(new.dispatches.len()).unwrap_or(0)).await?;
+    for (dispatch, row) in (first..).zip(&new.dispatches) {
+        sqlx::query(
+            "INSERT INTO dispatch (id, release, channel, language, variant, content) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(dispatch)
+        .bind(id)
+        .bind(row.content.kind().as_str())
+        .bind(row.language.tag())
+        .bind(row.variant.as_str())
+        .bind(json(&row.content)?)
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(id)
+}
+
+impl Store {
+    /// The most urgent release of these lanes whose chunks are not all written.
+    pub(crate) async fn next_unplanned(
+        &self,
+        lanes: std::ops::RangeInclusive<u8>,
+    ) -> Result<Option<Release>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, alert, lane, audience, regions, channels, expires, watermark, superseded_at FROM release
+             WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id LIMIT 1",
+        )
+        .bind(i64::from(*lanes.start()))
+        .bind(i64::from(*lanes.end()))
+        .fetch_optional(&self.read)
+        .await?;
+        row.as_ref().map(release).transpose()
+    }
+
+    /// A release by its id.
+    pub(crate) async fn release(&self, id: i64) -> Result<Option<Release>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, alert, lane, audience, regions, channels, expires, watermark, superseded_at FROM release
+             WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&self.read)
+        .await?;
+        row.as_ref().map(release).transpose()
+    }
+
+    /// The releases of these alerts, oldest first.
+    pub(crate) async fn releases_of(&self, alerts: &[String]) -> Result<Vec<Release>, StoreError> {
+        let mut found = Vec::new();
+        for alert in alerts {
+            let rows = sqlx::query(
+                "SELECT id, alert, lane, audience, regions, channels, expires, watermark, superseded_at FROM release
+                 WHERE alert = $1",
+            )
+            .bind(alert)
+            .fetch_all(&self.read)
+            .await?;
+            for row in &rows {
+                found.push(release(row)?);
+            }
+        }
+        found.sort_by_key(|release| release.id);
+        Ok(found)
+    }
+
+    /// A release's dispatches, in the order they were rendered.
+    pub(crate) async fn dispatches(&self, release: i64) -> Result<Vec<Dispatch>, StoreError> {
+        let rows =
+            sqlx::query("SELECT id, release, language, variant, content FROM dispatch WHERE release = $1 ORDER BY id")
+                .bind(release)
+                .fetch_all(&self.read)
+                .await?;
+        rows.iter().map(dispatch).collect()
+    }
+
+    /// A dispatch by its id.
+    pub(crate) async fn dispatch(&self, id: i64) -> Result<Option<Dispatch>, StoreError> {
+        let row = sqlx::query("SELECT id, release, language, variant, content FROM dispatch WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?;
+        row.as_ref().map(dispatch).transpose()
+    }
+
+    /// Marks a release as planned: its chunks hold the whole audience.
+    pub(crate) async fn set_planned(&self, release: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1")
+            .bind(release)
+            .bind(at.timestamp_millis())
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// MQTT states in force: the newest unreplaced warnings of releases that are neither superseded nor over.
+    pub(crate) async fn in_force(&self, now: DateTime<Utc>) -> Result<Vec<(Release, Dispatch)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT dispatch.id AS id, release.id AS release, language, variant, content FROM dispatch
+             JOIN release ON release.id = dispatch.release
+             WHERE channel = 'mqtt' AND variant = 'warn' AND superseded_at IS NULL AND release.expires > $1
+             ORDER BY release.id",
+        )
+        .bind(now.timestamp_millis())
+        .fetch_all(&self.read)
+        .await?;
+        let mut found = Vec::new();
+        for row in &rows {
+            let dispatch = dispatch(row)?;
+            if let Some(release) = self.release(dispatch.release).await? {
+                found.push((release, dispatch));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn release(row: &AnyRow) -> Result<Release, StoreError> {
+    let lane: i64 = row.try_get("lane")?;
+    let lane = u8::try_from(lane).ok().and_then(|lane| Lane::try_from(lane).ok());
+    Ok(Release {
+        id: row.try_get("id")?,
+        alert: row.try_get("alert")?,
+        lane: lane.ok_or_else(|| StoreError::corrupt("release lane"))?,
+        audience: parse(row, "audience")?,
+        regions: parse(row, "regions")?,
+        channels: parse(row, "channels")?,
+        expires: time(row.try_get("expires")?),
+        watermark: row.try_get("watermark")?,
+        superseded: row.try_get::<Option<i64>, _>("superseded_at")?.is_some(),
+    })
+}
+
+fn dispatch(row: &AnyRow) -> Result<Dispatch, StoreError> {
+    let (language, variant): (String, String) = (row.try_get("language")?, row.try_get("variant")?);
+    let variant = [Variant::Warn, Variant::Lifted, Variant::Cancel].into_iter().find(|v| v.as_str() == variant);
+    Ok(Dispatch {
+        id: row.try_get("id")?,
+        release: row.try_get("release")?,
+        language: Language::of_tag(&language).ok_or_else(|| StoreError::corrupt("dispatch language"))?,
+        variant: variant.ok_or_else(|| StoreError::corrupt("dispatch variant"))?,
+        content: parse(row, "content")?,
+    })
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(StoreError::corrupt)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T, StoreError> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(|e| StoreError::corrupt(format!("column {column}: {e}")))
+}

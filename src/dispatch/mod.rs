@@ -11,5 +11,8 @@ mod pace;
 mod plan;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use engine::{Engine, EngineOptions, Provider};
 pub use pace::Rate;

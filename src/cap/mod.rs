@@ -1,12 +1,26 @@
-//! The Common Alerting Protocol: reads CAP 1.2, 1.1 and 1.0 into a typed [`Alert`] with a [`Verdict`], and writes CAP 1.2.
+//! The Common Alerting Protocol: reads CAP 1.2, 1.1 and 1.0 into a typed [`Alert`] with findings, and writes CAP 1.2.
 //!
 //! Lenient in what it reads, strict in what it writes. Knows no clock, store or network.
 
 mod alert;
+mod checks;
+mod document;
+mod finding;
 mod hazard;
+mod id;
+mod read;
+mod values;
+mod write;
+mod xml;
 
 pub use alert::{
     Alert, Area, Category, Certainty, Circle, Element, Info, MsgType, NamedValue, Point, Polygon, Reference, Resource,
     ResponseType, Scope, Severity, Status, Urgency, Version,
 };
+pub use document::{Document, read, read_document, read_json};
+pub use finding::{Code, Finding, Gravity, Verdict};
 pub use hazard::{Colour, Hazard};
+pub use id::{AlertId, BadAlertId};
+pub use read::Reading;
+pub use write::{WriteError, write};
+pub use xml::MAX_BYTES;

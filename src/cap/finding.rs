@@ -1,0 +1,202 @@
+//! What the reader has to say about a message: numbered findings with their source, in Chinese and English.
+
+use serde::Serialize;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gravity {
+    /// Worth knowing; the verdict stays.
+    Note,
+    /// Something is off; the message is taken.
+    Remark,
+    /// The message cannot be understood or trusted.
+    Error,
+}
+
+/// Defines the findings: number, gravity, source, and a sentence in both languages with a place for the detail.
+macro_rules! findings {
+    ($($(#[$meta:meta])* $name:ident = $number:literal $gravity:ident $source:literal $zh:literal $en:literal;)+) => {
+        /// A kind of finding. Numbers are stable: 1xxx XML, 2xxx CAP, 3xxx feeds and envelopes, 4xxx intake.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "each kind says itself in two languages right below")]
+        pub enum Code { $($(#[$meta])* $name),+ }
+
+        impl Code {
+            /// Every kind, by number.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The stable number, written `T2003`.
+            pub const fn number(self) -> u16 {
+                match self { $(Self::$name => $number),+ }
+            }
+
+            /// How much it matters.
+            pub const fn gravity(self) -> Gravity {
+                match self { $(Self::$name => Gravity::$gravity),+ }
+            }
+
+            /// The rule's source.
+            pub const fn source(self) -> &'static str {
+                match self { $(Self::$name => $source),+ }
+            }
+
+            const fn sentences(self) -> (&'static str, &'static str) {
+                match self { $(Self::$name => ($zh, $en)),+ }
+            }
+        }
+    };
+}
+
+findings! {
+    NotXml = 1001 Error "XML 1.0" "不是完整的 XML：{}" "not well-formed XML: {}";
+    TooLarge = 1002 Error "Tocsin limits" "超出可读取的限度：{}" "beyond what is read: {}";
+    Doctype = 1003 Error "Tocsin safety" "含有文档类型声明（DOCTYPE），为防实体炸弹一律不收" "holds a DOCTYPE; none is taken, against entity bombs";
+    Entity = 1004 Error "XML 1.0 §4.6" "含有未定义的实体 {}" "holds an undefined entity: {}";
+    Encoding = 1005 Error "XML 1.0 §4.3.3" "无法按所声明的编码读取：{}" "cannot be read in its encoding: {}";
+    Repaired = 1006 Remark "XML 1.0 §4.3.3" "文字与所声明的编码不符，已尽量还原" "bytes are not in the encoding they claim; read as well as could be";
+    NotJson = 1011 Error "RFC 8259" "不是可读取的 JSON：{}" "not JSON that can be read: {}";
+    NotCap = 1012 Error "CAP 1.2 §3.2" "根元素是 {}，不是 CAP 预警、订阅源或 EDXL 信封" "the root element is {}, neither a CAP alert nor a feed nor an EDXL envelope";
+
+    Namespace = 2001 Remark "CAP 1.2 §3.3.1" "命名空间不是 CAP 的：{}" "the namespace is not CAP's: {}";
+    OldVersion = 2002 Note "CAP 1.2" "以 CAP {} 书写" "written in CAP {}";
+    Missing = 2003 Error "CAP 1.2 §3.2.1" "缺少必需的元素 {}" "the required element {} is missing";
+    BadTime = 2004 Error "CAP 1.2 §3.3.2" "时间无法读懂：{}" "the time cannot be read: {}";
+    BadWord = 2005 Error "CAP 1.2 §3.2" "不是标准允许的取值：{}" "not a value that the standard allows: {}";
+    Unsuitable = 2006 Remark "CAP 1.2 §3.2.1" "标识、发布者不应含空格、逗号、< 或 &：{}" "identifier and sender should hold no space, comma, < or &: {}";
+    MissingPart = 2007 Remark "CAP 1.2 §3.2" "缺少元素 {}" "the element {} is missing";
+    BadPartTime = 2008 Remark "CAP 1.2 §3.3.2" "时间无法读懂，已略去：{}" "the time cannot be read and is left out: {}";
+    LooseTime = 2009 Remark "CAP 1.2 §3.3.2" "时间应写作 YYYY-MM-DDThh:mm:ss+08:00 这样带时差的形式：{}" "a time should be written like YYYY-MM-DDThh:mm:ss+08:00, with its offset: {}";
+    NoOffset = 2010 Remark "CAP 1.2 §3.3.2" "时间没有时差，按北京时间理解：{}" "the time has no offset; taken as Beijing time: {}";
+    LooseWord = 2011 Remark "CAP 1.2 §3.2" "取值的写法与标准不同，已按标准理解：{}" "the value is not written as the standard does; read as meant: {}";
+    UnknownWord = 2012 Remark "CAP 1.2 §3.2" "不认识的取值，按“未知”处理：{}" "not a known value; treated as unknown: {}";
+    Order = 2013 Remark "CAP 1.2 schema" "元素次序与标准不同：{}" "elements are not in the standard's order: {}";
+    Repeated = 2014 Remark "CAP 1.2 §3.2" "元素只应出现一次，取第一个：{}" "the element may stand once; the first is taken: {}";
+    Unknown = 2015 Note "CAP 1.2 §3.2" "标准中没有的元素，原样保留：{}" "an element that CAP does not name, kept as it is: {}";
+    Signed = 2016 Note "CAP 1.2 §3.3.4.1" "带有数字签名，尚未核验" "is signed; the signature was not verified";
+    BadReference = 2017 Remark "CAP 1.2 §3.2.1" "引用应为“发布者,标识,时间”，无法读懂：{}" "a reference is sender,identifier,sent; this cannot be read: {}";
+    NoReferences = 2018 Remark "CAP 1.2 §3.2.1" "更新或解除没有引用原预警" "an Update or Cancel that references no earlier alert";
+    SelfReference = 2019 Remark "CAP 1.2 §3.2.1" "预警引用了它自己" "the alert references itself";
+    FutureReference = 2020 Remark "CAP 1.2 §3.2.1" "所引用的预警晚于本预警：{}" "references an alert later than itself: {}";
+    RestrictionMissing = 2021 Remark "CAP 1.2 §3.2.1" "范围为 Restricted 却没有写明限制" "scope Restricted without a restriction";
+    RestrictionIdle = 2022 Remark "CAP 1.2 §3.2.1" "写了限制，而范围不是 Restricted" "a restriction although the scope is not Restricted";
+    AddressesMissing = 2023 Remark "CAP 1.2 §3.2.1" "范围为 Private 却没有收件人" "scope Private without addresses";
+    NoInfo = 2024 Remark "CAP 1.2 §3.2.2" "没有 info，读者得不到任何内容" "no info: readers learn nothing";
+    NoArea = 2025 Remark "CAP 1.2 §3.2.4" "没有 area，不知影响何处" "no area: nobody knows where";
+    EmptyArea = 2026 Note "CAP 1.2 §3.2.4" "区域只有文字，没有多边形、圆或编码" "the area is words only, without polygon, circle or code";
+    BadPolygon = 2027 Remark "CAP 1.2 §3.2.4" "多边形无法读懂，已略去：{}" "the polygon cannot be read and is left out: {}";
+    OpenPolygon = 2028 Remark "CAP 1.2 §3.2.4" "多边形首尾不相接，已接上" "the polygon is not closed; closed here";
+    CrossedPolygon = 2029 Remark "CAP 1.2 §3.2.4" "多边形自相交" "the polygon crosses itself";
+    BadCircle = 2030 Remark "CAP 1.2 §3.2.4" "圆无法读懂，已略去：{}" "the circle cannot be read and is left out: {}";
+    ZeroCircle = 2031 Note "Google profile" "圆的半径为零，按一点理解" "the circle has no radius; read as a point";
+    BadPair = 2032 Remark "CAP 1.2 §3.2" "名称与取值须成对且不为空：{}" "a valueName and value pair is incomplete: {}";
+    BadNumber = 2033 Remark "CAP 1.2 §3.2" "不是数字，已略去：{}" "not a number, left out: {}";
+    Ceiling = 2034 Remark "CAP 1.2 §3.2.4" "有上限高度而没有下限，或上限低于下限" "a ceiling without an altitude, or below it";
+    EndsBeforeItBegins = 2035 Remark "CAP 1.2 §3.2.2" "结束时间早于发布或生效时间" "it expires before it was sent or takes effect";
+    NoExpires = 2036 Note "WMO-No. 1109" "没有结束时间" "it has no expires";
+    Html = 2037 Remark "CAP 1.2 §3.2.2" "文字中含有 HTML 标记：{}" "the text holds HTML: {}";
+    LongHeadline = 2038 Note "Google profile" "标题超过 160 个字符" "the headline is longer than 160 characters";
+    MimeType = 2039 Remark "CAP 1.2 §3.2.3" "资源没有 mimeType" "a resource without mimeType";
+    XmlInText = 2040 Remark "CAP 1.2 §3.2" "文字元素中夹有子元素，取其文字：{}" "an element of text holds elements; their text is taken: {}";
+    Language = 2041 Remark "RFC 5646" "语言标记写法不对：{}" "not a language tag: {}";
+    DifferentEvents = 2042 Note "CAP profiles" "各 info 的事件代码不同" "the infos have different event codes";
+    Points = 2043 Error "Tocsin limits" "坐标点太多：{}" "too many points: {}";
+    LoosePolygon = 2044 Remark "CAP 1.2 §3.2.4" "多边形各点之间应只用空格" "only spaces belong between the points of a polygon";
+
+    Feed = 3001 Note "RFC 4287, RSS 2.0" "是订阅源，共 {} 条，预警须循链接取得" "a feed of {} entries; the alerts lie behind its links";
+    Inline = 3002 Note "NWS, IPAWS feeds" "{} 条直接写有 CAP 元素" "{} entries carry CAP elements themselves";
+    Envelope = 3003 Note "EDXL-DE 1.0" "是信封，内含 {} 条预警" "an envelope with {} alerts inside";
+    BadEntry = 3004 Remark "RFC 4287 §4.1.2" "条目缺少 {}" "an entry lacks {}";
+    EmptyEnvelope = 3005 Remark "EDXL-DE 1.0" "信封里没有预警" "an envelope without an alert";
+}
+
+/// One thing that the reader noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which kind.
+    pub code: Code,
+    /// Where: `alert/info[1]/area[2]/polygon[1]`.
+    pub path: String,
+    /// What exactly, cut to 120 characters.
+    pub detail: String,
+}
+
+impl Finding {
+    /// A finding at a path.
+    pub fn new(code: Code, path: impl Into<String>, detail: impl AsRef<str>) -> Self {
+        let detail = detail.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect();
+        Self { code, path: path.into(), detail }
+    }
+
+    /// The sentence in Chinese.
+    pub fn zh(&self) -> String {
+        self.code.sentences().0.replace("{}", &self.detail)
+    }
+
+    /// The sentence in English.
+    pub fn en(&self) -> String {
+        self.code.sentences().1.replace("{}", &self.detail)
+    }
+}
+
+impl Serialize for Finding {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut out = serializer.serialize_struct("Finding", 6)?;
+        out.serialize_field("code", &format!("T{}", self.code.number()))?;
+        out.serialize_field("severity", &self.code.gravity())?;
+        out.serialize_field("path", &self.path)?;
+        out.serialize_field("source", self.code.source())?;
+        out.serialize_field("zh", &self.zh())?;
+        out.serialize_field("en", &self.en())?;
+        out.end()
+    }
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing is off.
+    Accepted,
+    /// Taken, with remarks.
+    Remarks,
+    /// Cannot be understood or trusted.
+    Refused,
+}
+
+impl Verdict {
+    /// The verdict that these findings make.
+    pub fn of(findings: &[Finding]) -> Self {
+        match findings.iter().map(|finding| finding.code.gravity()).max() {
+            Some(Gravity::Error) => Self::Refused,
+            Some(Gravity::Remark) => Self::Remarks,
+            Some(Gravity::Note) | None => Self::Accepted,
+        }
+    }
+
+    /// The word in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Remarks => "remarks",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_and_every_sentence_says_its_detail_in_both_languages() {
+        let numbers: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.number()).collect();
+        assert_eq!(numbers.len(), Code::ALL.len());
+        for code in Code::ALL {
+            let (zh, en) = code.sentences();
+            assert_eq!(zh.contains("{}"), en.contains("{}"), "{code:?}");
+            assert!(!code.source().is_empty());
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Single values of CAP: times, positions, rings, references. Lenient: a value that a person would understand is understood,
+//! and what was off is returned beside it.
+
+use chrono::{DateTime, FixedOffset, NaiveDateTime};
+
+use super::alert::{Circle, Point, Polygon};
+use super::finding::Code;
+
+/// The most points of one ring.
+const MAX_POINTS: usize = 100_000;
+/// Beijing time, for times that come without an offset.
+const BEIJING: i32 = 8 * 3600;
+
+/// A time, and what was off about it.
+pub(super) fn time(text: &str) -> Option<(DateTime<FixedOffset>, Option<Code>)> {
+    let strict =
+        text.len() == 25 && !text.contains('.') && DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%:z").is_ok();
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some((time, (!strict).then_some(Code::LooseTime)));
+    }
+    for form in ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%:z", "%Y-%m-%dT%H:%M%:z"] {
+        if let Ok(time) = DateTime::parse_from_str(text, form) {
+            return Some((time, Some(Code::LooseTime)));
+        }
+    }
+    let beijing = FixedOffset::east_opt(BEIJING)?;
+    for form in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M"] {
+        if let Ok(time) = NaiveDateTime::parse_from_str(text, form) {
+            return Some((time.and_local_timezone(beijing).single()?, Some(Code::NoOffset)));
+        }
+    }
+    None
+}
+
+/// Why a ring or disc was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BadShape {
+    TooMany,
+    Unreadable,
+}
+
+/// A ring: pairs of latitude and longitude apart by white space. What was off is returned beside it.
+pub(super) fn polygon(text: &str) -> Result<(Polygon, Vec<Code>), BadShape> {
+    let mut ring = Vec::new();
+    for pair in text.split_whitespace() {
+        if ring.len() >= MAX_POINTS {
+            return Err(BadShape::TooMany);
+        }
+        ring.push(point(pair).ok_or(BadShape::Unreadable)?);
+    }
+    let mut off = Vec::new();
+    if text.contains(", ") || text.contains([';', '(', ')']) {
+        off.push(Code::LoosePolygon);
+    }
+    if let (Some(first), Some(last)) = (ring.first().copied(), ring.last().copied())
+        && first != last
+    {
+        ring.push(first);
+        off.push(Code::OpenPolygon);
+    }
+    if ring.len() < 4 {
+        return Err(BadShape::Unreadable);
+    }
+    if crosses_itself(&ring) {
+        off.push(Code::CrossedPolygon);
+    }
+    Ok((Polygon { ring }, off))
+}
+
+/// A disc: `lat,lon radius`, the radius in kilometres.
+pub(super) fn circle(text: &str) -> Option<Circle> {
+    let (center, radius) = text.trim().rsplit_once(char::is_whitespace)?;
+    let center = point(&center.split_whitespace().collect::<String>())?;
+    let radius_km: f64 = radius.parse().ok()?;
+    // Half the way round the earth is everywhere already.
+    (radius_km.is_finite() && (0.0..=20_100.0).contains(&radius_km)).then_some(Circle { center, radius_km })
+}
+
+fn point(pair: &str) -> Option<Point> {
+    let (lat, lon) = pair.trim_matches([',', ';', '(', ')']).split_once(',')?;
+    let (lat, lon): (f64, f64) = (lat.trim().parse().ok()?, lon.trim().parse().ok()?);
+    ((-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon)).then_some(Point { lat, lon })
+}
+
+/// Whether two edges of a ring cross. Long rings are not searched: the search is quadratic, and the finding a courtesy.
+fn crosses_itself(ring: &[Point]) -> bool {
+    const LONGEST: usize = 500;
+    if ring.len() > LONGEST {
+        return false;
+    }
+    let turn = |a: Point, b: Point, c: Point| (b.lon - a.lon) * (c.lat - a.lat) - (b.lat - a.lat) * (c.lon - a.lon);
+    let edges: Vec<_> = ring.iter().zip(ring.iter().skip(1)).map(|(a, b)| (*a, *b)).collect();
+    edges.iter().enumerate().any(|(i, (a, b))| {
+        edges
+            .iter()
+            .skip(i + 2)
+            .any(|(c, d)| turn(*a, *b, *c) * turn(*a, *b, *d) < 0.0 && turn(*c, *d, *a) * turn(*c, *d, *b) < 0.0)
+    })
+}
+
+/// Words apart by white space, those in quotes kept whole (CAP 1.2 section 3.2.1, `addresses` and `incidents`).
+pub(super) fn quoted_list(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (word, next) = match rest.strip_prefix('"') {
+            Some(inner) => inner.split_once('"').unwrap_or((inner, "")),
+            None => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
+        };
+        if !word.is_empty() {
+            words.push(word.to_owned());
+        }
+        rest = next.trim_start();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_people_write_are_read() {
+        let off = |text: &str| time(text).map(|(time, off)| (time.to_rfc3339(), off));
+        let is = |text: &str, code| Some((text.to_owned(), code));
+        assert_eq!(off("2022-09-14T10:00:00+08:00"), is("2022-09-14T10:00:00+08:00", None));
+        assert_eq!(off("2022-09-14T10:00:00-00:00"), is("2022-09-14T10:00:00+00:00", None));
+        assert_eq!(off("2022-09-14T02:00:00Z"), is("2022-09-14T02:00:00+00:00", Some(Code::LooseTime)));
+        assert_eq!(off("2022-09-14T10:00:00.5+08:00"), is("2022-09-14T10:00:00.500+08:00", Some(Code::LooseTime)));
+        assert_eq!(off("2022-09-14 10:00:00"), is("2022-09-14T10:00:00+08:00", Some(Code::NoOffset)));
+        assert_eq!(off("right meow"), None);
+        assert_eq!(off("2022-13-40T10:00:00+08:00"), None);
+    }
+
+    #[test]
+    fn rings_are_closed_and_broken_ones_left_out() {
+        let (ring, off) = polygon("31,121 32,121\n 32,122").unwrap();
+        assert_eq!((ring.ring.len(), off), (4, vec![Code::OpenPolygon]));
+        assert_eq!(polygon("31,121 32,122 32,121 31,122 31,121").unwrap().1, [Code::CrossedPolygon]);
+        assert_eq!(polygon("31,121, 32,121, 32,122, 31,121").unwrap().1, [Code::LoosePolygon]);
+        assert_eq!(polygon("31,121 32,121 31,121"), Err(BadShape::Unreadable));
+        assert_eq!(
+            polygon("121,31 121,32 122,32 121,31"),
+            Err(BadShape::Unreadable),
+            "longitude first is not guessed at"
+        );
+        assert_eq!(polygon("31,NaN 32,121 32,122 31,NaN"), Err(BadShape::Unreadable));
+        assert_eq!(polygon(&"31,121 ".repeat(MAX_POINTS + 1)), Err(BadShape::TooMany));
+    }
+
+    #[test]
+    fn circles_and_lists() {
+        assert_eq!(circle("31.2, 121.5 20").unwrap().radius_km, 20.0);
+        assert_eq!(circle("31.2,121.5"), None);
+        assert_eq!(circle("31.2,121.5 -3"), None);
+        assert_eq!(quoted_list("a \"b c\"  d"), ["a", "b c", "d"]);
+        assert_eq!(quoted_list("\"open"), ["open"]);
+    }
+}

@@ -1,0 +1,141 @@
+//! A rule set's file: TOML, every key known, every word checked, errors with line and column.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use tocsin_channels::ChannelKind;
+
+use super::condition::Condition;
+use super::decision::{Approval, Audience, Lane};
+use crate::regions::{RegionCode, RegionMap};
+
+/// An ordered set of rules. All that match apply.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSet {
+    /// In the file's order.
+    #[serde(rename = "rule")]
+    pub rules: Vec<Rule>,
+}
+
+/// One rule: a condition, and what follows from it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Its name, unique in the file; officers see it.
+    pub name: String,
+    /// When it applies.
+    pub when: Condition,
+    /// Which regions are told.
+    #[serde(default)]
+    pub regions: Targets,
+    /// Which lists of subscribers.
+    pub audience: BTreeSet<Audience>,
+    /// By which channels.
+    pub channels: BTreeSet<ChannelKind>,
+    /// How urgent: 0 Extreme, 1 Severe, 2 Moderate, 3 the rest.
+    pub priority: Lane,
+    /// Who must say yes.
+    pub approval: Approval,
+    /// A template set other than the hazard's own.
+    pub template: Option<String>,
+}
+
+/// Which regions a rule tells.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Targets {
+    /// The counties that the alert's areas matched.
+    pub matched: bool,
+    /// Counties that border those, across provinces too.
+    pub neighbours: bool,
+    /// These regions besides, with every county in them.
+    pub also: Vec<RegionCode>,
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        Self { matched: true, neighbours: false, also: Vec::new() }
+    }
+}
+
+/// Why a rule set is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// Not TOML, an unknown key, or a word that is not allowed there; the message shows line, column and what is allowed.
+    #[error("{file}: {message}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// Where and what.
+        message: String,
+    },
+    /// Two rules have one name.
+    #[error("{file}: two rules are named `{name}`; officers could not tell them apart")]
+    SameName {
+        /// The file.
+        file: String,
+        /// The name.
+        name: String,
+    },
+    /// A rule that can never do anything, or would do everything by mistake.
+    #[error("{file}: rule `{name}`: {what}")]
+    Empty {
+        /// The file.
+        file: String,
+        /// The rule.
+        name: String,
+        /// What is empty.
+        what: &'static str,
+    },
+    /// A region that the map does not have.
+    #[error("{file}: rule `{name}` names the region {code}, which the map does not have")]
+    Region {
+        /// The file.
+        file: String,
+        /// The rule.
+        name: String,
+        /// The region.
+        code: RegionCode,
+    },
+}
+
+impl RuleSet {
+    /// Reads and checks a rule set.
+    ///
+    /// # Errors
+    /// When anything in it is not understood, or names a region that the map does not have.
+    pub fn parse(text: &str, file: &str, map: &RegionMap) -> Result<Self, RuleError> {
+        let syntax = |e: toml::de::Error| RuleError::Syntax { file: file.into(), message: e.to_string() };
+        let set: Self = toml::from_str(text).map_err(syntax)?;
+        let mut names = BTreeSet::new();
+        for rule in &set.rules {
+            let (file, name) = (file.to_owned(), rule.name.clone());
+            if !names.insert(&rule.name) {
+                return Err(RuleError::SameName { file, name });
+            }
+            let what = match rule {
+                _ if rule.channels.is_empty() => Some("`channels` is empty: it would tell nobody"),
+                _ if rule.audience.is_empty() => Some("`audience` is empty: it would tell nobody"),
+                _ => rule.when.emptiness(),
+            };
+            if let Some(what) = what {
+                return Err(RuleError::Empty { file, name, what });
+            }
+            let mut codes = rule.regions.also.clone();
+            rule.when.regions(&mut codes);
+            if let Some(code) = codes.into_iter().find(|code| map.get(code).is_none()) {
+                return Err(RuleError::Region { file, name, code });
+            }
+        }
+        Ok(set)
+    }
+
+    /// The rule set that ships with Tocsin, for the Yangtze River Delta.
+    ///
+    /// # Errors
+    /// When the map is not the shipped one.
+    pub fn delta(map: &RegionMap) -> Result<Self, RuleError> {
+        Self::parse(include_str!("../../rules/delta.toml"), "rules/delta.toml", map)
+    }
+}

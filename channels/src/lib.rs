@@ -12,7 +12,9 @@ pub mod sms;
 
 mod answer;
 mod content;
+mod http;
 mod key;
+mod tls;
 
 pub use answer::{Answer, Class};
 pub use content::{Content, EmailContent, MqttContent, PushContent, SmsContent, Urgency};

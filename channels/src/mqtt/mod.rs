@@ -1,1 +1,140 @@
-//! Being built.
+//! MQTT 5 by `rumqttc`: the current state of each region retained, an event for each message, QoS 1 confirmed by the PUBACK of
+//! that very packet.
+//!
+//! Topics: `PREFIX/event/REGION/HAZARD`, `PREFIX/current/REGION/HAZARD` (retained), `PREFIX/device/NAME`, `PREFIX/status`
+//! (retained, last will). A drill has the same below `PREFIX/exercise/`.
+
+mod acks;
+mod config;
+mod session;
+mod states;
+
+use std::time::{Duration, SystemTime};
+
+use acks::{Acks, Slot};
+pub use config::{MqttConfig, MqttError};
+use session::{Publication, Session};
+pub use states::InForce;
+use states::States;
+
+use crate::{Answer, Channel, ChannelKind, Class, Content, Message, MqttContent, Window};
+
+/// The MQTT channel.
+pub struct Mqtt {
+    session: Session,
+    states: States,
+    prefix: String,
+    ack_timeout: Duration,
+}
+
+impl Mqtt {
+    /// An adapter that connects at once and keeps connected. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the configuration names what cannot be read.
+    pub fn new(config: &MqttConfig) -> Result<Self, MqttError> {
+        let states = States::default();
+        let session = Session::start(config, states.clone())?;
+        let prefix = config.prefix.trim_end_matches('/').to_owned();
+        Ok(Self { session, states, prefix, ack_timeout: Duration::from_millis(config.ack_timeout_ms) })
+    }
+
+    /// Takes in what is in force, at the program's start: published now, and again after every reconnect.
+    pub async fn restore(&self, in_force: Vec<InForce>) {
+        for state in in_force {
+            if let Some(topics) = self.topics(&state.to, &state.hazard) {
+                let Some(current) = topics.current else { continue };
+                self.states.set(&current, state.payload.into(), state.expires);
+            }
+        }
+        self.session.publish_states().await;
+    }
+
+    /// Clears the retained state of what is over; returns how many.
+    pub async fn clear_expired(&self, now: SystemTime) -> usize {
+        let over = self.states.take_expired(now);
+        for topic in &over {
+            self.session.clear(topic).await;
+        }
+        over.len()
+    }
+
+    /// The topics of a recipient; None when it cannot be part of one.
+    fn topics(&self, to: &str, hazard: &str) -> Option<Topics> {
+        let level = |text: &str| !text.is_empty() && !text.contains(['/', '+', '#', '\0']);
+        let (kind, name) = to.split_once('/')?;
+        if !level(name) || !level(hazard) {
+            return None;
+        }
+        let prefix = &self.prefix;
+        let region = |below: &str| Topics {
+            event: format!("{prefix}{below}/event/{name}/{hazard}"),
+            current: Some(format!("{prefix}{below}/current/{name}/{hazard}")),
+        };
+        match kind {
+            "region" => Some(region("")),
+            "drill" => Some(region("/exercise")),
+            "device" => Some(Topics { event: format!("{prefix}/device/{name}"), current: None }),
+            _ => None,
+        }
+    }
+
+    /// Publishes one message; what comes of it arrives in `acks`.
+    async fn publish(&self, content: &MqttContent, expires: SystemTime, message: &Message, slot: Slot) {
+        let Some(topics) = self.topics(&message.to, &content.hazard) else {
+            return slot.answer(Answer::new(Class::BadAddress, "cannot be part of a topic"));
+        };
+        let key = message.key.to_base32();
+        let event = |topic| Publication {
+            topic,
+            payload: content.event.clone().into(),
+            retain: false,
+            expires: Some(expires),
+            key: Some(key.clone()),
+        };
+        let Some(current) = topics.current else {
+            return self.session.publish(event(topics.event), slot).await;
+        };
+        match &content.state {
+            Some(state) => self.states.set(&current, state.clone().into(), expires),
+            None => self.states.remove(&current),
+        }
+        let state = Publication {
+            topic: current,
+            payload: content.state.clone().unwrap_or_default().into(),
+            retain: true,
+            expires: content.state.as_ref().map(|_| expires),
+            key: Some(key.clone()),
+        };
+        let second = slot.and_another();
+        self.session.publish(state, slot).await;
+        self.session.publish(event(topics.event), second).await;
+    }
+}
+
+struct Topics {
+    event: String,
+    current: Option<String>,
+}
+
+#[async_trait::async_trait]
+impl Channel for Mqtt {
+    fn kind(&self) -> ChannelKind {
+        ChannelKind::Mqtt
+    }
+
+    async fn send(&self, window: Window<'_>) -> Vec<Answer> {
+        let Content::Mqtt(content) = window.content else {
+            return vec![Answer::new(Class::Content, "not an MQTT message"); window.messages.len()];
+        };
+        let acks = Acks::new(window.messages.len());
+        for (at, message) in window.messages.iter().enumerate() {
+            self.publish(content, window.expires, message, acks.slot(at)).await;
+        }
+        acks.wait(self.ack_timeout).await
+    }
+
+    async fn close(&self) {
+        self.session.close().await;
+    }
+}

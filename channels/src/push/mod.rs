@@ -1,1 +1,170 @@
-//! Being built.
+//! Web push: RFC 8030 (delivery), 8188 and 8291 (encryption), 8292 (VAPID).
+
+mod config;
+mod encrypt;
+mod guard;
+mod subscription;
+mod vapid;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+pub use config::{PushConfig, PushError};
+pub use encrypt::{MAX_PLAIN, encrypt};
+use futures_util::StreamExt as _;
+use guard::Guard;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Client, StatusCode};
+use ring::rand::SystemRandom;
+pub use subscription::{Subscription, SubscriptionError};
+pub use vapid::{VapidKey, generate_key};
+
+use crate::{Answer, Channel, ChannelKind, Class, Content, Message, PushContent, Window, http};
+
+/// The web-push channel.
+pub struct Push {
+    client: Client,
+    guard: Guard,
+    vapid: vapid::Tokens,
+    random: SystemRandom,
+    concurrency: usize,
+    longest_ttl: u64,
+}
+
+const TTL: HeaderName = HeaderName::from_static("ttl");
+const URGENCY: HeaderName = HeaderName::from_static("urgency");
+const TOPIC: HeaderName = HeaderName::from_static("topic");
+
+/// What a window's messages share.
+struct Shared<'a> {
+    payload: &'a [u8],
+    ttl: HeaderValue,
+    urgency: HeaderValue,
+    topic: HeaderValue,
+}
+
+impl Push {
+    /// An adapter with this VAPID key.
+    ///
+    /// # Errors
+    /// When the key or an allow-list entry cannot be read.
+    pub fn new(config: &PushConfig) -> Result<Self, PushError> {
+        let key = VapidKey::read(&config.vapid_key_file)?;
+        Self::with_key(config, key)
+    }
+
+    /// An adapter with a key at hand.
+    ///
+    /// # Errors
+    /// When an allow-list entry cannot be read, or the HTTP client not be built.
+    pub fn with_key(config: &PushConfig, key: VapidKey) -> Result<Self, PushError> {
+        let guard = Guard::new(&config.allow_private)?;
+        let (connect, whole) =
+            (Duration::from_millis(config.connect_timeout_ms), Duration::from_millis(config.send_timeout_ms));
+        let builder = http::builder(connect, whole, config.ca_file.as_deref()).map_err(PushError::Client)?;
+        let client = builder.dns_resolver(std::sync::Arc::new(guard.clone()));
+        Ok(Self {
+            client: client.build().map_err(|e| PushError::Client(e.to_string()))?,
+            guard,
+            vapid: vapid::Tokens::new(key, &config.contact)?,
+            random: SystemRandom::new(),
+            concurrency: config.concurrency.clamp(1, 512),
+            longest_ttl: config.longest_ttl_seconds.max(1),
+        })
+    }
+
+    /// The public key that browsers are given when they subscribe, base64url.
+    pub fn public_key(&self) -> String {
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(self.vapid.public_key())
+    }
+
+    fn shared<'a>(&self, content: &'a PushContent, window: &Window<'_>) -> Result<Shared<'a>, Answer> {
+        if content.payload.len() > MAX_PLAIN {
+            return Err(Answer::new(
+                Class::Content,
+                format!("{} bytes are more than a push may carry", content.payload.len()),
+            ));
+        }
+        let refused = |_| Answer::new(Class::Content, "the topic cannot stand in a header");
+        Ok(Shared {
+            payload: content.payload.as_bytes(),
+            ttl: HeaderValue::from(http::seconds_until(window.expires).min(self.longest_ttl)),
+            urgency: HeaderValue::from_static(content.urgency.as_str()),
+            topic: HeaderValue::from_str(&content.topic).map_err(refused)?,
+        })
+    }
+
+    async fn send_one(&self, shared: &Shared<'_>, message: &Message) -> Answer {
+        let subscription = match Subscription::parse(&message.to) {
+            Ok(subscription) => subscription,
+            Err(error) => return Answer::new(Class::BadAddress, error.to_string()),
+        };
+        if let Err(why) = self.guard.check(&subscription.endpoint) {
+            return Answer::new(Class::BadAddress, why);
+        }
+        let body = match encrypt(&subscription, shared.payload, &self.random) {
+            Ok(body) => body,
+            Err(error) => return Answer::new(Class::BadAddress, error.to_string()),
+        };
+        let authorization = match self.vapid.header(&subscription.endpoint) {
+            Ok(header) => header,
+            Err(error) => return Answer::new(Class::Policy, error.to_string()),
+        };
+        let request = self
+            .client
+            .post(subscription.endpoint)
+            .header(AUTHORIZATION, authorization)
+            .header(CONTENT_ENCODING, HeaderValue::from_static("aes128gcm"))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+            .header(TTL, shared.ttl.clone())
+            .header(URGENCY, shared.urgency.clone())
+            .header(TOPIC, shared.topic.clone())
+            .body(body);
+        match request.send().await {
+            Ok(response) => answer(response).await,
+            Err(error) => http::failure(&error.without_url()),
+        }
+    }
+}
+
+/// What a push service's answer means (RFC 8030 sections 5 and 7.3, RFC 8292 section 4.2).
+async fn answer(mut response: reqwest::Response) -> Answer {
+    let status = response.status();
+    let wait = http::retry_after(&response);
+    // The body is read so that the connection can be used again.
+    let said = http::body(&mut response).await.unwrap_or_default();
+    let class = match status {
+        status if status.is_success() => return Answer::ACCEPTED,
+        // The only answers that mean the subscription is gone.
+        StatusCode::NOT_FOUND | StatusCode::GONE => Class::BadAddress,
+        StatusCode::TOO_MANY_REQUESTS => Class::Throttled,
+        StatusCode::PAYLOAD_TOO_LARGE => Class::Content,
+        status if status.is_server_error() => Class::Transient,
+        // 400, 401, 403: our request or our key. Redirects are not followed: a service does not need them.
+        _ => Class::Policy,
+    };
+    Answer::new(class, format!("{} {}", status.as_u16(), String::from_utf8_lossy(&said))).retry_after(wait)
+}
+
+#[async_trait::async_trait]
+impl Channel for Push {
+    fn kind(&self) -> ChannelKind {
+        ChannelKind::Push
+    }
+
+    async fn send(&self, window: Window<'_>) -> Vec<Answer> {
+        let everyone = |answer: Answer| vec![answer; window.messages.len()];
+        let Content::Push(content) = window.content else {
+            return everyone(Answer::new(Class::Content, "not a push message"));
+        };
+        let shared = match self.shared(content, &window) {
+            Ok(shared) => shared,
+            Err(answer) => return everyone(answer),
+        };
+        let mut answers = Vec::with_capacity(window.messages.len());
+        for message in window.messages {
+            answers.push(self.send_one(&shared, message));
+        }
+        futures_util::stream::iter(answers).buffered(self.concurrency).collect().await
+    }
+}

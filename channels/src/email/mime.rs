@@ -1,0 +1,199 @@
+//! The mail itself: what everyone of a window shares, built once, and the personal headers before it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lettre::address::Envelope;
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+
+use super::config::{EmailConfig, EmailError};
+use crate::{EmailContent, Message};
+
+/// Contents kept built: a few languages and variants of the alerts of the moment.
+const KEPT: usize = 16;
+
+pub(super) struct Mime {
+    from: Mailbox,
+    reply_to: Option<Mailbox>,
+    domain: String,
+    list_id: Option<String>,
+    built: Mutex<VecDeque<Built>>,
+}
+
+struct Built {
+    content: EmailContent,
+    language: String,
+    mail: Arc<[u8]>,
+}
+
+impl Mime {
+    pub(super) fn new(config: &EmailConfig, from: &Mailbox) -> Result<Self, EmailError> {
+        let plain = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'@'))
+        };
+        if !plain(&config.domain) {
+            return Err(EmailError::Header("domain"));
+        }
+        if config.list_id.as_deref().is_some_and(|id| !plain(id)) {
+            return Err(EmailError::Header("list_id"));
+        }
+        let reply_to = config.reply_to.as_deref();
+        let reply_to = reply_to.map(|text| text.parse().map_err(|e| EmailError::address("reply_to", text, e)));
+        Ok(Self {
+            from: from.clone(),
+            reply_to: reply_to.transpose()?,
+            domain: config.domain.clone(),
+            list_id: config.list_id.clone(),
+            built: Mutex::default(),
+        })
+    }
+
+    /// Headers and body that all readers of a content share.
+    pub(super) fn shared(&self, content: &EmailContent, language: &str) -> Result<Arc<[u8]>, EmailError> {
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = built.iter().find(|built| built.content == *content && built.language == language) {
+            return Ok(Arc::clone(&found.mail));
+        }
+        let mail: Arc<[u8]> = self.build(content, language)?.into();
+        if built.len() >= KEPT {
+            built.pop_front();
+        }
+        built.push_back(Built { content: content.clone(), language: language.to_owned(), mail: Arc::clone(&mail) });
+        Ok(mail)
+    }
+
+    fn build(&self, content: &EmailContent, language: &str) -> Result<Vec<u8>, EmailError> {
+        let failed = |error: &dyn std::fmt::Display| EmailError::Mail(error.to_string());
+        // Nobody is named here: the recipient's own headers come before these.
+        let envelope =
+            Envelope::new(Some(self.from.email.clone()), vec![self.from.email.clone()]).map_err(|e| failed(&e))?;
+        let subject: String = content.subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let mut mail = lettre::Message::builder()
+            .envelope(envelope)
+            .from(self.from.clone())
+            .subject(subject)
+            .header(Plain::<AutoSubmitted>::new("auto-generated"))
+            .header(Plain::<ContentLanguage>::new(language));
+        if let Some(reply_to) = &self.reply_to {
+            mail = mail.reply_to(reply_to.clone());
+        }
+        if let Some(list_id) = &self.list_id {
+            mail = mail.header(Plain::<ListId>::new(&format!("<{list_id}>")));
+        }
+        let part = |kind, text: &str| SinglePart::builder().header(kind).body(text.to_owned());
+        let body = MultiPart::alternative()
+            .singlepart(part(ContentType::TEXT_PLAIN, &content.text))
+            .singlepart(part(ContentType::TEXT_HTML, &content.html));
+        Ok(mail.multipart(body).map_err(|e| failed(&e))?.formatted())
+    }
+
+    /// A person's whole mail.
+    pub(super) fn personal(&self, shared: &[u8], message: &Message) -> Vec<u8> {
+        let mut mail = Vec::with_capacity(shared.len() + 400);
+        let mut line = |parts: &[&str]| {
+            parts.iter().for_each(|part| mail.extend_from_slice(part.as_bytes()));
+            mail.extend_from_slice(b"\r\n");
+        };
+        // The address was parsed as one: it holds neither line breaks nor brackets.
+        line(&["To: <", &message.to, ">"]);
+        line(&["Message-ID: <", &message.key.to_base32(), "@", &self.domain, ">"]);
+        let safe = |url: &&String| url.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>'));
+        if let Some(url) = message.leave.as_ref().filter(safe) {
+            line(&["List-Unsubscribe: <", url, ">"]);
+            line(&["List-Unsubscribe-Post: List-Unsubscribe=One-Click"]);
+        }
+        mail.extend_from_slice(shared);
+        mail
+    }
+}
+
+/// The name of a header of ours.
+trait Named: Clone {
+    const NAME: &'static str;
+}
+
+/// A header whose value is plain ASCII.
+#[derive(Clone)]
+struct Plain<N>(String, std::marker::PhantomData<N>);
+
+impl<N> Plain<N> {
+    fn new(value: &str) -> Self {
+        Self(value.to_owned(), std::marker::PhantomData)
+    }
+}
+
+impl<N: Named> Header for Plain<N> {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str(N::NAME)
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self::new(text))
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.clone())
+    }
+}
+
+macro_rules! named {
+    ($($name:ident $text:literal),+) => { $(
+        #[derive(Clone)]
+        struct $name;
+        impl Named for $name {
+            const NAME: &'static str = $text;
+        }
+    )+ };
+}
+
+named!(AutoSubmitted "Auto-Submitted", ContentLanguage "Content-Language", ListId "List-Id");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Key;
+
+    fn mime() -> Mime {
+        let config: EmailConfig = toml::from_str(
+            "relays = []\nfrom = '上海预警 <warn@example.org>'\nreply_to = 'desk@example.org'\ndomain = 'warn.example.org'\nlist_id = 'warnings.example.org'",
+        )
+        .unwrap();
+        Mime::new(&config, &config.from.parse().unwrap()).unwrap()
+    }
+
+    fn mail(content: &EmailContent, leave: Option<&str>) -> String {
+        let mime = mime();
+        let shared = mime.shared(content, "zh-CN").unwrap();
+        let message = Message { key: Key::new([7; 16]), to: "a@example.org".into(), leave: leave.map(str::to_owned) };
+        String::from_utf8(mime.personal(&shared, &message)).unwrap()
+    }
+
+    #[test]
+    fn a_mail_is_whole() {
+        let content = EmailContent {
+            subject: "【红】台风 青浦区".into(),
+            text: "今晚20时起阵风13级。\n请立即避险。".into(),
+            html: "<p>今晚20时起阵风13级。</p>".into(),
+        };
+        let text = mail(&content, Some("https://warn.example.org/leave/abc"));
+        let boundary = text.split("boundary=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let date = text.lines().find(|line| line.starts_with("Date: ")).unwrap().to_owned();
+        let text = text.replace(&boundary, "BOUNDARY").replace(&date, "Date: DATE").replace('\r', "");
+        insta::assert_snapshot!(text);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_header_of_its_own(subject in "\\PC{0,40}(\r\n|\n|\r|\u{0}|)X-Evil: 1.{0,20}", leave in ".{0,60}") {
+            let content = EmailContent { subject, text: "t".into(), html: "h".into() };
+            let text = mail(&content, Some(&leave));
+            let head = text.split("\r\n\r\n").next().unwrap();
+            prop_assert!(!head.lines().any(|line| line.starts_with("X-Evil")));
+            prop_assert!(head.is_ascii());
+            prop_assert_eq!(head.matches("Subject:").count(), 1);
+        }
+    }
+}

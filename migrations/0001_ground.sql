@@ -147,3 +147,4 @@ CREATE TABLE address (
     UNIQUE (audience, channel, value)
 );
 CREATE INDEX address_audience ON address (audience, channel, language, region, id);
+CREATE INDEX address_subscriber ON address (subscriber);

@@ -10,5 +10,6 @@ pub mod delivery;
 pub mod dispatch;
 pub mod messages;
 pub mod regions;
+pub mod residents;
 pub mod rules;
 pub mod store;

@@ -7,12 +7,15 @@ mod audience;
 mod chunks;
 mod journal;
 mod releases;
+mod subscribers;
 
 pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, set_alert_state, supersede};
 pub(crate) use chunks::NewChunk;
 pub(crate) use journal::{Claimed, Journal, Opened};
 pub(crate) use releases::{Dispatch, NewDispatch, NewRelease, Release, insert_release};
+pub use subscribers::AddressCount;
+pub(crate) use subscribers::{NewSubscriber, Stored};
 
 use std::time::Duration;
 

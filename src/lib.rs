@@ -7,6 +7,7 @@
 pub mod cap;
 pub mod clock;
 pub mod delivery;
+pub mod demo;
 pub mod dispatch;
 pub mod messages;
 pub mod regions;

@@ -42,6 +42,11 @@ impl AlertId {
         Self(text)
     }
 
+    /// An id that no alert has, for trying things out.
+    pub(crate) fn made_up() -> Self {
+        Self("a".repeat(LENGTH))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,0 +1,215 @@
+//! Templates: from the folder or as shipped, all compiled and tried out before any is used.
+
+use std::path::Path;
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+use super::facts::Facts;
+use super::language::{Language, Variant};
+use super::render::MessageOptions;
+use crate::cap::{AlertId, Colour, Hazard, MsgType, Status};
+
+/// Why templates are not taken, or a message cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A template is wrong, or does not work out for some alert.
+    #[error("{0}")]
+    Template(String),
+    /// A part that every channel and language must have is missing.
+    #[error("the template {0} is missing")]
+    Missing(String),
+    /// A message does not fit, however shortened.
+    #[error("a {what} for {language} does not fit: {why}")]
+    TooLong {
+        /// Which message.
+        what: &'static str,
+        /// In which language.
+        language: &'static str,
+        /// By how much.
+        why: String,
+    },
+}
+
+impl From<minijinja::Error> for TemplateError {
+    fn from(error: minijinja::Error) -> Self {
+        // The alternate form names file and line, and shows the place.
+        Self::Template(format!("{error:#}"))
+    }
+}
+
+/// All templates.
+#[derive(Debug)]
+pub struct Templates {
+    environment: Environment<'static>,
+}
+
+/// Steps that one template may take: a loop without end ends here.
+const FUEL: u64 = 100_000;
+/// Parts that every language has.
+const PARTS: [&str; 7] = [
+    "common/advice.txt",
+    "sms/message.txt",
+    "email/subject.txt",
+    "email/body.txt",
+    "email/body.html",
+    "push/title.txt",
+    "push/body.txt",
+];
+
+/// The templates that ship with Tocsin.
+macro_rules! shipped {
+    ($($folder:literal $file:literal),+ $(,)?) => {
+        &[$(
+            (concat!($folder, "/zh-CN/", $file), include_str!(concat!("../../alert-templates/", $folder, "/zh-CN/", $file))),
+            (concat!($folder, "/en/", $file), include_str!(concat!("../../alert-templates/", $folder, "/en/", $file))),
+        )+]
+    };
+}
+const SHIPPED: &[(&str, &str)] = shipped! {
+    "common" "advice.txt", "sms" "message.txt", "email" "subject.txt", "email" "body.txt", "email" "body.html",
+    "push" "title.txt", "push" "body.txt",
+};
+
+impl Templates {
+    /// The templates that ship with Tocsin.
+    ///
+    /// # Errors
+    /// Only if they are damaged.
+    pub fn shipped() -> Result<Self, TemplateError> {
+        Self::new(SHIPPED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
+    }
+
+    /// The templates of a folder laid out like `alert-templates`.
+    ///
+    /// # Errors
+    /// When one is missing, broken, or does not work out; the message names file and line.
+    pub fn load(folder: &Path) -> Result<Self, TemplateError> {
+        let mut files = Vec::new();
+        for channel in ["common", "sms", "email", "push"] {
+            for language in Language::ALL {
+                let below = folder.join(channel).join(language.tag());
+                let read = |source| TemplateError::Read { path: below.display().to_string(), source };
+                for entry in std::fs::read_dir(&below).map_err(read)? {
+                    let path = entry.map_err(read)?.path();
+                    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+                    if !name.ends_with(".txt") && !name.ends_with(".html") {
+                        continue;
+                    }
+                    let text = std::fs::read_to_string(&path)
+                        .map_err(|source| TemplateError::Read { path: path.display().to_string(), source })?;
+                    files.push((format!("{channel}/{}/{name}", language.tag()), text));
+                }
+            }
+        }
+        Self::new(files)
+    }
+
+    fn new(files: Vec<(String, String)>) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
+        environment.set_auto_escape_callback(
+            |name| {
+                if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+            },
+        );
+        for (name, text) in files {
+            environment.add_template_owned(name, text)?;
+        }
+        let templates = Self { environment };
+        templates.try_out()?;
+        Ok(templates)
+    }
+
+    /// Fills a part: the rule's own template, else the hazard's, else the plain one.
+    pub(super) fn fill(
+        &self,
+        part: &str,
+        language: Language,
+        names: &[&str],
+        context: &minijinja::Value,
+    ) -> Result<String, TemplateError> {
+        let (channel, file) = part.split_once('/').unwrap_or((part, ""));
+        let (stem, ending) = file.rsplit_once('.').unwrap_or((file, "txt"));
+        let folder = format!("{channel}/{}", language.tag());
+        let special = names
+            .iter()
+            .find_map(|name| self.environment.get_template(&format!("{folder}/{stem}.{name}.{ending}")).ok());
+        let template = match special {
+            Some(template) => template,
+            None => {
+                let name = format!("{folder}/{file}");
+                self.environment.get_template(&name).map_err(|_| TemplateError::Missing(name))?
+            }
+        };
+        Ok(template.render(context)?.trim().to_owned())
+    }
+
+    /// Makes every message of made-up alerts: every hazard, language and variant, with and without what may be missing.
+    fn try_out(&self) -> Result<(), TemplateError> {
+        for language in Language::ALL {
+            for part in PARTS {
+                let (channel, file) = part.split_once('/').unwrap_or_default();
+                let name = format!("{channel}/{}/{file}", language.tag());
+                self.environment.get_template(&name).map_err(|_| TemplateError::Missing(name))?;
+            }
+        }
+        // Templates of rules' own names are tried out under their own name.
+        let own: Vec<&str> = self
+            .environment
+            .templates()
+            .filter_map(|(name, _)| name.rsplit('/').next()?.split('.').nth_back(1))
+            .collect();
+        for hazard in Hazard::ALL {
+            for language in Language::ALL {
+                for variant in Variant::ALL {
+                    for full in [true, false] {
+                        let facts = made_up(*hazard, language, full);
+                        for name in
+                            std::iter::once(None).chain(own.iter().copied().map(Some)).take(if full { 64 } else { 1 })
+                        {
+                            self.render_all(&facts, variant, name, &MessageOptions::default())?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An alert that nobody sent.
+fn made_up(hazard: Hazard, language: Language, full: bool) -> Facts {
+    let text = |text: &str| if full { text.to_owned() } else { String::new() };
+    let sent = chrono::DateTime::UNIX_EPOCH.fixed_offset();
+    Facts {
+        alert: AlertId::made_up(),
+        event_key: String::new(),
+        language,
+        exercise: full,
+        update: full,
+        msg_type: MsgType::Alert,
+        status: Status::Actual,
+        issuer: "气象台".into(),
+        hazard,
+        colour: full.then_some(Colour::Red),
+        severity: Colour::Red.severity(),
+        headline: text("标题"),
+        description: text("描述 <b>{{ 1 }}</b>"),
+        instruction: text("须知"),
+        area: text("某地"),
+        places: vec!["某地".into()],
+        sent,
+        onset: full.then_some(sent),
+        expires: full.then_some(sent),
+        web: text("https://example.org/"),
+    }
+}

@@ -1,16 +1,27 @@
 //! Tocsin: a multi-channel early-warning alert broadcaster.
 //!
-//! The data walks one way: intake → regions → rules → approval → dispatch → channels → the world.
-//! `ARCHITECTURE.md` is the map.
+//! The data walks one way: intake → regions → rules → approval → dispatch → channels → the world. `ARCHITECTURE.md` is the map.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod approval;
 pub mod cap;
 pub mod clock;
+pub mod config;
 pub mod delivery;
 pub mod demo;
 pub mod dispatch;
+mod housekeeping;
+pub mod intake;
 pub mod messages;
+pub mod policy;
 pub mod regions;
 pub mod residents;
 pub mod rules;
 pub mod store;
+pub mod web;
+
+/// Bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -134,3 +134,29 @@ pub enum Withheld {
     /// `Ack` or `Error`: it answers a message and warns nobody.
     NoWarning,
 }
+
+impl Withheld {
+    /// The reason in Chinese.
+    pub const fn zh(self) -> &'static str {
+        match self {
+            Self::NotForPeople => "状态为 Test、System 或 Draft，只供机器，不发给公众",
+            Self::Expired => "预警已过有效期",
+            Self::PrivateScope => "范围为 Private，收件人不在此订阅",
+            Self::NoRegion => "预警区域不涉及本图任何区县",
+            Self::NoRule => "没有规则适用",
+            Self::NoWarning => "Ack 或 Error 是对消息的答复，不是预警",
+        }
+    }
+
+    /// The reason in English.
+    pub const fn en(self) -> &'static str {
+        match self {
+            Self::NotForPeople => "its status is Test, System or Draft: for machines, never for people",
+            Self::Expired => "it has expired",
+            Self::PrivateScope => "its scope is Private, and its addressees are no subscribers here",
+            Self::NoRegion => "no county of the map lies in its areas",
+            Self::NoRule => "no rule matched",
+            Self::NoWarning => "Ack and Error answer a message and warn nobody",
+        }
+    }
+}

@@ -156,13 +156,23 @@ impl Store {
         row.map(|row| Ok((row.try_get("raw")?, row.try_get("format")?))).transpose()
     }
 
-    /// The bureaus of these alerts, as `(id, bureau, status, chain)`; alerts that are not here are left out.
-    pub(crate) async fn alert_origins(&self, ids: &[String]) -> Result<Vec<AlertRow>, StoreError> {
+    /// These alerts, those that are on record.
+    pub(crate) async fn alerts_by_id(&self, ids: &[String]) -> Result<Vec<AlertRow>, StoreError> {
         let mut found = Vec::new();
         for id in ids {
             found.extend(self.alert(id).await?);
         }
         Ok(found)
+    }
+
+    /// These alerts and every one that they replace.
+    pub(crate) async fn with_older(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        let mut all = std::collections::BTreeSet::new();
+        for id in ids {
+            all.insert(id.clone());
+            all.extend(self.replaced_by(id).await?);
+        }
+        Ok(all.into_iter().collect())
     }
 
     /// The newest alert on record that says it replaces this one, if any came first.
@@ -276,8 +286,18 @@ pub(crate) async fn supersede(tx: &mut Tx, old: &str, by: &str, at: DateTime<Utc
     Ok(())
 }
 
-/// Moves an alert on.
-pub(crate) async fn set_alert_state(tx: &mut Tx, id: &str, state: AlertState) -> Result<(), StoreError> {
-    sqlx::query("UPDATE alert SET state = $2 WHERE id = $1").bind(id).bind(state.as_str()).execute(&mut **tx).await?;
-    Ok(())
+/// Moves an alert on; false if it does not stand where it should.
+pub(crate) async fn set_alert_state(
+    tx: &mut Tx,
+    id: &str,
+    from: AlertState,
+    to: AlertState,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE alert SET state = $3 WHERE id = $1 AND state = $2")
+        .bind(id)
+        .bind(from.as_str())
+        .bind(to.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
 }

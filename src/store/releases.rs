@@ -26,7 +26,6 @@ pub(crate) struct Release {
     pub(crate) channels: BTreeSet<ChannelKind>,
     pub(crate) expires: DateTime<Utc>,
     pub(crate) watermark: i64,
-    pub(crate) superseded: bool,
 }
 
 /// A release to be written; its dispatches are its frozen renderings.
@@ -54,7 +53,6 @@ pub(crate) struct NewDispatch {
 #[derive(Debug, Clone)]
 pub(crate) struct Dispatch {
     pub(crate) id: i64,
-    pub(crate) release: i64,
     pub(crate) language: Language,
     pub(crate) variant: Variant,
     pub(crate) content: Content,
@@ -105,7 +103,7 @@ impl Store {
         lanes: std::ops::RangeInclusive<u8>,
     ) -> Result<Option<Release>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, alert, lane, audience, regions, channels, expires, watermark, superseded_at FROM release
+            "SELECT id, alert, lane, audience, regions, channels, expires, watermark FROM release
              WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id LIMIT 1",
         )
         .bind(i64::from(*lanes.start()))
@@ -118,7 +116,7 @@ impl Store {
     /// A release by its id.
     pub(crate) async fn release(&self, id: i64) -> Result<Option<Release>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, alert, lane, audience, regions, channels, expires, watermark, superseded_at FROM release
+            "SELECT id, alert, lane, audience, regions, channels, expires, watermark FROM release
              WHERE id = $1",
         )
         .bind(id)
@@ -132,7 +130,7 @@ impl Store {
         let mut found = Vec::new();
         for alert in alerts {
             let rows = sqlx::query(
-                "SELECT id, alert, lane, audience, regions, channels, expires, watermark, superseded_at FROM release
+                "SELECT id, alert, lane, audience, regions, channels, expires, watermark FROM release
                  WHERE alert = $1",
             )
             .bind(alert)
@@ -148,17 +146,16 @@ impl Store {
 
     /// A release's dispatches, in the order they were rendered.
     pub(crate) async fn dispatches(&self, release: i64) -> Result<Vec<Dispatch>, StoreError> {
-        let rows =
-            sqlx::query("SELECT id, release, language, variant, content FROM dispatch WHERE release = $1 ORDER BY id")
-                .bind(release)
-                .fetch_all(&self.read)
-                .await?;
+        let rows = sqlx::query("SELECT id, language, variant, content FROM dispatch WHERE release = $1 ORDER BY id")
+            .bind(release)
+            .fetch_all(&self.read)
+            .await?;
         rows.iter().map(dispatch).collect()
     }
 
     /// A dispatch by its id.
     pub(crate) async fn dispatch(&self, id: i64) -> Result<Option<Dispatch>, StoreError> {
-        let row = sqlx::query("SELECT id, release, language, variant, content FROM dispatch WHERE id = $1")
+        let row = sqlx::query("SELECT id, language, variant, content FROM dispatch WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.read)
             .await?;
@@ -176,25 +173,66 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// MQTT states in force: the newest unreplaced warnings of releases that are neither superseded nor over.
-    pub(crate) async fn in_force(&self, now: DateTime<Utc>) -> Result<Vec<(Release, Dispatch)>, StoreError> {
+    /// Whether an alert's whole audience is in chunks; false while it is not released.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn is_planned(&self, alert: &str) -> Result<bool, StoreError> {
+        let planned: Option<i64> =
+            sqlx::query_scalar("SELECT id FROM release WHERE alert = $1 AND planned_at IS NOT NULL")
+                .bind(alert)
+                .fetch_optional(&self.read)
+                .await?;
+        Ok(planned.is_some())
+    }
+
+    /// What MQTT shows in force: content of releases that are neither superseded nor over, oldest first.
+    pub(crate) async fn in_force(&self, now: DateTime<Utc>) -> Result<Vec<(Release, Content)>, StoreError> {
         let rows = sqlx::query(
             "SELECT dispatch.id AS id, release.id AS release, language, variant, content FROM dispatch
              JOIN release ON release.id = dispatch.release
-             WHERE channel = 'mqtt' AND variant = 'warn' AND superseded_at IS NULL AND release.expires > $1
-             ORDER BY release.id",
+             WHERE channel = 'mqtt' AND variant = 'warn' AND language = 'zh-CN' AND superseded_at IS NULL
+             AND release.expires > $1 ORDER BY release.id",
         )
         .bind(now.timestamp_millis())
         .fetch_all(&self.read)
         .await?;
         let mut found = Vec::new();
         for row in &rows {
-            let dispatch = dispatch(row)?;
-            if let Some(release) = self.release(dispatch.release).await? {
-                found.push((release, dispatch));
+            if let Some(release) = self.release(row.try_get("release")?).await? {
+                found.push((release, dispatch(row)?.content));
             }
         }
         Ok(found)
+    }
+
+    /// Throws away recipients and outcomes of releases that ended before this time; their counts stay. Returns how many.
+    pub(crate) async fn prune(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let old: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM release WHERE expires < $1 AND planned_at IS NOT NULL
+             AND EXISTS (SELECT 1 FROM chunk WHERE chunk.release = release.id AND LENGTH(body) > 1)
+             AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.release = release.id AND state <> 2)",
+        )
+        .bind(before.timestamp_millis())
+        .fetch_all(&self.read)
+        .await?;
+        for release in &old {
+            let mut tx = self.begin().await?;
+            for sql in [
+                "DELETE FROM send_window WHERE chunk IN (SELECT id FROM chunk WHERE release = $1)",
+                "DELETE FROM outcome WHERE chunk IN (SELECT id FROM chunk WHERE release = $1)",
+            ] {
+                sqlx::query(sql).bind(release).execute(&mut *tx).await?;
+            }
+            // A body of one byte is an empty list of recipients.
+            sqlx::query("UPDATE chunk SET body = $2, finals = NULL WHERE release = $1")
+                .bind(release)
+                .bind(&[1_u8][..])
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+        }
+        Ok(old.len() as u64)
     }
 }
 
@@ -210,7 +248,6 @@ fn release(row: &AnyRow) -> Result<Release, StoreError> {
         channels: parse(row, "channels")?,
         expires: time(row.try_get("expires")?),
         watermark: row.try_get("watermark")?,
-        superseded: row.try_get::<Option<i64>, _>("superseded_at")?.is_some(),
     })
 }
 
@@ -219,7 +256,6 @@ fn dispatch(row: &AnyRow) -> Result<Dispatch, StoreError> {
     let variant = [Variant::Warn, Variant::Lifted, Variant::Cancel].into_iter().find(|v| v.as_str() == variant);
     Ok(Dispatch {
         id: row.try_get("id")?,
-        release: row.try_get("release")?,
         language: Language::of_tag(&language).ok_or_else(|| StoreError::corrupt("dispatch language"))?,
         variant: variant.ok_or_else(|| StoreError::corrupt("dispatch variant"))?,
         content: parse(row, "content")?,

@@ -1,0 +1,207 @@
+//! The program put together: store, policy, intake, engine, and what keeps house.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tocsin_channels::email::{Email, EmailError};
+use tocsin_channels::mqtt::{InForce, Mqtt, MqttError};
+use tocsin_channels::push::{Push, PushError};
+use tocsin_channels::sms::{Sms, SmsError};
+use tocsin_channels::{Channel, ChannelKind, Content};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, ServerConfig};
+use crate::delivery::LeaveLinks;
+use crate::dispatch::{Engine, EngineOptions, Provider};
+use crate::housekeeping;
+use crate::intake::Intake;
+use crate::policy::{Policy, PolicyError};
+use crate::rules::Audience;
+use crate::store::{Store, StoreError, StoreOptions};
+
+/// Everything that runs.
+pub struct App {
+    /// The record.
+    pub store: Store,
+    /// What may change while it runs.
+    pub policy: Arc<ArcSwap<Policy>>,
+    /// The front door.
+    pub intake: Intake,
+    /// What sends.
+    pub engine: Engine,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// One-click leave links, where they are set up.
+    pub leave: Option<LeaveLinks>,
+    /// Channels that are set up.
+    pub channels: BTreeSet<ChannelKind>,
+    stop: CancellationToken,
+    keeper: tokio::task::JoinHandle<()>,
+    _lock: Option<std::fs::File>,
+}
+
+/// Why the program cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Map, rules, templates or bureaus.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another program uses the store.
+    #[error("{0} is in use by another running tocsin; stop it first, or name another store")]
+    InUse(String),
+    /// The secret of leave links.
+    #[error("server: {path}: {why}")]
+    Secret {
+        /// Which file.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+    /// A channel.
+    #[error(transparent)]
+    Email(#[from] EmailError),
+    /// A channel.
+    #[error(transparent)]
+    Sms(#[from] SmsError),
+    /// A channel.
+    #[error(transparent)]
+    Mqtt(#[from] MqttError),
+    /// A channel.
+    #[error(transparent)]
+    Push(#[from] PushError),
+}
+
+/// How the store is opened, as config says.
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions { url: config.store.url.clone(), max_size_mib: config.store.max_size_mib }
+}
+
+impl App {
+    /// Starts everything but the HTTP server.
+    ///
+    /// # Errors
+    /// When any part cannot start; nothing is sent then.
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let policy = Arc::new(ArcSwap::from_pointee(Policy::build(config)?));
+        let leave = leave_links(&config.server)?;
+        let store = Store::open(&store_options(config)).await?;
+        let lock = lock(&config.store.url)?;
+        let (providers, mqtt) = providers(&config.channels)?;
+        let channels: BTreeSet<_> = providers.iter().map(|provider| provider.channel.kind()).collect();
+        for missing in ChannelKind::ALL.into_iter().filter(|kind| !channels.contains(kind)) {
+            tracing::warn!(channel = %missing, "the channel is not set up in config.toml: what rules send there waits, and expires");
+        }
+        if let Some(mqtt) = &mqtt {
+            let (mqtt, states) = (Arc::clone(mqtt), in_force(&store, clock.as_ref()).await?);
+            tokio::spawn(async move { mqtt.restore(states).await });
+        }
+        let options = EngineOptions { clock: Arc::clone(&clock), leave: leave.clone() };
+        let engine = Engine::start(store.clone(), providers, options).await?;
+        let stop = CancellationToken::new();
+        let keeper =
+            housekeeping::keep(store.clone(), mqtt, Arc::clone(&clock), config.housekeeping.clone(), stop.clone());
+        let intake = Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock));
+        let keeper = tokio::spawn(keeper);
+        Ok(Self { store, policy, intake, engine, clock, leave, channels, stop, keeper, _lock: lock })
+    }
+
+    /// Reads map, rules, templates and bureaus again; what is broken is refused whole, and the old stays in force.
+    ///
+    /// # Errors
+    /// When anything is wrong with the new.
+    pub fn reload(&self, path: &Path) -> Result<(), PolicyError> {
+        let policy = Policy::build(&Config::load(path)?)?;
+        self.policy.store(Arc::new(policy));
+        tracing::info!(file = %path.display(), "rules, templates, map and bureaus were read again; channels and server need a restart");
+        Ok(())
+    }
+
+    /// Stops: windows in flight are recorded, what is left goes on at the next start.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.engine.stop().await;
+        // It only waits for timers.
+        let _ = self.keeper.await;
+        self.store.close().await;
+    }
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Policy(error.into())
+    }
+}
+
+/// One engine per store: the file beside the database is locked as long as the program runs.
+fn lock(url: &str) -> Result<Option<std::fs::File>, StartError> {
+    let Some(path) = url.strip_prefix("sqlite://") else { return Ok(None) };
+    let name = format!("{path}.lock");
+    let file = std::fs::File::create(&name).map_err(|_| StartError::InUse(name.clone()))?;
+    file.try_lock().map_err(|_| StartError::InUse(path.to_owned()))?;
+    Ok(Some(file))
+}
+
+fn leave_links(server: &ServerConfig) -> Result<Option<LeaveLinks>, StartError> {
+    let (Some(url), Some(path)) = (&server.public_url, &server.leave_secret_file) else { return Ok(None) };
+    let bad = |why: String| StartError::Secret { path: path.display().to_string(), why };
+    let secret = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
+    if secret.len() < 16 {
+        return Err(bad("the secret is shorter than 16 bytes".into()));
+    }
+    Ok(Some(LeaveLinks::new(&format!("{}/leave", url.trim_end_matches('/')), &secret)))
+}
+
+type Providers = (Vec<Provider>, Option<Arc<Mqtt>>);
+
+fn providers(config: &ChannelsConfig) -> Result<Providers, StartError> {
+    let mut providers = Vec::new();
+    if let Some(sms) = &config.sms {
+        providers.push(provider(sms, Arc::new(Sms::new(&sms.via)?), 8));
+    }
+    if let Some(email) = &config.email {
+        providers.push(provider(email, Arc::new(Email::new(&email.via)?), 16));
+    }
+    let mut broker = None;
+    if let Some(mqtt) = &config.mqtt {
+        let channel = Arc::new(Mqtt::new(&mqtt.via)?);
+        broker = Some(Arc::clone(&channel));
+        providers.push(provider(mqtt, channel, 4));
+    }
+    if let Some(push) = &config.push {
+        providers.push(provider(push, Arc::new(Push::new(&push.via)?), 4));
+    }
+    Ok((providers, broker))
+}
+
+fn provider<T>(config: &ChannelConfig<T>, channel: Arc<dyn Channel>, workers: usize) -> Provider {
+    let name = channel.kind().to_string();
+    Provider { name, channel, rate: config.rate, workers: config.workers.unwrap_or(workers), window: config.window }
+}
+
+/// What MQTT must show: the newest warning of each region and hazard that is neither over nor replaced.
+async fn in_force(store: &Store, clock: &dyn Clock) -> Result<Vec<InForce>, StoreError> {
+    let mut states = Vec::new();
+    for (release, content) in store.in_force(clock.now()).await? {
+        let Content::Mqtt(content) = content else { continue };
+        let Some(payload) = content.state else { continue };
+        for kind in release.audience.iter().filter_map(|audience| match audience {
+            Audience::Public => Some("region"),
+            Audience::Drill => Some("drill"),
+            Audience::Officials => None,
+        }) {
+            states.extend(release.regions.iter().map(|region| InForce {
+                to: format!("{kind}/{region}"),
+                hazard: content.hazard.clone(),
+                payload: payload.clone(),
+                expires: release.expires.into(),
+            }));
+        }
+    }
+    Ok(states)
+}

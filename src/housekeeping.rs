@@ -1,0 +1,68 @@
+//! What keeps house: retained MQTT states that are over are cleared, and personal data is not kept longer than told.
+
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use cron::Schedule;
+use tocsin_channels::mqtt::Mqtt;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::HousekeepingConfig;
+use crate::store::Store;
+
+/// Retained states are looked through this often.
+const ROUND: Duration = Duration::from_secs(5);
+
+/// Keeps house until told to stop.
+pub(crate) async fn keep(
+    store: Store,
+    mqtt: Option<Arc<Mqtt>>,
+    clock: Arc<dyn Clock>,
+    config: HousekeepingConfig,
+    stop: CancellationToken,
+) {
+    let mut due = next(&config.schedule, clock.now());
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(ROUND) => {}
+            () = stop.cancelled() => return,
+        }
+        let now = clock.now();
+        if let Some(mqtt) = &mqtt {
+            let cleared = mqtt.clear_expired(now.into()).await;
+            if cleared > 0 {
+                tracing::info!(states = cleared, "MQTT states that are over were cleared");
+            }
+        }
+        if due.is_some_and(|due| due <= now) {
+            let before = now - TimeDelta::days(i64::from(config.keep_days));
+            match store.prune(before).await {
+                Ok(releases) => tracing::info!(releases, "addresses and outcomes of old releases were thrown away"),
+                Err(error) => tracing::error!(%error, "housekeeping failed; it is tried again at its next time"),
+            }
+            due = next(&config.schedule, now);
+        }
+    }
+}
+
+/// The schedule's next time, read in China Standard Time.
+fn next(schedule: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let beijing = FixedOffset::east_opt(8 * 3600)?;
+    let schedule = Schedule::from_str(schedule).ok()?;
+    schedule.after(&now.with_timezone(&beijing)).next().map(|at| at.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_past_three_is_meant_in_beijing() {
+        let now = "2026-07-01T00:00:00Z".parse().unwrap();
+        assert_eq!(next("0 30 3 * * *", now), Some("2026-07-01T19:30:00Z".parse().unwrap()));
+        assert_eq!(next("nonsense", now), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! The front door: an alert is read, checked against who may say what where, decided on, and on disk before the answer.
+
+mod authority;
+mod refusal;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, TimeDelta, Utc};
+pub use refusal::{Refusal, RefusalCode};
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use crate::approval::{Replaced, compose, concerns_those_told};
+use crate::cap::{self, Alert, AlertId, Colour, Finding, Hazard, MsgType, Status, Verdict};
+use crate::clock::Clock;
+use crate::config::BureauConfig;
+use crate::policy::Policy;
+use crate::regions::Located;
+use crate::rules::{Approval, Decision, decide};
+use crate::store::{AlertRow, AlertState, NewAlert, Store, StoreError, insert_alert, insert_release, supersede};
+
+/// A sender's clock may be ahead by so much.
+const AHEAD: TimeDelta = TimeDelta::minutes(15);
+
+/// How an alert is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// CAP XML.
+    Xml,
+    /// The same elements in JSON.
+    Json,
+}
+
+impl Format {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Xml => "xml",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// What a bureau is told about an alert that was taken.
+#[derive(Debug, Clone, Serialize)]
+pub struct Receipt {
+    /// Our id of it.
+    pub id: AlertId,
+    /// `accepted` or `remarks`.
+    pub verdict: Verdict,
+    /// Everything that the reader noticed.
+    pub findings: Vec<Finding>,
+    /// Where it stands: withheld, waiting for officers, or released.
+    pub state: AlertState,
+    /// Why it goes to nobody, if so: in Chinese and English.
+    pub withheld: Option<(String, String)>,
+    /// It was on record already; nothing was done again.
+    pub repeat: bool,
+}
+
+/// The front door.
+pub struct Intake {
+    store: Store,
+    policy: Arc<ArcSwap<Policy>>,
+    clock: Arc<dyn Clock>,
+    /// One alert is joined to its chain at a time.
+    turn: Mutex<()>,
+}
+
+/// An alert with what was found about it.
+struct Understood {
+    alert: Alert,
+    id: AlertId,
+    verdict: Verdict,
+    findings: Vec<Finding>,
+    located: Located,
+    decision: Decision,
+}
+
+impl Intake {
+    /// A door to this store.
+    pub fn new(store: Store, policy: Arc<ArcSwap<Policy>>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, policy, clock, turn: Mutex::new(()) }
+    }
+
+    /// Takes in an alert of a bureau. When this returns, the alert is on disk, and so is its release if it needs no officer.
+    ///
+    /// # Errors
+    /// When it is refused; the refusal is on record too, unless the store itself is the reason.
+    pub async fn accept(&self, bureau: &BureauConfig, raw: &[u8], format: Format) -> Result<Receipt, Refusal> {
+        let now = self.clock.now();
+        let policy = self.policy.load_full();
+        let taken = match self.understand(&policy, bureau, raw, format, now).await {
+            Ok(understood) => self.record(&policy, bureau, raw, format, understood, now).await,
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = &taken {
+            self.keep_refusal(bureau, raw, refusal, now).await;
+        }
+        taken
+    }
+
+    async fn understand(
+        &self,
+        policy: &Policy,
+        bureau: &BureauConfig,
+        raw: &[u8],
+        format: Format,
+        now: DateTime<Utc>,
+    ) -> Result<Understood, Refusal> {
+        let reading = match format {
+            Format::Xml => cap::read(raw),
+            Format::Json => cap::read_json(raw),
+        };
+        let verdict = reading.verdict();
+        let Some(alert) = reading.alert else {
+            return Err(Refusal::with_findings(RefusalCode::Unreadable, "", reading.findings));
+        };
+        if alert.sent.to_utc() > now + AHEAD {
+            return Err(Refusal::new(RefusalCode::FromTheFuture, alert.sent.to_rfc3339()));
+        }
+        let located = policy.map.locate(&crate::approval::areas(&alert), &policy.locate);
+        authority::check(policy, bureau, &alert, &located)?;
+        let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
+        Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings: reading.findings, located, decision })
+    }
+
+    async fn record(
+        &self,
+        policy: &Policy,
+        bureau: &BureauConfig,
+        raw: &[u8],
+        format: Format,
+        understood: Understood,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, Refusal> {
+        let _turn = self.turn.lock().await;
+        if let Some(row) = self.store.alert(understood.id.as_str()).await? {
+            return Ok(receipt(&understood, row.state, true));
+        }
+        let replaces = self.replaces(bureau, &understood.alert).await?;
+        let ids: Vec<String> = replaces.iter().map(|row| row.id.clone()).collect();
+        let older = self.store.with_older(&ids).await?;
+        let replaced = Replaced::of(&self.store, &older).await?;
+        let chain = replaces.first().map_or_else(|| understood.id.to_string(), |row| row.chain.clone());
+        // An Update or Cancel may have come first: then this one is over before it begins.
+        let newer = self.store.superseder_of(understood.id.as_str()).await?;
+        let newer = newer.filter(|row| row.bureau == bureau.name && row.status == understood.alert.status.as_str());
+
+        let goes_out = understood.decision.withheld.is_none() || concerns_those_told(&understood.decision, &replaced);
+        let state = match (goes_out && newer.is_none(), understood.decision.approval) {
+            (false, _) => AlertState::Withheld,
+            (true, Approval::None) => AlertState::Released,
+            (true, _) => AlertState::Waiting,
+        };
+        let release = if state == AlertState::Released {
+            let signed = "rule";
+            Some(compose(policy, &understood.alert, &chain, &understood.decision, &replaced, signed, now)?)
+        } else {
+            None
+        };
+        let row = row(&understood, bureau, state, &chain, newer.map(|row| row.id), now);
+        let refers_to: Vec<String> =
+            understood.alert.references.iter().map(|reference| AlertId::of_reference(reference).to_string()).collect();
+        let located = serde_json::to_string(&understood.located).map_err(StoreError::corrupt)?;
+        let new = NewAlert { row: &row, format: format.as_str(), raw, located: &located, refers_to: &refers_to };
+        let mut tx = self.store.begin().await?;
+        if !insert_alert(&mut tx, &new).await? {
+            // Another program on the same store was quicker.
+            return Ok(receipt(&understood, state, true));
+        }
+        if takes_the_place(&understood.alert) {
+            for old in &older {
+                supersede(&mut tx, old, understood.id.as_str(), now).await?;
+            }
+        }
+        if let Some(release) = release {
+            insert_release(&mut tx, &release, now).await?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        tracing::info!(alert.id = %understood.id, bureau = %bureau.name, state = state.as_str(),
+            regions = understood.decision.regions.len(), "alert taken");
+        Ok(receipt(&understood, state, false))
+    }
+
+    /// The alerts on record that this one references. Another bureau's, or another world's (a drill's), it must not touch.
+    async fn replaces(&self, bureau: &BureauConfig, alert: &Alert) -> Result<Vec<AlertRow>, Refusal> {
+        if !takes_the_place(alert) {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> =
+            alert.references.iter().map(|reference| AlertId::of_reference(reference).to_string()).collect();
+        let rows = self.store.alerts_by_id(&ids).await?;
+        for row in &rows {
+            if row.bureau != bureau.name {
+                return Err(Refusal::new(RefusalCode::ForeignReference, &row.identifier));
+            }
+            if row.status != alert.status.as_str() {
+                return Err(Refusal::new(RefusalCode::OtherWorld, format!("{} / {}", alert.status, row.status)));
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn keep_refusal(&self, bureau: &BureauConfig, raw: &[u8], refusal: &Refusal, now: DateTime<Utc>) {
+        let digest = crate::hex(ring::digest::digest(&ring::digest::SHA256, raw).as_ref());
+        let findings = serde_json::to_string(&refusal.findings).unwrap_or_default();
+        let code = refusal.code.as_str();
+        tracing::warn!(bureau = %bureau.name, code, detail = %refusal.detail, digest, "alert refused");
+        if let Err(error) = self.store.record_refusal(now, &bureau.name, code, &findings, &digest, raw).await {
+            tracing::error!(%error, digest, "the refusal itself could not be recorded");
+        }
+    }
+}
+
+/// Only an Update or a Cancel that people are meant to see takes the place of what it references.
+fn takes_the_place(alert: &Alert) -> bool {
+    matches!(alert.msg_type, MsgType::Update | MsgType::Cancel)
+        && matches!(alert.status, Status::Actual | Status::Exercise)
+}
+
+fn row(
+    understood: &Understood,
+    bureau: &BureauConfig,
+    state: AlertState,
+    chain: &str,
+    superseded_by: Option<String>,
+    now: DateTime<Utc>,
+) -> AlertRow {
+    let alert = &understood.alert;
+    let headline = alert.info_in("zh-CN").and_then(|info| info.headline.clone()).unwrap_or_else(|| {
+        let colour = Colour::of_alert(alert).map_or("", Colour::name_zh);
+        format!("{}{colour}", Hazard::of_alert(alert).name_zh())
+    });
+    AlertRow {
+        id: understood.id.to_string(),
+        sender: alert.sender.clone(),
+        identifier: alert.identifier.clone(),
+        sent: alert.sent.to_utc(),
+        msg_type: alert.msg_type.to_string(),
+        status: alert.status.to_string(),
+        hazard: Hazard::of_alert(alert).slug().into(),
+        severity: alert.severity().to_string(),
+        headline: headline.chars().take(200).collect(),
+        expires: alert.expires().map(|at| at.to_utc()),
+        bureau: bureau.name.clone(),
+        received_at: now,
+        verdict: understood.verdict.as_str().into(),
+        state,
+        chain: chain.to_owned(),
+        superseded_by,
+        findings: serde_json::to_value(&understood.findings).unwrap_or_default(),
+        decision: serde_json::to_value(&understood.decision).unwrap_or_default(),
+    }
+}
+
+fn receipt(understood: &Understood, state: AlertState, repeat: bool) -> Receipt {
+    let withheld = understood.decision.withheld.filter(|_| state == AlertState::Withheld);
+    Receipt {
+        id: understood.id.clone(),
+        verdict: understood.verdict,
+        findings: understood.findings.clone(),
+        state,
+        withheld: withheld.map(|why| (why.zh().to_owned(), why.en().to_owned())),
+        repeat,
+    }
+}

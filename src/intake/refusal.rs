@@ -1,0 +1,144 @@
+//! Refusals: a stable code, a sentence in both languages, and what a machine may do about it.
+
+use serde::Serialize;
+
+use crate::approval::ComposeError;
+use crate::cap::Finding;
+use crate::store::StoreError;
+
+/// Why an alert was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusalCode {
+    /// It cannot be understood or trusted: see the findings.
+    Unreadable,
+    /// Its `sent` lies ahead.
+    FromTheFuture,
+    /// No area of it lies on the map.
+    Nowhere,
+    /// A region that the bureau does not speak for.
+    RegionNotYours,
+    /// A danger that the bureau does not speak of.
+    HazardNotYours,
+    /// It references another bureau's alert.
+    ForeignReference,
+    /// A drill references a real alert, or the other way round.
+    OtherWorld,
+    /// Its messages cannot be made.
+    Messages,
+    /// The store is full.
+    StoreFull,
+    /// The store does not work.
+    Store,
+}
+
+impl RefusalCode {
+    /// The stable code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "T4001",
+            Self::FromTheFuture => "T4002",
+            Self::Nowhere => "T4003",
+            Self::RegionNotYours => "T4004",
+            Self::HazardNotYours => "T4005",
+            Self::ForeignReference => "T4006",
+            Self::OtherWorld => "T4007",
+            Self::Messages => "T4008",
+            Self::StoreFull => "T4009",
+            Self::Store => "T4010",
+        }
+    }
+
+    /// The HTTP status that says the same.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Unreadable | Self::FromTheFuture | Self::Nowhere | Self::OtherWorld => 422,
+            Self::RegionNotYours | Self::HazardNotYours | Self::ForeignReference => 403,
+            Self::Messages => 500,
+            Self::StoreFull => 507,
+            Self::Store => 503,
+        }
+    }
+
+    const fn sentences(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unreadable => {
+                ("无法读懂或信任此预警，见各条说明", "the alert cannot be understood or trusted; see the findings")
+            }
+            Self::FromTheFuture => {
+                ("发布时间在未来，请校准时钟后重发", "its `sent` lies in the future; set your clock and send it again")
+            }
+            Self::Nowhere => ("预警区域不在本图范围内", "no area of the alert lies on the map"),
+            Self::RegionNotYours => ("贵单位无权对该地区发布预警", "you may not warn this region"),
+            Self::HazardNotYours => ("贵单位无权发布此类预警", "you may not warn of this danger"),
+            Self::ForeignReference => (
+                "引用了其他单位的预警，不可更新或解除",
+                "it references another bureau's alert, which only that bureau may update or cancel",
+            ),
+            Self::OtherWorld => {
+                ("演练与实战不可互相引用", "a drill must not reference a real alert, nor the other way round")
+            }
+            Self::Messages => (
+                "消息无法生成，已告知运维，请勿放弃：稍后重发",
+                "its messages cannot be made; the operator knows: send it again later",
+            ),
+            Self::StoreFull => {
+                ("存储已满，预警未收下，请稍后重发", "the store is full; the alert was not taken: send it again later")
+            }
+            Self::Store => (
+                "存储暂不可用，预警未收下，请稍后重发",
+                "the store does not answer; the alert was not taken: send it again later",
+            ),
+        }
+    }
+}
+
+/// An alert that was not taken.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{} {}: {detail}", code.as_str(), code.sentences().1)]
+pub struct Refusal {
+    /// Why.
+    pub code: RefusalCode,
+    /// What exactly.
+    pub detail: String,
+    /// What the reader found.
+    pub findings: Vec<Finding>,
+}
+
+impl Refusal {
+    pub(super) fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), findings: Vec::new() }
+    }
+
+    pub(super) fn with_findings(code: RefusalCode, detail: &str, findings: Vec<Finding>) -> Self {
+        Self { code, detail: detail.into(), findings }
+    }
+}
+
+impl Serialize for Refusal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let (zh, en) = self.code.sentences();
+        let mut out = serializer.serialize_struct("Refusal", 5)?;
+        out.serialize_field("code", self.code.as_str())?;
+        out.serialize_field("zh", zh)?;
+        out.serialize_field("en", en)?;
+        out.serialize_field("detail", &self.detail)?;
+        out.serialize_field("findings", &self.findings)?;
+        out.end()
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let code = if matches!(error, StoreError::Full) { RefusalCode::StoreFull } else { RefusalCode::Store };
+        tracing::error!(%error, "an alert could not be recorded");
+        Self::new(code, "")
+    }
+}
+
+impl From<ComposeError> for Refusal {
+    fn from(error: ComposeError) -> Self {
+        tracing::error!(%error, "an alert's messages could not be made");
+        Self::new(RefusalCode::Messages, error.to_string())
+    }
+}

@@ -1,0 +1,107 @@
+//! The API's alerts.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::{Problem, bureau};
+use crate::app::App;
+use crate::cap::AlertId;
+use crate::delivery::StateCounts;
+use crate::intake::Format;
+
+/// Takes in an alert: 201 when it is on disk, 200 when it was there already.
+pub(super) async fn submit(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let bureau = bureau(&app, &headers)?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
+        _ => Problem::BadRequest(rejection.body_text()),
+    })?;
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let format = if kind.contains("json") { Format::Json } else { Format::Xml };
+    let receipt =
+        app.intake.accept(&bureau, &body, format).await.map_err(|refusal| Problem::Refused(Box::new(refusal)))?;
+    app.engine.wake();
+    let status = if receipt.repeat { StatusCode::OK } else { StatusCode::CREATED };
+    let mut answer = (status, Json(&receipt)).into_response();
+    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/alerts/{}", receipt.id)) {
+        answer.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(answer)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    before: Option<DateTime<Utc>>,
+    limit: Option<u16>,
+}
+
+/// The newest alerts.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    bureau(&app, &headers)?;
+    let Query(query) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=500).contains(&limit) {
+        return Err(Problem::BadRequest("limit is 1 to 500".into()));
+    }
+    let alerts = app.store.alerts(query.before, limit).await?;
+    Ok(Json(json!({"alerts": alerts})))
+}
+
+/// One alert; as CAP, byte for byte, where asked for XML.
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    bureau(&app, &headers)?;
+    let id: AlertId = id.parse().map_err(|_| Problem::NotFound)?;
+    let wants_cap =
+        headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|v| v.contains("xml"));
+    if wants_cap {
+        let (raw, format) = app.store.alert_raw(id.as_str()).await?.ok_or(Problem::NotFound)?;
+        let kind = if format == "json" { "application/json" } else { "application/cap+xml" };
+        return Ok(([(header::CONTENT_TYPE, kind)], raw).into_response());
+    }
+    let alert = app.store.alert(id.as_str()).await?.ok_or(Problem::NotFound)?;
+    Ok(Json(alert).into_response())
+}
+
+/// What became of an alert's deliveries, by channel.
+pub(super) async fn states(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    bureau(&app, &headers)?;
+    let id: AlertId = id.parse().map_err(|_| Problem::NotFound)?;
+    let alert = app.store.alert(id.as_str()).await?.ok_or(Problem::NotFound)?;
+    let channels = app.store.states(id.as_str()).await?;
+    let mut all = StateCounts::default();
+    channels.values().for_each(|counts| all += *counts);
+    Ok(Json(json!({
+        "id": id,
+        "state": alert.state,
+        "planned": app.store.is_planned(id.as_str()).await?,
+        "audience": all.total(),
+        "states": all,
+        "channels": channels,
+    })))
+}

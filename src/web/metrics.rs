@@ -1,0 +1,66 @@
+//! Health and metrics, for machines that watch.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde_json::json;
+
+use crate::app::App;
+
+/// 200 when alerts can be taken and recorded.
+pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
+    let lamps = app.engine.lamps();
+    match app.store.open_chunks().await {
+        Ok(open) => Json(json!({"status": "ok", "open_chunks": open, "providers": lamps})).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the store does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "store", "providers": lamps}))).into_response()
+        }
+    }
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+/// Prometheus' text format.
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let mut registry = Registry::with_prefix("tocsin");
+    let answers = Family::<Labels, Gauge<u64, AtomicU64>>::default();
+    let up = Family::<Labels, Gauge>::default();
+    let share = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    let open = Gauge::<i64>::default();
+    registry.register("answers", "Answers of providers since start, by class", answers.clone());
+    registry.register("provider_up", "Whether the provider takes messages", up.clone());
+    registry.register("provider_rate_share", "Share of the configured rate in use", share.clone());
+    registry.register("open_chunks", "Chunks that are not done", open.clone());
+    for lamp in app.engine.lamps() {
+        let labels = || vec![("channel", lamp.channel.to_string()), ("provider", lamp.name.clone())];
+        up.get_or_create(&labels()).set(i64::from(lamp.up));
+        share.get_or_create(&labels()).set(lamp.share);
+        for (class, n) in &lamp.answers {
+            let mut labels = labels();
+            labels.push(("class", class.as_str().to_owned()));
+            answers.get_or_create(&labels).set(*n);
+        }
+    }
+    match app.store.open_chunks().await {
+        Ok(n) => drop(open.set(i64::try_from(n).unwrap_or(i64::MAX))),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be read");
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+    }
+    let mut text = String::new();
+    match encode(&mut text, &registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+            .into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

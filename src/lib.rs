@@ -6,6 +6,7 @@
 pub mod app;
 pub mod approval;
 pub mod cap;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;

@@ -1,1 +1,8 @@
-fn main() {}
+//! The `tocsin` program.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tocsin::cli::main()
+}

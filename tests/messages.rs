@@ -45,10 +45,14 @@ fn told(alert: &Alert, language: Language, variant: Variant) -> String {
 #[test]
 fn eight_warnings_of_a_typhoon() {
     let start = DateTime::parse_from_rfc3339("2022-09-11T18:00:00+08:00").unwrap().to_utc();
-    let alerts = Scenario::muifa().unwrap().alerts(&MAP, start);
+    let scenario = Scenario::muifa().unwrap();
+    let mut alerts: Vec<Alert> = Vec::new();
+    for nth in 0..scenario.len() {
+        alerts.push(scenario.alert(nth, &MAP, start + scenario.after(nth), &alerts).unwrap());
+    }
     let named = |name: &str| {
-        let found = alerts.iter().find(|(_, alert)| alert.identifier.contains(name));
-        &found.unwrap_or_else(|| panic!("{name}")).1
+        let found = alerts.iter().find(|alert| alert.identifier.contains(name));
+        found.unwrap_or_else(|| panic!("{name}"))
     };
     for (name, variant) in [
         ("nmc-blue", Variant::Warn),

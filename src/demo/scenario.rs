@@ -1,6 +1,6 @@
 //! A recorded event as CAP alerts: facts of a typhoon, with status Exercise and their times moved to today.
 
-use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use chrono::{DateTime, FixedOffset, SubsecRound as _, TimeDelta, Utc};
 use serde::Deserialize;
 
 use crate::cap::{
@@ -52,30 +52,42 @@ impl Scenario {
     /// # Errors
     /// Only if the shipped file is damaged.
     pub fn muifa() -> Result<Self, serde_json::Error> {
-        serde_json::from_str(include_str!("../../scenarios/muifa-2022.json"))
+        let mut muifa: Self = serde_json::from_str(include_str!("../../scenarios/muifa-2022.json"))?;
+        muifa.warnings.sort_by_key(|warning| warning.time);
+        Ok(muifa)
     }
 
-    /// The alerts in order, each with how long after the first it came. `start` stands for the first one's time.
-    pub fn alerts(&self, map: &RegionMap, start: DateTime<Utc>) -> Vec<(TimeDelta, Alert)> {
-        let mut warnings: Vec<_> = self.warnings.iter().collect();
-        warnings.sort_by_key(|warning| warning.time);
-        let Some(first) = warnings.first().map(|warning| warning.time) else { return Vec::new() };
-        let offset = *first.offset();
-        let moved = |at: DateTime<FixedOffset>| (start + (at - first)).with_timezone(&offset);
-        let mut made: Vec<(TimeDelta, Alert)> = Vec::new();
-        for warning in warnings {
-            // A cancel names any warning of its event: what it withdraws is the newest.
-            let old = warning.updates.as_ref().or(warning.cancels.as_ref());
-            let old = old.and_then(|_| made.iter().rev().find(|(_, alert)| same_event(alert, warning)));
-            let references = old.map(|(_, alert)| Reference {
-                sender: alert.sender.clone(),
-                identifier: alert.identifier.clone(),
-                sent: alert.sent,
-            });
-            let alert = warning.alert(map, moved(warning.time), references, warning.to.map(moved));
-            made.push((warning.time - first, alert));
+    /// How many warnings there are.
+    pub fn len(&self) -> usize {
+        self.warnings.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.warnings.is_empty()
+    }
+
+    /// How long after the first one a warning came.
+    pub fn after(&self, nth: usize) -> TimeDelta {
+        match (self.warnings.first(), self.warnings.get(nth)) {
+            (Some(first), Some(warning)) => warning.time - first.time,
+            _ => TimeDelta::zero(),
         }
-        made
+    }
+
+    /// A warning as an alert sent at this time; it references the newest of `made` that it speaks of.
+    pub fn alert(&self, nth: usize, map: &RegionMap, sent: DateTime<Utc>, made: &[Alert]) -> Option<Alert> {
+        let warning = self.warnings.get(nth)?;
+        let sent = sent.with_timezone(warning.time.offset()).trunc_subsecs(0);
+        // A cancel names any warning of its event: what it withdraws is the newest.
+        let speaks_of_older = warning.updates.is_some() || warning.cancels.is_some();
+        let old = made.iter().rev().find(|alert| speaks_of_older && same_event(alert, warning));
+        let reference = old.map(|alert| Reference {
+            sender: alert.sender.clone(),
+            identifier: alert.identifier.clone(),
+            sent: alert.sent,
+        });
+        Some(warning.alert(map, sent, reference))
     }
 }
 
@@ -84,14 +96,9 @@ fn same_event(alert: &Alert, warning: &Warning) -> bool {
 }
 
 impl Warning {
-    fn alert(
-        &self,
-        map: &RegionMap,
-        sent: DateTime<FixedOffset>,
-        references: Option<Reference>,
-        to: Option<DateTime<FixedOffset>>,
-    ) -> Alert {
-        let info = |language| self.info(map, language, sent, to);
+    fn alert(&self, map: &RegionMap, sent: DateTime<FixedOffset>, references: Option<Reference>) -> Alert {
+        let expires = sent + self.to.filter(|to| *to > self.time).map_or(HOLDS, |to| to - self.time);
+        let info = |language| self.info(map, language, sent, expires);
         Alert {
             version: Version::V1_2,
             identifier: format!("muifa-2022-{}-{}", self.id, sent.timestamp()),
@@ -117,7 +124,7 @@ impl Warning {
         map: &RegionMap,
         language: Language,
         sent: DateTime<FixedOffset>,
-        to: Option<DateTime<FixedOffset>>,
+        expires: DateTime<FixedOffset>,
     ) -> Info {
         let (issuer_en, issuer_zh, _) = issuer(&self.issuer);
         let (issuer, event, headline) = match language {
@@ -152,7 +159,7 @@ impl Warning {
             event_codes: Vec::new(),
             effective: None,
             onset: Some(sent),
-            expires: Some(to.filter(|to| *to > sent).unwrap_or(sent + HOLDS)),
+            expires: Some(expires),
             sender_name: Some(issuer.into()),
             headline: Some(headline),
             description: None,

@@ -137,24 +137,41 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// How many deliveries of a release are in each state, by channel: they add up to the planned audience.
+    /// How many deliveries of an alert are in each state, by channel: they add up to the planned audience.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn states(&self, alert: &str) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
+        self.states_where("(SELECT id FROM release WHERE alert = $1)", Some(alert)).await
+    }
+
+    /// How many deliveries of all alerts are in each state, by channel.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn states_of_all(&self) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
+        self.states_where("(SELECT id FROM release)", None).await
+    }
+
+    async fn states_where(
+        &self,
+        releases: &'static str,
+        alert: Option<&str>,
+    ) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
         let mut counts: BTreeMap<ChannelKind, StateCounts> = BTreeMap::new();
         // One snapshot: a chunk that ends meanwhile is counted once.
         let mut tx = self.read.begin().await?;
-        let rows = sqlx::query(
+        let done = format!(
             "SELECT channel, CAST(SUM(accepted) AS BIGINT) AS accepted, CAST(SUM(failed) AS BIGINT) AS failed,
                  CAST(SUM(opted_out) AS BIGINT) AS opted_out, CAST(SUM(expired) AS BIGINT) AS expired,
                  CAST(SUM(superseded) AS BIGINT) AS superseded, CAST(SUM(unknown) AS BIGINT) AS unknown
-             FROM chunk WHERE state = 2 AND release IN (SELECT id FROM release WHERE alert = $1) GROUP BY channel",
-        )
-        .bind(alert)
-        .fetch_all(&mut *tx)
-        .await?;
-        for row in &rows {
+             FROM chunk WHERE state = 2 AND release IN {releases} GROUP BY channel"
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(done));
+        if let Some(alert) = alert {
+            query = query.bind(alert);
+        }
+        for row in &query.fetch_all(&mut *tx).await? {
             let get = |name: &str| -> Result<u64, StoreError> {
                 Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or(0))
             };
@@ -169,15 +186,16 @@ impl Store {
             };
             *counts.entry(channel(row.try_get("channel")?)?).or_default() += done;
         }
-        let open = sqlx::query(
-            "SELECT id, channel, lane, n, state, CAST((SELECT COUNT(*) FROM send_window WHERE send_window.chunk = chunk.id) AS BIGINT)
-                 AS windows
-             FROM chunk WHERE state <> 2 AND release IN (SELECT id FROM release WHERE alert = $1)",
-        )
-        .bind(alert)
-        .fetch_all(&mut *tx)
-        .await?;
-        for row in &open {
+        let open = format!(
+            "SELECT id, channel, lane, n, state,
+                 CAST((SELECT COUNT(*) FROM send_window WHERE send_window.chunk = chunk.id) AS BIGINT) AS windows
+             FROM chunk WHERE state <> 2 AND release IN {releases}"
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(open));
+        if let Some(alert) = alert {
+            query = query.bind(alert);
+        }
+        for row in &query.fetch_all(&mut *tx).await? {
             let (n, lane): (i64, i64) = (row.try_get("n")?, row.try_get("lane")?);
             let n = usize::try_from(n).unwrap_or(0);
             let slot = counts.entry(channel(row.try_get("channel")?)?).or_default();
@@ -191,6 +209,33 @@ impl Store {
             *slot += StateCounts::of(Members::replay(n, policy, &history, running).states().iter().copied());
         }
         Ok(counts)
+    }
+
+    /// Deliveries planned, and those in chunks that are done, by channel: cheap enough to ask all the time.
+    pub(crate) async fn chunk_totals(&self) -> Result<BTreeMap<ChannelKind, (u64, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT channel, CAST(SUM(n) AS BIGINT) AS planned,
+                 CAST(SUM(CASE WHEN state = 2 THEN n ELSE 0 END) AS BIGINT) AS done FROM chunk GROUP BY channel",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        let whole = |n: i64| u64::try_from(n).unwrap_or(0);
+        rows.iter()
+            .map(|row| {
+                Ok((channel(row.try_get("channel")?)?, (whole(row.try_get("planned")?), whole(row.try_get("done")?))))
+            })
+            .collect()
+    }
+
+    /// Whether anything is still to be planned or sent.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open_work(&self) -> Result<bool, StoreError> {
+        let unplanned: Option<i64> = sqlx::query_scalar("SELECT id FROM release WHERE planned_at IS NULL LIMIT 1")
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(unplanned.is_some() || self.open_chunks().await? > 0)
     }
 
     /// How many chunks are not done, over all releases.

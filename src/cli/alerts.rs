@@ -1,0 +1,148 @@
+//! `tocsin submit`, `release`, `status`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::show::{cut, number, table};
+use super::{Context, Failure};
+use crate::approval;
+use crate::cap::AlertId;
+use crate::clock::SystemClock;
+use crate::delivery::{DeliveryState, StateCounts};
+use crate::policy::Policy;
+
+/// Submit an alert to a running server.
+#[derive(clap::Args)]
+pub(crate) struct SubmitArgs {
+    /// The alert: CAP XML, or JSON where the name ends in .json.
+    file: PathBuf,
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:8460")]
+    server: String,
+    /// File that holds the bureau's token, alone; TOCSIN_TOKEN where left out.
+    #[arg(long)]
+    token_file: Option<PathBuf>,
+}
+
+pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, Failure> {
+    let body = std::fs::read(&args.file).map_err(|e| format!("cannot read {}: {e}", args.file.display()))?;
+    let token = match &args.token_file {
+        Some(path) => std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?,
+        None => std::env::var("TOCSIN_TOKEN").map_err(|_| "no token: name --token-file, or set TOCSIN_TOKEN")?,
+    };
+    let json = args.file.extension().is_some_and(|e| e == "json");
+    let kind = if json { "application/json" } else { "application/cap+xml" };
+    let url = format!("{}/api/v1/alerts", args.server.trim_end_matches('/'));
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build()?;
+    let request = client.post(&url).header("content-type", kind).bearer_auth(token.trim()).body(body);
+    let response =
+        request.send().await.map_err(|e| format!("{url} does not answer: {e}; is `tocsin serve` running there?"))?;
+    let status = response.status();
+    let answer: serde_json::Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
+    if context.json {
+        println!("{answer}");
+        return Ok(status.is_success());
+    }
+    let text = |name: &str| answer.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    if status.is_success() {
+        let repeat = if answer.get("repeat") == Some(&true.into()) { " (it was on record already)" } else { "" };
+        println!("{} {}: {}{repeat}", text("id"), text("verdict"), text("state"));
+    } else {
+        println!("{} {}\n{}\n{}", text("code"), text("detail"), text("zh"), text("en"));
+    }
+    for finding in answer.get("findings").and_then(|list| list.as_array()).into_iter().flatten() {
+        let part = |name: &str| finding.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+        println!("  {} {}\n        {}\n        {}", part("code"), part("path"), part("zh"), part("en"));
+    }
+    Ok(status.is_success())
+}
+
+/// Release an alert that waits for an officer.
+#[derive(clap::Args)]
+pub(crate) struct ReleaseArgs {
+    /// The alert, as `tocsin status` shows it.
+    id: AlertId,
+    /// Who releases it, for the record.
+    #[arg(long, env = "USER", default_value = "operator")]
+    by: String,
+}
+
+pub(crate) async fn release(context: &Context, args: ReleaseArgs) -> Result<bool, Failure> {
+    let policy = Policy::build(&context.config()?)?;
+    let store = context.store().await?;
+    approval::release(&store, &policy, &SystemClock, &args.id, &args.by).await?;
+    if context.json {
+        println!("{}", json!({"id": args.id, "state": "released", "by": args.by}));
+    } else {
+        println!("{} is released by {}; a running `tocsin serve` sends it now", args.id, args.by);
+    }
+    Ok(true)
+}
+
+/// List alerts, or show what became of one.
+#[derive(clap::Args)]
+pub(crate) struct StatusArgs {
+    /// One alert; the newest where left out.
+    id: Option<AlertId>,
+    /// How many of the newest.
+    #[arg(long, short, default_value_t = 20)]
+    n: u16,
+}
+
+pub(crate) async fn status(context: &Context, args: StatusArgs) -> Result<bool, Failure> {
+    let store = context.store().await?;
+    if let Some(id) = args.id {
+        let alert = store.alert(id.as_str()).await?.ok_or_else(|| format!("there is no alert {id}"))?;
+        let channels = store.states(id.as_str()).await?;
+        let planned = store.is_planned(id.as_str()).await?;
+        if context.json {
+            println!("{}", json!({"alert": alert, "planned": planned, "channels": channels}));
+            return Ok(true);
+        }
+        println!("{} {} {}: {}", alert.id, alert.status, alert.msg_type, alert.headline);
+        println!("{}{}", alert.state.as_str(), if planned { "" } else { ", audience not all planned" });
+        if let Some(newer) = &alert.superseded_by {
+            println!("replaced by {newer}");
+        }
+        print!("\n{}", state_table(&channels));
+        return Ok(true);
+    }
+    let alerts = store.alerts(None, args.n).await?;
+    if context.json {
+        println!("{}", json!({"alerts": alerts}));
+        return Ok(true);
+    }
+    if alerts.is_empty() {
+        println!("no alerts yet");
+        return Ok(true);
+    }
+    let mut rows = vec![["id", "received (UTC)", "state", "type", "headline"].map(str::to_owned).to_vec()];
+    for alert in alerts {
+        let state = if alert.superseded_by.is_some() { "replaced" } else { alert.state.as_str() };
+        let received = alert.received_at.format("%m-%d %H:%M:%S").to_string();
+        rows.push(vec![alert.id, received, state.into(), alert.msg_type, cut(&alert.headline, 34)]);
+    }
+    print!("{}", table(&rows));
+    Ok(true)
+}
+
+/// Deliveries by channel and state; states that nobody is in are left out.
+pub(crate) fn state_table<K: std::fmt::Display>(channels: &std::collections::BTreeMap<K, StateCounts>) -> String {
+    let used: Vec<_> =
+        DeliveryState::ALL.into_iter().filter(|state| channels.values().any(|counts| counts.get(*state) > 0)).collect();
+    let mut rows = vec![vec!["channel".to_owned(), "audience".to_owned()]];
+    rows[0].extend(used.iter().map(|state| state.as_str().replace('_', " ")));
+    let mut all = StateCounts::default();
+    let row = |name: String, counts: &StateCounts| {
+        let mut row = vec![name, number(counts.total())];
+        row.extend(used.iter().map(|state| number(counts.get(*state))));
+        row
+    };
+    for (channel, counts) in channels {
+        rows.push(row(channel.to_string(), counts));
+        all += *counts;
+    }
+    rows.push(row("all".into(), &all));
+    table(&rows)
+}

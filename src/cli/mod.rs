@@ -1,0 +1,175 @@
+//! The command line. Exit codes: 0 done, 1 refused or failed, 2 not understood.
+
+mod alerts;
+mod check;
+mod explain;
+mod keys;
+mod people;
+mod serve;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub(crate) use alerts::state_table;
+use clap::{Parser, Subcommand};
+pub(crate) use show::number;
+
+use crate::config::{Config, ConfigError};
+
+const EXAMPLES: &str = "\
+The five commands that a new user needs:
+  tocsin demo                      a typhoon of 2022, replayed to made-up residents
+  tocsin check FILE                what is off about a CAP file
+  tocsin explain FILE              what would become of it: regions, rules, texts, time
+  tocsin serve                     take alerts and tell people
+  tocsin status                    what became of them
+
+Exit codes: 0 done, 1 refused or failed, 2 not understood. NO_COLOR is honoured.";
+
+/// Multi-channel early-warning alert broadcaster: CAP in, rules and officers decide, SMS, e-mail, MQTT and web push out.
+#[derive(Parser)]
+#[command(name = "tocsin", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    /// The configuration file.
+    #[arg(long, short, global = true, default_value = "config.toml")]
+    config: PathBuf,
+    /// Answer in JSON, for machines.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Take alerts over HTTP and tell people, until stopped (SIGTERM or Ctrl-C); SIGHUP reads rules, templates and bureaus again
+    Serve(serve::Args),
+    /// Show the main job: sinks on this machine, made-up residents, typhoon Muifa replayed as a drill
+    Demo(crate::demo::Args),
+    /// Read CAP files, feeds and envelopes, and say what is off about them; one line a file with --json
+    Check(check::Args),
+    /// Show what would become of an alert: regions, every rule with why, people, texts, time to finish
+    Explain(explain::Args),
+    /// Submit an alert to a running server
+    Submit(alerts::SubmitArgs),
+    /// Release an alert that waits for an officer
+    Release(alerts::ReleaseArgs),
+    /// List alerts, or show what became of one
+    Status(alerts::StatusArgs),
+    /// Import, export and count subscribers
+    #[command(subcommand)]
+    Subscribers(people::Command),
+    /// Add made-up people to the drill's list
+    Simulate(people::SimulateArgs),
+    /// Work on the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make a bureau's token, and the hash that config holds
+    Token,
+    /// Make keys
+    #[command(subcommand)]
+    Keys(keys::Command),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Read everything that the configuration names, and say whether it holds
+    Check,
+}
+
+/// What went wrong, as a person reads it.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where commands find what they need.
+pub(crate) struct Context {
+    pub(crate) path: PathBuf,
+    pub(crate) json: bool,
+}
+
+impl Context {
+    /// The configuration; the default one where no file is there and none was asked for.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        if !self.path.exists() && self.path.as_os_str() == "config.toml" {
+            return Ok(Config::default());
+        }
+        Config::load(&self.path)
+    }
+
+    /// The store that the configuration names.
+    pub(crate) async fn store(&self) -> Result<crate::store::Store, Failure> {
+        Ok(crate::store::Store::open(&crate::app::store_options(&self.config()?)).await?)
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(matches!(cli.command, Command::Serve(_)));
+    // Two libraries could each bring a provider of their own; this one is used by all.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("the TLS provider was set before");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tocsin: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let context = Context { path: cli.config, json: cli.json };
+    match runtime.block_on(run(cli.command, &context)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            if context.json {
+                println!("{}", serde_json::json!({"error": error.to_string()}));
+            } else {
+                eprintln!("tocsin: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command; false where it did its work and the answer is no.
+async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
+    match command {
+        Command::Serve(args) => serve::run(context, args).await,
+        Command::Demo(args) => crate::demo::run(args, context.json).await,
+        Command::Check(args) => check::run(context, &args),
+        Command::Explain(args) => explain::run(context, &args).await,
+        Command::Submit(args) => alerts::submit(context, args).await,
+        Command::Release(args) => alerts::release(context, args).await,
+        Command::Status(args) => alerts::status(context, args).await,
+        Command::Subscribers(command) => people::run(context, command).await,
+        Command::Simulate(args) => people::simulate(context, args).await,
+        Command::Config(ConfigCommand::Check) => {
+            let config = context.config()?;
+            let policy = crate::policy::Policy::build(&config)?;
+            let (rules, bureaus) = (policy.rules.rules.len(), policy.bureaus.len());
+            if context.json {
+                println!("{}", serde_json::json!({"ok": true, "rules": rules, "bureaus": bureaus}));
+            } else {
+                println!(
+                    "{} holds: {rules} rules, {bureaus} bureaus, templates and map in order",
+                    context.path.display()
+                );
+            }
+            Ok(true)
+        }
+        Command::Token => keys::token(context),
+        Command::Keys(command) => keys::run(context, command),
+    }
+}
+
+fn log_to_stderr(serving: bool) {
+    use std::io::IsTerminal as _;
+    use tracing_subscriber::EnvFilter;
+    let usual = if serving { "info" } else { "error" };
+    let filter = EnvFilter::try_from_env("TOCSIN_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    // A second logger cannot be set; the first one stays.
+    let _ = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().try_init() };
+}

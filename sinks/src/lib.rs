@@ -5,6 +5,7 @@
 pub mod broker;
 pub mod gateway;
 mod http;
+pub mod real;
 pub mod smtp;
 mod tally;
 

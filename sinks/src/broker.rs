@@ -39,7 +39,7 @@ impl Broker {
 pub async fn start(tally: Tally) -> io::Result<Broker> {
     let retained = Retained::default();
     let kept = Arc::clone(&retained);
-    let sink = listen(tally, move |socket, tally| serve(socket, tally, Arc::clone(&kept))).await?;
+    let sink = listen(0, tally, move |socket, tally| serve(socket, tally, Arc::clone(&kept))).await?;
     Ok(Broker { sink, retained })
 }
 

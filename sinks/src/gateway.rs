@@ -21,7 +21,7 @@ const GONE: &str = "HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n";
 /// # Errors
 /// When no port can be had.
 pub async fn start_sms(tally: Tally) -> io::Result<Sink> {
-    listen(tally, |socket, tally| answer(socket, tally, sms)).await
+    listen(0, tally, |socket, tally| answer(socket, tally, sms)).await
 }
 
 /// Starts a push service: `POST /push/ID`. Messages are keyed by target.
@@ -29,7 +29,7 @@ pub async fn start_sms(tally: Tally) -> io::Result<Sink> {
 /// # Errors
 /// When no port can be had.
 pub async fn start_push(tally: Tally) -> io::Result<Sink> {
-    listen(tally, |socket, tally| answer(socket, tally, push)).await
+    listen(0, tally, |socket, tally| answer(socket, tally, push)).await
 }
 
 type Judge = fn(&Request<'_>) -> Result<&'static str, &'static str>;

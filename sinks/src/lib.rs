@@ -55,13 +55,14 @@ impl Drop for Sink {
 
 /// Accepts connections until the sink is dropped, each in a task of its own.
 async fn listen<F>(
+    port: u16,
     tally: Tally,
     serve: impl Fn(tokio::net::TcpStream, Tally) -> F + Send + 'static,
 ) -> std::io::Result<Sink>
 where
     F: Future<Output = std::io::Result<()>> + Send + 'static,
 {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let (addr, stop) = (listener.local_addr()?, CancellationToken::new());
     let (counted, token) = (tally.clone(), stop.clone());
     tokio::spawn(async move {

@@ -15,7 +15,15 @@ const MAX_LINE: usize = 2_048;
 /// # Errors
 /// When no port can be had.
 pub async fn start(tally: Tally) -> io::Result<Sink> {
-    listen(tally, serve).await
+    start_on(0, tally).await
+}
+
+/// Starts a server on a port of one's own choice.
+///
+/// # Errors
+/// When the port cannot be had.
+pub async fn start_on(port: u16, tally: Tally) -> io::Result<Sink> {
+    listen(port, tally, serve).await
 }
 
 async fn serve(socket: TcpStream, tally: Tally) -> io::Result<()> {

@@ -119,7 +119,9 @@ fn push(text: &str) -> Result<String, String> {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let subscription = Subscription::parse(text).map_err(|e| e.to_string())?;
-    if subscription.endpoint.scheme() != "https" {
+    // A push service of one's own on this machine needs no certificate; config must still allow it before anything is sent there.
+    let here = matches!(subscription.endpoint.host_str(), Some("127.0.0.1" | "[::1]"));
+    if subscription.endpoint.scheme() != "https" && !here {
         return Err("the endpoint is not https".into());
     }
     Ok(push_value(

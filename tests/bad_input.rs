@@ -1,0 +1,152 @@
+//! Bad input of each kind gets a clear answer, and nothing is lost.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Cma, RED, Server};
+
+fn codes(answer: &Value) -> Vec<&str> {
+    answer["findings"].as_array().into_iter().flatten().filter_map(|finding| finding["code"].as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_bad_alert_has_its_answer() {
+    let server = Server::start("");
+    let good = Cma::new("x");
+    let (status, answer) = server.post("<alert><identifier>1").await;
+    assert_eq!((status, codes(&answer)), (422, vec!["T1001"]), "broken XML");
+    let bomb = "<!DOCTYPE a [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]><alert>&b;</alert>";
+    let (status, answer) = server.post(bomb).await;
+    assert_eq!((status, codes(&answer)), (422, vec!["T1003"]), "XML bomb");
+    let (status, answer) = server.post(vec![b'a'; 100 << 20]).await;
+    assert_eq!((status, answer["code"].as_str()), (413, Some("T5004")), "100 MiB");
+    for token in ["", "wrong"] {
+        let (status, answer) = server.post_as(token, "application/cap+xml", good.xml()).await;
+        assert_eq!((status, answer["code"].as_str()), (401, Some("T5001")), "unknown token");
+    }
+    for (what, alert, status, code) in [
+        ("unknown region", Cma { code: "990000000000".into(), ..good.clone() }, 422, "T4003"),
+        ("no code at all", Cma { code: String::new(), ..good.clone() }, 422, "T4003"),
+        ("another province", Cma { code: "330400000000".into(), ..good.clone() }, 403, "T4004"),
+        ("another danger", Cma { event: ("大雾", "Fog"), ..good.clone() }, 403, "T4005"),
+        ("tomorrow", Cma { sent: good.sent + chrono::TimeDelta::days(1), ..good.clone() }, 422, "T4002"),
+    ] {
+        let (got, answer) = server.post(alert.xml()).await;
+        assert_eq!((got, answer["code"].as_str()), (status, Some(code)), "{what}: {answer}");
+        assert!(!answer["zh"].as_str().unwrap().is_empty() && !answer["en"].as_str().unwrap().is_empty());
+    }
+    // What is understood but must not go out is on record, and says why.
+    for (status, wanted) in [("Test", "Test"), ("Draft", "Draft"), ("System", "Test")] {
+        let (got, answer) = server.post(Cma { status, identifier: status.into(), ..good.clone() }.xml()).await;
+        assert_eq!((got, answer["state"].as_str()), (201, Some("withheld")));
+        assert!(answer["withheld"][1].as_str().unwrap().contains(wanted), "{answer}");
+    }
+    let expired = Cma { sent: good.sent - chrono::TimeDelta::hours(9), identifier: "old".into(), ..good.clone() };
+    let (got, answer) = server.post(expired.xml()).await;
+    assert_eq!((got, answer["withheld"][1].as_str()), (201, Some("it has expired")));
+    let no_areas = good.xml().replace("<area>", "<!--").replace("</area>", "-->");
+    assert_eq!(server.post(no_areas).await.0, 422, "empty areas");
+    for (json_text, status) in [("{", 422), ("[]", 422), ("{\"identifier\": true}", 422)] {
+        assert_eq!(server.post_as(support::TOKEN, "application/json", json_text).await.0, status);
+    }
+    assert_eq!(server.get("/api/v1/alerts?limit=0").await.status(), 400);
+    assert_eq!(server.get("/api/v1/alerts?nothing=1").await.status(), 400);
+    assert_eq!(server.get("/api/v1/alerts/aaaaaaaaaaaaaaaa").await.status(), 404);
+    assert_eq!(server.get("/api/v1/alerts/..%2F..").await.status(), 404);
+    assert_eq!(server.json("/api/v1/alerts").await["alerts"].as_array().unwrap().len(), 4, "what was taken is listed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_in_json_is_the_same_alert() {
+    let server = Server::start("");
+    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, false);
+    let later = (chrono::Utc::now() + chrono::TimeDelta::hours(3)).to_rfc3339_opts(chrono::SecondsFormat::Secs, false);
+    let alert = json!({
+        "identifier": "j1", "sender": "上海中心气象台", "sent": now, "status": "Actual", "msgType": "Alert", "scope": "Public",
+        "info": [{"language": "zh-CN", "category": "Met", "event": "暴雨", "urgency": "Expected", "severity": "Minor", "certainty": "Likely",
+            "headline": "暴雨蓝色预警", "expires": later,
+            "area": [{"areaDesc": "上海", "geocode": [{"valueName": "CPEAS Geographic Code", "value": "310000000000"}]}]}]
+    });
+    let (status, answer) = server.post_as(support::TOKEN, "application/json", alert.to_string()).await;
+    assert_eq!((status, answer["state"].as_str()), (201, Some("released")), "{answer}");
+    let (status, again) = server.post_as(support::TOKEN, "application/json", alert.to_string()).await;
+    assert_eq!((status, &again["id"], again["repeat"].as_bool()), (200, &answer["id"], Some(true)));
+    let path = format!("/api/v1/alerts/{}", answer["id"].as_str().unwrap());
+    assert_eq!(server.json(&path).await["decision"]["regions"].as_array().unwrap().len(), 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bureau_cannot_touch_anothers_alert_nor_a_drill_a_real_one() {
+    let server = Server::start("");
+    let alert = Cma::new("mine");
+    assert_eq!(server.post(alert.xml()).await.0, 201);
+    let theft = Cma { msg_type: "Cancel", code: "330400000000".into(), ..Cma::new("theft") }.refers_to(&alert);
+    let (status, answer) = server.post_as("tocsin_other-token", "application/cap+xml", theft.xml()).await;
+    assert_eq!((status, answer["code"].as_str()), (403, Some("T4006")));
+    let drill = Cma { msg_type: "Cancel", status: "Exercise", ..Cma::new("drill") }.refers_to(&alert);
+    let (status, answer) = server.post(drill.xml()).await;
+    assert_eq!((status, answer["code"].as_str()), (422, Some("T4007")));
+    let still = server.json("/api/v1/alerts").await;
+    assert_eq!(still["alerts"][0]["superseded_by"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_not_there_loses_nobody() {
+    let port = tocsin_sinks::real::free_port().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let more = format!(
+        "[channels.email]\nvia = {{ relays = [{{ host = \"127.0.0.1\", port = {port}, tls = \"none\" }}], from = \"w@example.org\", domain = \"w.example.org\" }}\n"
+    );
+    let config = support::write_config(folder.path(), &more);
+    let people = folder.path().join("people.csv");
+    let rows: String = (0..300).map(|n| format!("310118,r{n}@example.org\n")).collect();
+    std::fs::write(&people, format!("region,email\n{rows}")).unwrap();
+    assert!(support::tocsin(&config, &["subscribers", "import", people.to_str().unwrap()]).0);
+    let server = Server::start_in(folder);
+    let (_, answer) = server.post(Cma::new("1").xml()).await;
+    let id = answer["id"].as_str().unwrap();
+    server.until(id, |states| states["channels"]["email"]["waiting"] == 300).await;
+    loop {
+        let health = server.json("/healthz").await;
+        if health["providers"][0]["up"] == false {
+            break;
+        }
+    }
+    // The relay comes up on that port, and everyone is told.
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    drop(listener);
+    let sink = tocsin_sinks::smtp::start_on(port, tocsin_sinks::Tally::keeping_keys()).await.unwrap();
+    server.until(id, |states| states["channels"]["email"]["accepted"] == 300).await;
+    assert_eq!((sink.tally.counts().messages, sink.tally.counts().repeats), (300, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_clearly_and_takes_again_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = support::write_config(folder.path(), "");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[store]", "[store]\nmax_size_mib = 1")).unwrap();
+    let mut server = Server::start_in(folder);
+    let mut taken = Vec::new();
+    let refused = loop {
+        let alert = Cma { colour: RED, ..Cma::new(&format!("n{}", taken.len())) };
+        let (status, answer) = server.post(alert.xml()).await;
+        if status != 201 {
+            break (alert, status, answer);
+        }
+        taken.push(answer["id"].as_str().unwrap().to_owned());
+        assert!(taken.len() < 1_000, "it never fills");
+    };
+    assert_eq!((refused.1, refused.2["code"].as_str()), (507, Some("T4009")), "{}", refused.2);
+    let listed = server.json("/api/v1/alerts?limit=500").await;
+    assert_eq!(
+        listed["alerts"].as_array().unwrap().len(),
+        taken.len(),
+        "all that was answered 201 is there, and no more"
+    );
+    assert!(server.stop());
+    let text = std::fs::read_to_string(server.config()).unwrap();
+    std::fs::write(server.config(), text.replace("max_size_mib = 1", "max_size_mib = 100")).unwrap();
+    server.run();
+    assert_eq!(server.post(refused.0.xml()).await.0, 201, "sent again, it is taken");
+}

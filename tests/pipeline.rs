@@ -1,0 +1,228 @@
+//! The whole way: an alert posted to a running server reaches smtp-sink, Kannel, mosquitto and a push service; what must not
+//! go out does not; what is withdrawn is withdrawn.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::json;
+use support::{Cma, RED, Server, YELLOW, write_config};
+use tocsin_sinks::real::{Kannel, Mosquitto, SmtpSink};
+use tocsin_sinks::{Tally, broker, gateway, smtp};
+
+const P256DH: &str = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+
+fn push_csv(addr: std::net::SocketAddr) -> String {
+    let keys = json!({"p256dh": P256DH, "auth": "BTBZMqHH6r4Tts7J_aSIgg"});
+    json!({"endpoint": format!("http://{addr}/push/1"), "keys": keys}).to_string().replace('"', "\"\"")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warning_of_the_weather_service_reaches_every_channel() {
+    let folder = tempfile::tempdir().unwrap();
+    let servers = tempfile::tempdir().unwrap();
+    let (mail, sms) = (SmtpSink::start(servers.path()).unwrap(), Kannel::start(servers.path()).unwrap());
+    let mqtt = Mosquitto::start(servers.path(), None).unwrap();
+    let push = gateway::start_push(Tally::keeping_keys()).await.unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("password"), "secret").unwrap();
+    std::fs::write(path("leave"), "0123456789abcdef0123456789abcdef").unwrap();
+    let kannel = include_str!("../channels/src/sms/gateways/kannel.toml")
+        .replace("13013", &sms.port.to_string())
+        .replace("secrets/kannel-password", &path("password"));
+    let more = format!(
+        "[channels.email]\nvia = {{ relays = [{{ host = \"127.0.0.1\", port = {}, tls = \"none\" }}], from = \"预警 <w@example.org>\", domain = \"w.example.org\" }}\n\
+         [channels.mqtt]\nvia = {{ host = \"127.0.0.1\", port = {} }}\n\
+         [channels.push]\nvia = {{ vapid_key_file = \"{}\", contact = \"mailto:d@example.org\", allow_private = [\"{}\"] }}\n\
+         [channels.sms]\n[channels.sms.via]\n{kannel}\n",
+        mail.port,
+        mqtt.port,
+        path("vapid.der"),
+        push.addr
+    );
+    let config = write_config(folder.path(), &more);
+    let text = std::fs::read_to_string(&config).unwrap();
+    let server =
+        format!("[server]\npublic_url = \"https://warn.example.org\"\nleave_secret_file = \"{}\"", path("leave"));
+    std::fs::write(&config, text.replace("[server]", &server)).unwrap();
+    assert!(support::tocsin(&config, &["keys", "push", &path("vapid.der")]).0);
+    let (well, out, _) = support::tocsin(&config, &["config", "check"]);
+    assert!(well, "{out}");
+    let csv = format!(
+        "region,language,phone,email,push,device\n310118,zh-CN,13812345678,li@example.org,\"{}\",siren-1\n310118,en,,smith@example.org,,\n\
+         320509,zh-CN,13900000000,elsewhere@example.org,,\n",
+        push_csv(push.addr)
+    );
+    std::fs::write(path("people.csv"), csv).unwrap();
+    let (well, out, _) = support::tocsin(&config, &["--json", "subscribers", "import", &path("people.csv")]);
+    assert!(well && out.contains("\"addresses\":7"), "{out}");
+
+    let server = Server::start_in(folder);
+    let (status, answer) = server.post(Cma::new("1").xml()).await;
+    assert_eq!(
+        (status, answer["state"].as_str(), answer["verdict"].as_str()),
+        (201, Some("released"), Some("accepted")),
+        "{answer}"
+    );
+    let id = answer["id"].as_str().unwrap();
+    let states = server
+        .until(id, |states| states["planned"] == true && states["states"]["accepted"] == states["audience"])
+        .await;
+    // One text, two mails, one push, the region's topic and the siren's.
+    assert_eq!(states["audience"], 6, "{states}");
+    assert_eq!(push.tally.counts().messages, 1);
+    let mails = mail.mails().unwrap();
+    assert_eq!(mails.len(), 2);
+    assert!(mails.iter().all(|mail| mail.contains("List-Unsubscribe: <https://warn.example.org/leave/")));
+    assert!(!mails.iter().any(|mail| mail.contains("elsewhere")));
+    let got = loop {
+        let got = sms.messages().unwrap();
+        if !got.is_empty() {
+            break got;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(got.iter().all(|(to, _)| to == "+8613812345678"), "{got:?}");
+    assert!(got.first().is_some_and(|(_, text)| text.starts_with("【上海中心气象台】台风黄色预警：")), "{got:?}");
+
+    let (status, answer) = server.post(Cma::new("1").xml()).await;
+    assert!(matches!(status, 200 | 201), "{answer}");
+    let metrics = server.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("tocsin_answers{channel=\"email\",provider=\"email\",class=\"accepted\"}"), "{metrics}");
+
+    // One click and out: a GET asks, a POST leaves, again is no error, a forged link leads nowhere.
+    let link = mails
+        .iter()
+        .find_map(|mail| mail.split("https://warn.example.org").nth(1)?.split('>').next().map(str::to_owned))
+        .unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert_eq!(server.get(&link).await.status(), 200);
+    for _ in 0..2 {
+        let form =
+            client.post(format!("{}{link}", server.url)).body("List-Unsubscribe=One-Click").send().await.unwrap();
+        assert_eq!(form.status(), 200);
+    }
+    assert_eq!(server.get("/leave/forged").await.status(), 404);
+    let (_, counts, _) = server.tocsin(&["--json", "subscribers", "count"]);
+    let counts: serde_json::Value = serde_json::from_str(&counts).unwrap();
+    let all: u64 = counts["addresses"].as_array().unwrap().iter().map(|c| c["addresses"].as_u64().unwrap()).sum();
+    assert_eq!(all, 6, "one of seven has left");
+}
+
+/// A server with a mail sink and an MQTT broker, and five people in Qingpu.
+async fn small() -> (Server, tocsin_sinks::Sink, broker::Broker) {
+    let mail = smtp::start(Tally::keeping_keys()).await.unwrap();
+    let mqtt = broker::start(Tally::counting()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let more = format!(
+        "[channels.email]\nvia = {{ relays = [{{ host = \"127.0.0.1\", port = {}, tls = \"none\" }}], from = \"w@example.org\", domain = \"w.example.org\" }}\n\
+         [channels.mqtt]\nvia = {{ host = \"127.0.0.1\", port = {} }}\n",
+        mail.addr.port(),
+        mqtt.sink.addr.port()
+    );
+    let config = write_config(folder.path(), &more);
+    let people = folder.path().join("people.csv");
+    let rows: String =
+        (0..5).map(|n| format!("310118,zh-CN,r{n}@example.org\n310120,zh-CN,f{n}@example.org\n")).collect();
+    std::fs::write(&people, format!("region,language,email\n{rows}")).unwrap();
+    assert!(support::tocsin(&config, &["subscribers", "import", people.to_str().unwrap()]).0);
+    (Server::start_in(folder), mail, mqtt)
+}
+
+fn done(states: &serde_json::Value) -> bool {
+    states["planned"] == true && states["states"]["waiting"] == 0 && states["states"]["sending"] == 0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_red_warning_waits_for_an_officer_and_goes_out_once() {
+    let (server, mail, _mqtt) = small().await;
+    let red = Cma { colour: RED, ..Cma::new("red") };
+    let (status, answer) = server.post(red.xml()).await;
+    assert_eq!((status, answer["state"].as_str()), (201, Some("waiting")));
+    let id = answer["id"].as_str().unwrap();
+    assert_eq!(server.states(id).await["audience"], 0);
+    let (well, out, _) = server.tocsin(&["release", id, "--by", "li"]);
+    assert!(well, "{out}");
+    server.until(id, done).await;
+    assert_eq!(mail.tally.counts().messages, 5);
+    let (well, _, error) = server.tocsin(&["release", id, "--by", "wang"]);
+    assert!(!well && error.contains("does not wait"), "{error}");
+    let (well, _, error) = server.tocsin(&["release", "aaaaaaaaaaaaaaaa"]);
+    assert!(!well && error.contains("there is no alert"), "{error}");
+    assert_eq!(mail.tally.counts(), tocsin_sinks::Counts { messages: 5, repeats: 0, faults: 0 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_moves_on_and_a_cancel_ends_for_everyone_told() {
+    let (server, mail, mqtt) = small().await;
+    let first = Cma::new("a");
+    let (_, answer) = server.post(first.xml()).await;
+    let first_id = answer["id"].as_str().unwrap().to_owned();
+    server.until(&first_id, done).await;
+    let current = |region: &str| format!("tocsin/v1/current/{region}/typhoon");
+    assert!(mqtt.retained().contains_key(&current("310118")));
+
+    let update = Cma { msg_type: "Update", code: "310120000000".into(), ..Cma::new("b") }.refers_to(&first);
+    let (status, answer) = server.post(update.xml()).await;
+    assert_eq!(status, 201, "{answer}");
+    let update_id = answer["id"].as_str().unwrap().to_owned();
+    let states = server.until(&update_id, done).await;
+    // Five told before, five in the new area, and both regions' topics.
+    assert_eq!(states["states"]["accepted"], 12, "{states}");
+    assert!(mqtt.retained().contains_key(&current("310120")) && !mqtt.retained().contains_key(&current("310118")));
+    assert_eq!(
+        server.json(&format!("/api/v1/alerts/{first_id}")).await["superseded_by"].as_str(),
+        Some(update_id.as_str())
+    );
+
+    let cancel = Cma { msg_type: "Cancel", code: "310120000000".into(), ..Cma::new("c") }.refers_to(&update);
+    let (_, answer) = server.post(cancel.xml()).await;
+    let states = server.until(answer["id"].as_str().unwrap(), done).await;
+    assert_eq!(states["states"]["accepted"], 12, "the cancel goes to all who were told, by the first or by the update");
+    assert!(mqtt.retained().keys().all(|topic| !topic.contains("/current/")));
+    assert_eq!((mail.tally.counts().messages, mail.tally.counts().repeats), (5 + 10 + 10, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_comes_first_keeps_its_alert_from_going_out() {
+    let (server, mail, _mqtt) = small().await;
+    let alert = Cma::new("late");
+    let cancel = Cma { msg_type: "Cancel", ..Cma::new("early") }.refers_to(&alert);
+    assert_eq!(server.post(cancel.xml()).await.0, 201);
+    let (status, answer) = server.post(alert.xml()).await;
+    assert_eq!((status, answer["state"].as_str()), (201, Some("withheld")), "{answer}");
+    let next = Cma::new("other");
+    let (_, answer) = server.post(next.xml()).await;
+    server.until(answer["id"].as_str().unwrap(), done).await;
+    assert_eq!(mail.tally.counts().messages, 5, "only the other one went out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_read_again_and_a_broken_file_is_not_taken() {
+    let mut server = small().await.0;
+    server.stop();
+    let rules = server.folder.path().join("rules.toml");
+    std::fs::write(&rules, include_str!("../rules/delta.toml")).unwrap();
+    let config = std::fs::read_to_string(server.config()).unwrap();
+    std::fs::write(server.config(), format!("{config}\n[rules]\nfile = \"{}\"\n", rules.display())).unwrap();
+    server.run();
+    let reload = |server: &Server| {
+        let sent = std::process::Command::new("kill").args(["-HUP", &server.pid().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    let stricter = include_str!("../rules/delta.toml").replace("approval = \"none\"", "approval = \"one\"");
+    std::fs::write(&rules, "[[rule]]\nnam = 1").unwrap();
+    reload(&server);
+    while !server.log().contains("the new configuration is refused") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(server.post(Cma::new("1").xml()).await.1["state"], "released", "the old rules stay in force");
+    std::fs::write(&rules, stricter).unwrap();
+    reload(&server);
+    while !server.log().contains("were read again") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (_, answer) = server.post(Cma { colour: YELLOW, ..Cma::new("2") }.xml()).await;
+    assert_eq!(answer["state"], "waiting");
+    assert!(server.stop(), "a graceful stop: {}", server.log());
+}

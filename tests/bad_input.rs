@@ -1,4 +1,11 @@
 //! Bad input of each kind gets a clear answer, and nothing is lost.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! 67 real alerts, feeds and envelopes, written by others: each gives a verdict that a person has read and agreed with.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

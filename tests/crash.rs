@@ -1,5 +1,12 @@
 //! Killed in the middle of 100,000 mails, ten times over: nobody is missed, the states add up, and no more is repeated than the
 //! windows that were open.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 

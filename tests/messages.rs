@@ -1,4 +1,11 @@
 //! What people would read: twelve real alerts on every channel, in both languages, as a person has read and agreed with.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,5 +1,12 @@
 //! The whole way: an alert posted to a running server reaches smtp-sink, Kannel, mosquitto and a push service; what must not
 //! go out does not; what is withdrawn is withdrawn.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! Where an alert goes: cases in `tests/cases/regions`, the shipped map's own figures, and a map of another country.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,11 @@
 //! What the rules say, and what no rule can make them say.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;

@@ -1,4 +1,11 @@
 //! Subscribers in and out: what is taken, what is left out and why, and that the same people are never on record twice.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::sync::LazyLock;
 

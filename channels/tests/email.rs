@@ -1,4 +1,11 @@
 //! Mail to a real smtp-sink, to relays that misbehave at each step, and over TLS.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::path::Path;
 use std::sync::Arc;

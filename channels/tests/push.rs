@@ -1,4 +1,11 @@
 //! Web push: what an independent reader decrypts, and what each answer of a service means.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::process::Command;
 use std::time::{Duration, SystemTime};

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::{Fault, Sink, Tally, listen};
 
-const MAX_PACKET: usize = 256 * 1024;
+const MAX_PACKET: u32 = 256 * 1024;
 
 /// A broker, with what is retained there.
 pub struct Broker {
@@ -48,7 +48,7 @@ async fn serve(mut socket: TcpStream, tally: Tally, retained: Retained) -> io::R
     let mut out = BytesMut::with_capacity(16 * 1024);
     loop {
         loop {
-            match Packet::read(&mut buffer, Some(MAX_PACKET as u32)) {
+            match Packet::read(&mut buffer, Some(MAX_PACKET)) {
                 Ok(packet) => {
                     if !take(packet, &tally, &retained, &mut out)? {
                         return Ok(());
@@ -89,13 +89,13 @@ fn take(packet: Packet, tally: &Tally, retained: &Retained, out: &mut BytesMut) 
         },
         Packet::Subscribe(subscribe) => {
             let codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); subscribe.filters.len()];
-            write(Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes: codes, properties: None }), out)?;
+            write(&Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes: codes, properties: None }), out)?;
             let kept = retained.lock().unwrap_or_else(PoisonError::into_inner);
             for (topic, payload) in kept.iter() {
                 if subscribe.filters.iter().any(|filter| matches(&filter.path, topic)) {
                     let mut publish = Publish::new(topic.clone(), QoS::AtMostOnce, payload.clone(), None);
                     publish.retain = true;
-                    write(Packet::Publish(publish), out)?;
+                    write(&Packet::Publish(publish), out)?;
                 }
             }
             return Ok(true);
@@ -104,7 +104,7 @@ fn take(packet: Packet, tally: &Tally, retained: &Retained, out: &mut BytesMut) 
         Packet::Disconnect(_) => return Ok(false),
         _ => return Ok(true),
     };
-    write(answer, out)?;
+    write(&answer, out)?;
     Ok(true)
 }
 
@@ -114,7 +114,7 @@ fn ack(id: u16, reason: PubAckReason) -> Packet {
     Packet::PubAck(ack)
 }
 
-fn write(packet: Packet, out: &mut BytesMut) -> io::Result<()> {
+fn write(packet: &Packet, out: &mut BytesMut) -> io::Result<()> {
     packet.write(out, None).map(drop).map_err(io::Error::other)
 }
 

@@ -37,6 +37,11 @@ impl Program {
         Ok(Self { child })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it as a power cut would.
     pub fn kill(&mut self) {
         // One that has ended by itself is as dead.
@@ -250,9 +255,9 @@ fn unescape(text: &str) -> Vec<u8> {
     while let Some(byte) = rest.next() {
         match byte {
             b'%' => {
-                let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16)).unwrap_or(0) as u8;
+                let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16)).unwrap_or(0);
                 let high = digit();
-                bytes.push(high * 16 + digit());
+                bytes.extend(u8::try_from(high * 16 + digit()));
             }
             b'+' => bytes.push(b' '),
             other => bytes.push(other),

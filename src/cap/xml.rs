@@ -15,7 +15,7 @@ const MAX_ATTRIBUTES: usize = 64;
 
 /// Why a text is not XML that may be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum XmlError {
+pub(super) enum XmlError {
     /// More than 4 MiB.
     #[error("{0} bytes, more than the {MAX_BYTES} that are read")]
     TooLarge(usize),

@@ -33,10 +33,11 @@ pub fn terminal(map: &RegionMap, shade: &Shade, columns: usize, colour: bool) ->
     let squeeze = ((south + north) / 2.0).to_radians().cos();
     let step = (east - west) / columns.max(1) as f64;
     // A character is twice as high as it is wide.
-    let rows = ((north - south) / (step * squeeze * 2.0)).ceil().clamp(1.0, 200.0);
+    let wanted = ((north - south) / (step * squeeze * 2.0)).ceil();
+    let rows = (1..=200_u32).find(|n| f64::from(*n) >= wanted).unwrap_or(200);
     let mut text = String::new();
-    for row in 0..rows as u32 {
-        let lat = north - (f64::from(row) + 0.5) * (north - south) / rows;
+    for row in 0..rows {
+        let lat = north - (f64::from(row) + 0.5) * (north - south) / f64::from(rows);
         let mut line = String::new();
         for column in 0..columns {
             let lon = west + (column as f64 + 0.5) * step;

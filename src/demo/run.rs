@@ -160,12 +160,12 @@ fn tell(app: &App, report: &Report, shade: &Shade, colour: bool) -> Result<(), F
     let sinks: Vec<_> =
         report.sinks.iter().map(|(name, counts)| format!("{name} {}", number(counts.messages))).collect();
     println!("\nthe sinks counted: {}", sinks.join(", "));
+    let rate = report.messages as f64 / report.seconds.max(0.001);
     println!(
-        "{} alerts, {} messages in {:.1} s: {} a second",
+        "{} alerts, {} messages in {:.1} s: {rate:.0} a second",
         report.alerts,
         number(report.messages),
-        report.seconds,
-        number((report.messages as f64 / report.seconds.max(0.001)).round() as u64)
+        report.seconds
     );
     Ok(())
 }

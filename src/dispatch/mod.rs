@@ -1,7 +1,7 @@
 //! Durable fan-out: a release becomes chunks, workers send them window by window, and every recipient ends in one state.
 //!
-//! [`Engine`] starts everything: two planners (urgent lanes, the rest), one [`feeder`] per provider with its workers, and the
-//! [`janitor`] that ends what can no longer be sent. They meet in the store; wake-ups only save waiting.
+//! [`Engine`] starts everything: two planners (urgent lanes, the rest), one feeder per provider with its workers, and the
+//! janitor that ends what can no longer be sent. They meet in the store; wake-ups only save waiting.
 
 mod breaker;
 mod engine;

@@ -16,9 +16,12 @@ use crate::messages::{Language, Variant};
 use crate::rules::{Audience, Lane};
 use crate::store::{NewDispatch, NewRelease, Store, StoreOptions, insert_release, supersede, take_ids};
 
+/// What to answer a message that comes for the n-th time.
+type Script = Box<dyn Fn(&Message, usize) -> Class + Send + Sync>;
+
 /// Answers as a script says, and remembers every message.
 struct Scripted {
-    answer: Box<dyn Fn(&Message, usize) -> Class + Send + Sync>,
+    answer: Script,
     seen: Mutex<HashMap<(String, String), usize>>,
     texts: Mutex<Vec<String>>,
     /// Windows wait for a permit each while this is held back.

@@ -184,7 +184,7 @@ impl Store {
                 unknown: get("unknown")?,
                 ..StateCounts::default()
             };
-            *counts.entry(channel(row.try_get("channel")?)?).or_default() += done;
+            *counts.entry(channel(row.try_get::<String, _>("channel")?.as_str())?).or_default() += done;
         }
         let open = format!(
             "SELECT id, channel, lane, n, state,
@@ -198,7 +198,7 @@ impl Store {
         for row in &query.fetch_all(&mut *tx).await? {
             let (n, lane): (i64, i64) = (row.try_get("n")?, row.try_get("lane")?);
             let n = usize::try_from(n).unwrap_or(0);
-            let slot = counts.entry(channel(row.try_get("channel")?)?).or_default();
+            let slot = counts.entry(channel(row.try_get::<String, _>("channel")?.as_str())?).or_default();
             if row.try_get::<i64, _>("windows")? == 0 {
                 slot.waiting += n as u64;
                 continue;
@@ -222,7 +222,10 @@ impl Store {
         let whole = |n: i64| u64::try_from(n).unwrap_or(0);
         rows.iter()
             .map(|row| {
-                Ok((channel(row.try_get("channel")?)?, (whole(row.try_get("planned")?), whole(row.try_get("done")?))))
+                Ok((
+                    channel(row.try_get::<String, _>("channel")?.as_str())?,
+                    (whole(row.try_get("planned")?), whole(row.try_get("done")?)),
+                ))
             })
             .collect()
     }
@@ -272,6 +275,6 @@ async fn history(connection: &mut sqlx::AnyConnection, chunk: i64) -> Result<Vec
         .collect()
 }
 
-fn channel(word: String) -> Result<ChannelKind, StoreError> {
+fn channel(word: &str) -> Result<ChannelKind, StoreError> {
     word.parse().map_err(StoreError::corrupt)
 }

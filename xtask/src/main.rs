@@ -1,1 +1,87 @@
-fn main() {}
+//! What the project needs beside cargo: `cargo xtask test`, `cargo xtask bench`.
+#![forbid(unsafe_code)]
+
+mod tools;
+
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the project.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need (as root; else say how), and run everything; arguments go to `cargo test`
+    Test {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Measure against the raw limit in the same run: email, sms, push, mqtt, plan, memory, points; all where none is named
+    Bench {
+        /// Which.
+        name: Option<String>,
+        /// One JSON object a line, nothing else.
+        #[arg(long)]
+        json: bool,
+        /// Alternating runs; the medians are told.
+        #[arg(long, default_value_t = 5)]
+        runs: u32,
+    },
+    /// Read bytes at random as CAP, with cargo-fuzz on a nightly toolchain
+    Fuzz {
+        /// For so many seconds.
+        #[arg(default_value_t = 60)]
+        seconds: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Test { arguments } => test(&arguments),
+        Task::Bench { name, json, runs } => bench(name.as_deref(), json, runs),
+        Task::Fuzz { seconds } => fuzz(seconds),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(arguments: &[String]) -> Result<(), String> {
+    let schema = tools::prepare()?;
+    let mut command = cargo();
+    // The servers that tests need are started by the tests themselves, on ports of their own, and stopped with them.
+    command.args(["test", "--workspace"]).args(arguments).env("TOCSIN_CAP_XSD", schema).env("INSTA_UPDATE", "no");
+    run(&mut command)
+}
+
+fn bench(name: Option<&str>, json: bool, runs: u32) -> Result<(), String> {
+    let mut command = cargo();
+    command.args(["bench", "--quiet", "--package", "tocsin", "--bench", "ratios", "--", "--runs", &runs.to_string()]);
+    command.args(json.then_some("--json")).args(name);
+    run(&mut command)
+}
+
+fn fuzz(seconds: u32) -> Result<(), String> {
+    let mut command = cargo();
+    run(command.args(["fuzz", "run", "cap_read", "--", &format!("-max_total_time={seconds}")]))
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs a command to its end.
+fn run(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|e| format!("cannot run {:?}: {e}", command.get_program()))?;
+    if status.success() { Ok(()) } else { Err(format!("{:?} failed: {status}", command.get_program())) }
+}

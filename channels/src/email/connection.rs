@@ -53,7 +53,7 @@ impl Connection {
         let socket = TcpStream::connect((relay.host.as_str(), relay.port)).await.map_err(|e| down(&e))?;
         // Without it each command waits 40 ms for an acknowledgement.
         socket.set_nodelay(true).map_err(|e| down(&e))?;
-        let refused = |e: Error| relay.refusal(e);
+        let refused = |e: Error| relay.refusal(&e);
         let stream: Box<dyn AsyncTokioStream> = match &relay.implicit {
             Some(tls) => super::tls::wrap(socket, &relay.host, tls).await.map_err(|e| down(&e))?,
             None => Box::new(socket),
@@ -143,8 +143,8 @@ impl Connection {
 
 impl Relay {
     /// What a refusal while connecting means for everyone who waits for it.
-    fn refusal(&self, error: Error) -> Answer {
-        match reply(&error) {
+    fn refusal(&self, error: &Error) -> Answer {
+        match reply(error) {
             Reply::Bad { code, text } => {
                 let class = match self.answers.class(code, &text) {
                     // Nobody's address was named yet.

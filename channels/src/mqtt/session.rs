@@ -156,17 +156,17 @@ impl Session {
         };
         let (topic, retain, payload) = (publication.topic, publication.retain, publication.payload);
         let mut desk = self.line.lock();
-        let handed = desk
-            .client
-            .as_ref()
-            .map(|client| client.try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties));
+        let handed = desk.client.as_ref().map(|client| {
+            let handed = client.try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties);
+            handed.map_err(|error| error.to_string())
+        });
         match handed {
             Some(Ok(())) => {
                 desk.handed_in.push_back(slot);
                 // Given back when its PUBACK comes, or the connection ends.
                 room.forget();
             }
-            Some(Err(error)) => answer(slot, &Answer::new(Class::Content, error.to_string())),
+            Some(Err(error)) => answer(slot, &Answer::new(Class::Content, error)),
             None => answer(slot, &Answer::new(Class::Transient, "the broker is not connected")),
         }
     }

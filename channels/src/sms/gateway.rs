@@ -156,7 +156,10 @@ impl Gateway {
     }
 }
 
-fn account(auth: Option<&Auth>) -> Result<(Option<HeaderValue>, Vec<(String, String)>), SmsError> {
+/// An account as a header, or as parameters of the address.
+type Account = (Option<HeaderValue>, Vec<(String, String)>);
+
+fn account(auth: Option<&Auth>) -> Result<Account, SmsError> {
     let read = |path: &std::path::PathBuf| {
         let text = std::fs::read_to_string(path).map_err(|e| SmsError::File { path: path.clone(), why: e.to_string() });
         text.map(|text| text.trim_end().to_owned())

@@ -49,7 +49,7 @@ pub(super) fn class(rules: &[AnswerRule], status: u16, body: &[u8]) -> Class {
             let fits = json.pointer(&want.at).is_some_and(|value| match (&want.is, value) {
                 (None, _) => true,
                 (Some(want), serde_json::Value::String(text)) => text == want,
-                (Some(want), other) => other.to_string() == *want,
+                (Some(want), other) => serde_json::from_str(want).is_ok_and(|want: serde_json::Value| want == *other),
             });
             if !fits {
                 continue;

@@ -14,7 +14,8 @@ use tocsin::residents::import;
 use crate::process::{Sink, Watch};
 use crate::report::Rate;
 
-pub(crate) const P256DH: &str = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+pub(crate) const P256DH: &str =
+    "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
 pub(crate) const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
 
 /// The address of the n-th person on a channel.

@@ -42,6 +42,15 @@ async fn each_kind_of_bad_alert_has_its_answer() {
         assert_eq!((got, answer["code"].as_str()), (status, Some(code)), "{what}: {answer}");
         assert!(!answer["zh"].as_str().unwrap().is_empty() && !answer["en"].as_str().unwrap().is_empty());
     }
+    let half = good
+        .xml()
+        .replace("</geocode>", "</geocode><geocode><valueName>GB/T 2260</valueName><value>990101</value></geocode>");
+    let (status, answer) = server.post(half.replace("<identifier>x", "<identifier>half")).await;
+    assert_eq!((status, answer["verdict"].as_str()), (201, Some("remarks")));
+    assert!(codes(&answer).contains(&"T4101"), "a code of nowhere is told: {answer}");
+    let shapes = "<circle>31.1,121.1 1</circle>".repeat(2_001);
+    let (status, answer) = server.post(good.xml().replace("<geocode>", &format!("{shapes}<geocode>"))).await;
+    assert_eq!((status, codes(&answer)), (422, vec!["T2045"]), "too many shapes");
     // What is understood but must not go out is on record, and says why.
     for (status, wanted) in [("Test", "Test"), ("Draft", "Draft"), ("System", "Test")] {
         let (got, answer) = server.post(Cma { status, identifier: status.into(), ..good.clone() }.xml()).await;
@@ -60,7 +69,7 @@ async fn each_kind_of_bad_alert_has_its_answer() {
     assert_eq!(server.get("/api/v1/alerts?nothing=1").await.status(), 400);
     assert_eq!(server.get("/api/v1/alerts/aaaaaaaaaaaaaaaa").await.status(), 404);
     assert_eq!(server.get("/api/v1/alerts/..%2F..").await.status(), 404);
-    assert_eq!(server.json("/api/v1/alerts").await["alerts"].as_array().unwrap().len(), 4, "what was taken is listed");
+    assert_eq!(server.json("/api/v1/alerts").await["alerts"].as_array().unwrap().len(), 5, "what was taken is listed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use geo::Contains as _;
 use sqlx::Row as _;
 use tocsin::cap::Point;
-use tocsin::regions::{RegionKind, RegionMap};
+use tocsin::regions::RegionMap;
 
 use crate::ours::Stage;
 use crate::process::{Sink, Watch, resident_mib};
@@ -82,9 +82,11 @@ pub(crate) async fn memory() -> Line {
 pub(crate) fn points(runs: u32) -> Line {
     let mut line = Line::new("points", "points/s");
     let map = RegionMap::delta().expect("the shipped map");
-    let shapes: Vec<_> = map.of_kind(RegionKind::County).filter_map(|region| map.shape(&region.code)).collect();
+    let file: geojson::FeatureCollection = include_str!("../../regions/counties.geojson").parse().expect("GeoJSON");
+    let geometry = |feature: geojson::Feature| geo::Geometry::<f64>::try_from(feature.geometry?).ok();
+    let shapes: Vec<_> = file.features.into_iter().filter_map(geometry).collect();
     let boxes = shapes.iter().enumerate().filter_map(|(n, shape)| {
-        let rect = geo::BoundingRect::bounding_rect(*shape)?;
+        let rect = geo::BoundingRect::bounding_rect(shape)?;
         let corners =
             rstar::primitives::Rectangle::from_corners([rect.min().x, rect.min().y], [rect.max().x, rect.max().y]);
         Some(rstar::primitives::GeomWithData::new(corners, n))

@@ -3,8 +3,16 @@
 use super::alert::{Alert, Info, MsgType, Scope};
 use super::finding::{Code, Finding};
 
+/// The most polygons and circles of one alert: the largest real one seen has some hundreds.
+const MAX_SHAPES: usize = 2_000;
+
 /// Adds what the rules find.
 pub(super) fn run(alert: &Alert, findings: &mut Vec<Finding>) {
+    let areas = alert.infos.iter().flat_map(|info| &info.areas);
+    let shapes: usize = areas.map(|area| area.polygons.len() + area.circles.len()).sum();
+    if shapes > MAX_SHAPES {
+        findings.push(Finding::new(Code::Shapes, "alert", shapes.to_string()));
+    }
     let mut find = |code, path: &str, detail: &str| findings.push(Finding::new(code, path, detail));
     for (name, text) in [("identifier", &alert.identifier), ("sender", &alert.sender)] {
         if text.chars().any(|c| c.is_whitespace() || matches!(c, ',' | '<' | '&')) {

@@ -102,12 +102,15 @@ findings! {
     DifferentEvents = 2042 Note "CAP profiles" "各 info 的事件代码不同" "the infos have different event codes";
     Points = 2043 Error "Tocsin limits" "坐标点太多：{}" "too many points: {}";
     LoosePolygon = 2044 Remark "CAP 1.2 §3.2.4" "多边形各点之间应只用空格" "only spaces belong between the points of a polygon";
+    Shapes = 2045 Error "Tocsin limits" "多边形和圆太多：{}" "too many polygons and circles: {}";
 
     Feed = 3001 Note "RFC 4287, RSS 2.0" "是订阅源，共 {} 条，预警须循链接取得" "a feed of {} entries; the alerts lie behind its links";
     Inline = 3002 Note "NWS, IPAWS feeds" "{} 条直接写有 CAP 元素" "{} entries carry CAP elements themselves";
     Envelope = 3003 Note "EDXL-DE 1.0" "是信封，内含 {} 条预警" "an envelope with {} alerts inside";
     BadEntry = 3004 Remark "RFC 4287 §4.1.2" "条目缺少 {}" "an entry lacks {}";
     EmptyEnvelope = 3005 Remark "EDXL-DE 1.0" "信封里没有预警" "an envelope without an alert";
+
+    UnknownRegion = 4101 Remark "region codes" "编码 {} 不是本图的任何地区，未予通知" "the code {} names no region of the map; nobody is told by it";
 }
 
 /// One thing that the reader noticed.

@@ -174,7 +174,8 @@ fn said(language: Language, content: &Content) -> String {
 
 fn how(how: &How) -> String {
     match how {
-        How::Shape => "shape".into(),
+        How::Polygon => "polygon".into(),
+        How::Circle => "circle".into(),
         How::Geocode { name, value } => format!("{name} {value}"),
         How::Coast { sea } => format!("coast of {sea}"),
         How::Neighbour { of } => format!("beside {of}"),

@@ -1,187 +1,134 @@
-//! The delta drawn: in the terminal, and as SVG. Levels are told by colour, letter and hatching.
+//! Where the exercise's warnings went, as a picture: an SVG file, or text for the terminal.
+//!
+//! Levels are told apart by word and mark, never by colour alone; every picture says that it is an exercise.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod svg;
+mod terminal;
 
-use geo::{BoundingRect as _, Simplify as _};
+pub use svg::svg;
+pub use terminal::terminal;
 
 use crate::cap::{Colour, Point};
-use crate::regions::{RegionCode, RegionKind, RegionMap};
+use crate::regions::RegionMap;
 
-/// How a county is shown: the gravest level that it was told of.
-pub type Shade = BTreeMap<RegionCode, Colour>;
+/// What a county looks like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shade {
+    /// The gravest level that its people were told of; None when the danger there is over.
+    pub level: Option<Colour>,
+    /// Share of its audience that was told, 0 to 1.
+    pub share_told: f64,
+}
 
-/// West, south, east, north.
-fn bounds(map: &RegionMap) -> [f64; 4] {
-    let mut all = [180.0_f64, 90.0, -180.0, -90.0];
-    for region in map.of_kind(RegionKind::County) {
-        if let Some(rect) = map.shape(&region.code).and_then(|shape| shape.bounding_rect()) {
-            all = [
-                all[0].min(rect.min().x),
-                all[1].min(rect.min().y),
-                all[2].max(rect.max().x),
-                all[3].max(rect.max().y),
-            ];
+impl Shade {
+    /// Whether fewer than half were told; pictures that cannot show shares show this.
+    fn is_faint(self) -> bool {
+        self.share_told < 0.5
+    }
+}
+
+/// Every level that a picture can show, gravest first.
+const LEVELS: [Option<Colour>; 5] =
+    [Some(Colour::Red), Some(Colour::Orange), Some(Colour::Yellow), Some(Colour::Blue), None];
+
+/// How a level looks.
+struct Look {
+    zh: &'static str,
+    en: &'static str,
+    /// Fill, and lines on it that stay legible.
+    fill: &'static str,
+    line: &'static str,
+    /// Bars of its hatching; 0 for none.
+    bars: u32,
+    /// Its letter where there is no colour.
+    letter: char,
+    /// Its number in the terminal's palette of 256, and that of its faint form.
+    ansi: [u8; 2],
+}
+
+const fn look(level: Option<Colour>) -> Look {
+    match level {
+        Some(Colour::Red) => {
+            Look { zh: "红色", en: "Red", fill: "#c8102e", line: "#fff", bars: 4, letter: 'R', ansi: [160, 174] }
+        }
+        Some(Colour::Orange) => {
+            Look { zh: "橙色", en: "Orange", fill: "#e8730c", line: "#000", bars: 3, letter: 'O', ansi: [208, 223] }
+        }
+        Some(Colour::Yellow) => {
+            Look { zh: "黄色", en: "Yellow", fill: "#ffd100", line: "#000", bars: 2, letter: 'Y', ansi: [220, 229] }
+        }
+        Some(Colour::Blue) => {
+            Look { zh: "蓝色", en: "Blue", fill: "#1f5fbf", line: "#fff", bars: 1, letter: 'B', ansi: [26, 110] }
+        }
+        None => {
+            Look { zh: "解除", en: "All clear", fill: "#4b7f52", line: "#fff", bars: 0, letter: 'A', ansi: [65, 151] }
         }
     }
-    all
 }
 
-/// The map in so many columns: R, O, Y, B for the levels, a dot for land that was told nothing; on a terminal in colour too.
-pub fn terminal(map: &RegionMap, shade: &Shade, columns: usize, colour: bool) -> String {
-    let [west, south, east, north] = bounds(map);
-    let squeeze = ((south + north) / 2.0).to_radians().cos();
-    let step = (east - west) / columns.max(1) as f64;
-    // A character is twice as high as it is wide.
-    let wanted = ((north - south) / (step * squeeze * 2.0)).ceil();
-    let rows = (1..=200_u32).find(|n| f64::from(*n) >= wanted).unwrap_or(200);
-    let mut text = String::new();
-    for row in 0..rows {
-        let lat = north - (f64::from(row) + 0.5) * (north - south) / f64::from(rows);
-        let mut line = String::new();
-        for column in 0..columns {
-            let lon = west + (column as f64 + 0.5) * step;
-            let county = map.county_at(Point { lat, lon });
-            match county.map(|region| shade.get(&region.code)) {
-                None => line.push(' '),
-                Some(None) => line.push('·'),
-                Some(Some(level)) => line.push_str(&cell(*level, colour)),
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
+/// A flat view of the map: longitudes shortened by the cosine of the middle latitude.
+struct View {
+    west: f64,
+    north: f64,
+    /// Units in a degree of longitude and of latitude.
+    scale: (f64, f64),
+    /// Size in units.
+    width: f64,
+    height: f64,
+}
+
+impl View {
+    /// All counties of the map, this many units wide; None for a map without land.
+    fn of(map: &RegionMap, width: f64) -> Option<Self> {
+        let points = || map.counties().flat_map(|county| map.rings(&county.code)).flatten();
+        let lats = || points().map(|p| p.lat);
+        let lons = || points().map(|p| p.lon);
+        let (south, north) = (lats().reduce(f64::min)?, lats().reduce(f64::max)?);
+        let (west, east) = (lons().reduce(f64::min)?, lons().reduce(f64::max)?);
+        let across = width / (east - west);
+        let down = across / f64::midpoint(south, north).to_radians().cos();
+        Some(Self { west, north, scale: (across, down), width, height: (north - south) * down })
     }
-    text
-}
 
-fn cell(level: Colour, colour: bool) -> String {
-    let (letter, code) = match level {
-        Colour::Red => ('R', "97;48;5;160"),
-        Colour::Orange => ('O', "30;48;5;208"),
-        Colour::Yellow => ('Y', "30;48;5;220"),
-        Colour::Blue => ('B', "97;48;5;26"),
-    };
-    if colour { format!("\x1b[{code}m{letter}\x1b[0m") } else { letter.to_string() }
-}
-
-/// Pixels of the SVG's width.
-const WIDTH: f64 = 900.0;
-/// A county's outline is drawn to within so many degrees.
-const TOLERANCE: f64 = 0.004;
-
-/// The map as SVG, with a legend in both languages.
-pub fn svg(map: &RegionMap, shade: &Shade, title: &str) -> String {
-    let [west, south, east, north] = bounds(map);
-    let squeeze = ((south + north) / 2.0).to_radians().cos();
-    let scale = WIDTH / ((east - west) * squeeze);
-    let height = (north - south) * scale;
-    let at = |c: &geo::Coord| ((c.x - west) * squeeze * scale, (north - c.y) * scale);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH:.0} {:.0}\" role=\"img\" aria-label=\"{}\" \
-         font-family=\"system-ui,'Noto Sans CJK SC',sans-serif\">\n<title>{}</title>\n<defs>{}</defs>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#eef3f7\"/>\n",
-        height + 90.0,
-        escape(title),
-        escape(title),
-        Colour::ALL.map(pattern).concat(),
-    );
-    for region in map.of_kind(RegionKind::County) {
-        let Some(shape) = map.shape(&region.code) else { continue };
-        let mut path = String::new();
-        for polygon in shape.simplify(TOLERANCE) {
-            for (n, coord) in polygon.exterior().coords().enumerate() {
-                let (x, y) = at(coord);
-                let _ = write!(path, "{}{x:.1} {y:.1}", if n == 0 { 'M' } else { 'L' });
-            }
-            path.push('Z');
-        }
-        let level = shade.get(&region.code);
-        let fill = level.map_or("#ffffff".to_owned(), |level| format!("url(#{})", level.as_str()));
-        let told = level.map_or("", |level| level.name_zh());
-        let _ = writeln!(
-            out,
-            "<path d=\"{path}\" fill=\"{fill}\" stroke=\"#5b6b78\" stroke-width=\".6\"><title>{} {} {told}</title></path>",
-            escape(&region.name),
-            escape(&region.name_en),
-        );
+    /// Where a place lies, in units from the upper left corner.
+    fn place(&self, point: Point) -> (f64, f64) {
+        ((point.lon - self.west) * self.scale.0, (self.north - point.lat) * self.scale.1)
     }
-    let _ = writeln!(
-        out,
-        "<text x=\"16\" y=\"{:.0}\" font-size=\"20\" font-weight=\"bold\">{}</text>",
-        height + 30.0,
-        escape(title)
-    );
-    for (n, level) in Colour::ALL.into_iter().enumerate() {
-        let x = 16.0 + 200.0 * n as f64;
-        let _ = writeln!(
-            out,
-            "<rect x=\"{x:.0}\" y=\"{:.0}\" width=\"28\" height=\"20\" fill=\"url(#{})\" stroke=\"#333\"/>\
-             <text x=\"{:.0}\" y=\"{:.0}\" font-size=\"16\">{} {}</text>",
-            height + 50.0,
-            level.as_str(),
-            x + 36.0,
-            height + 66.0,
-            level.name_zh(),
-            level.name_en(),
-        );
+
+    /// The place that lies there.
+    fn point(&self, x: f64, y: f64) -> Point {
+        Point { lat: self.north - y / self.scale.1, lon: self.west + x / self.scale.0 }
     }
-    out.push_str("</svg>\n");
-    out
-}
-
-/// A level's ground, with as many bars as print and colour-blind eyes need to tell it: red four, blue one.
-fn pattern(level: Colour) -> String {
-    let (ground, bars) = match level {
-        Colour::Red => ("#c8102e", 4),
-        Colour::Orange => ("#e8730c", 3),
-        Colour::Yellow => ("#ffd100", 2),
-        Colour::Blue => ("#1f5fbf", 1),
-    };
-    let lines: String = (0..bars)
-        .map(|n| format!("<path d=\"M{} 0V16\" stroke=\"#00000055\" stroke-width=\"1\"/>", 2 + n * 3))
-        .collect();
-    format!(
-        "<pattern id=\"{}\" width=\"16\" height=\"16\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(30)\">\
-         <rect width=\"16\" height=\"16\" fill=\"{ground}\"/>{lines}</pattern>",
-        level.as_str()
-    )
-}
-
-fn escape(text: &str) -> String {
-    quick_xml::escape::escape(text).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    fn shade(map: &RegionMap) -> Shade {
-        let mut shade = Shade::new();
-        for (region, level) in
-            [("330000", Colour::Orange), ("310000", Colour::Red), ("320600", Colour::Yellow), ("341800", Colour::Blue)]
-        {
-            shade.extend(map.counties_in(&region.parse().unwrap()).into_iter().map(|county| (county, level)));
+    use super::Shade;
+    use crate::cap::Colour;
+    use crate::regions::{RegionCode, RegionMap};
+
+    pub(super) fn delta() -> RegionMap {
+        RegionMap::delta().expect("the shipped map")
+    }
+
+    /// Shanghai red, Jiaxing orange and half told, Suzhou yellow and hardly told, Nanjing blue, Hefei over.
+    pub(super) fn shades() -> BTreeMap<RegionCode, Shade> {
+        let map = delta();
+        let groups = [
+            ("310000", Some(Colour::Red), 0.99),
+            ("330400", Some(Colour::Orange), 0.5),
+            ("320500", Some(Colour::Yellow), 0.1),
+            ("320100", Some(Colour::Blue), 1.0),
+            ("340100", None, 0.8),
+        ];
+        let mut shades = BTreeMap::new();
+        for (group, level, share_told) in groups {
+            for county in map.counties_below(&group.parse().expect("a code")) {
+                shades.insert(county.code.clone(), Shade { level, share_told });
+            }
         }
-        shade
-    }
-
-    #[test]
-    fn the_delta_is_drawn_in_the_terminal() {
-        let map = RegionMap::delta().unwrap();
-        insta::assert_snapshot!(terminal(&map, &shade(&map), 60, false));
-        assert!(terminal(&map, &shade(&map), 60, true).contains("\x1b["));
-    }
-
-    #[test]
-    fn the_delta_is_drawn_as_svg() {
-        let map = RegionMap::delta().unwrap();
-        let text = svg(&map, &shade(&map), "Muifa <2022>");
-        assert_eq!(
-            text.matches("<path d=\"M").count() - 10,
-            305,
-            "a path a county, beside the ten bars of the patterns"
-        );
-        assert!(text.contains("Muifa &lt;2022&gt;") && !text.contains("Muifa <2022>"));
-        assert!(text.len() < 1_500_000, "{} bytes", text.len());
+        shades
     }
 }

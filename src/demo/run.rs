@@ -1,5 +1,6 @@
 //! The replay itself.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use crate::cap::{self, Alert, Colour};
 use crate::cli::{Failure, number, state_table};
 use crate::config::BureauConfig;
 use crate::intake::{Format, Receipt};
+use crate::regions::RegionCode;
 use crate::residents::{Simulation, simulate};
 use crate::rules::{Audience, Decision};
 
@@ -66,7 +68,7 @@ pub async fn run(args: Args, json: bool) -> Result<bool, Failure> {
             tell(&app, &report, &told.shade, show.colour)?;
         }
         if let Some(path) = &args.svg {
-            let drawn = map::svg(&app.policy.load().map, &told.shade, "EXERCISE 演练: Muifa 梅花 2022");
+            let drawn = map::svg(&app.policy.load().map, &told.shade);
             std::fs::write(path, drawn).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
         }
         complaints.iter().for_each(|complaint| eprintln!("does not hold: {complaint}"));
@@ -87,7 +89,7 @@ pub async fn run(args: Args, json: bool) -> Result<bool, Failure> {
 /// What a replay told.
 struct Told {
     alerts: u64,
-    shade: Shade,
+    shade: BTreeMap<RegionCode, Shade>,
 }
 
 async fn replay(app: &App, args: &Args, show: &Show) -> Result<Told, Failure> {
@@ -97,7 +99,7 @@ async fn replay(app: &App, args: &Args, show: &Show) -> Result<Told, Failure> {
     let bars = show.channels();
     let started = Instant::now();
     let mut made: Vec<Alert> = Vec::new();
-    let mut told = Told { alerts: 0, shade: Shade::new() };
+    let mut told = Told { alerts: 0, shade: BTreeMap::new() };
     for nth in 0..scenario.len() {
         let hours = scenario.after(nth).num_minutes() as f64 / 60.0;
         let due = started + Duration::from_secs_f64(hours / args.speed.max(0.01));
@@ -111,7 +113,8 @@ async fn replay(app: &App, args: &Args, show: &Show) -> Result<Told, Failure> {
         let decision: Option<Decision> = row.and_then(|row| serde_json::from_value(row.decision).ok());
         if let (Some(decision), Some(colour)) = (&decision, Colour::of_alert(&alert)) {
             for region in &decision.regions {
-                told.shade.entry(region.clone()).and_modify(|shown| *shown = colour.min(*shown)).or_insert(colour);
+                let shown = told.shade.entry(region.clone()).or_insert(Shade { level: Some(colour), share_told: 1.0 });
+                shown.level = shown.level.min(Some(colour));
             }
         }
         let headline = alert.info_in("zh-CN").and_then(|info| info.headline.clone()).unwrap_or_default();
@@ -152,9 +155,8 @@ async fn progress(app: &App, bars: &[(ChannelKind, ProgressBar)]) -> Result<(), 
     Ok(())
 }
 
-fn tell(app: &App, report: &Report, shade: &Shade, colour: bool) -> Result<(), Failure> {
+fn tell(app: &App, report: &Report, shade: &BTreeMap<RegionCode, Shade>, colour: bool) -> Result<(), Failure> {
     println!("\n{}", map::terminal(&app.policy.load().map, shade, 76, colour));
-    println!("R red, O orange, Y yellow, B blue: the gravest level told; · told nothing\n");
     let states = report.channels.iter().map(|(kind, channel)| (kind.to_string(), channel.states)).collect();
     print!("{}", state_table(&states));
     let sinks: Vec<_> =

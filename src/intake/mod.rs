@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::approval::{Replaced, compose, concerns_those_told};
-use crate::cap::{self, Alert, AlertId, Colour, Finding, Hazard, MsgType, Status, Verdict};
+use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Status, Verdict};
 use crate::clock::Clock;
 use crate::config::BureauConfig;
 use crate::policy::Policy;
@@ -112,17 +112,20 @@ impl Intake {
             Format::Xml => cap::read(raw),
             Format::Json => cap::read_json(raw),
         };
-        let verdict = reading.verdict();
+        let mut findings = reading.findings;
         let Some(alert) = reading.alert else {
-            return Err(Refusal::with_findings(RefusalCode::Unreadable, "", reading.findings));
+            return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
         };
         if alert.sent.to_utc() > now + AHEAD {
             return Err(Refusal::new(RefusalCode::FromTheFuture, alert.sent.to_rfc3339()));
         }
         let located = policy.map.locate(&crate::approval::areas(&alert), &policy.locate);
         authority::check(policy, bureau, &alert, &located)?;
+        let unknown = located.unknown.iter().map(|(list, code)| format!("{list} {code}"));
+        findings.extend(unknown.map(|code| Finding::new(Code::UnknownRegion, "alert/info/area/geocode", code)));
+        let verdict = Verdict::of(&findings);
         let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
-        Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings: reading.findings, located, decision })
+        Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision })
     }
 
     async fn record(

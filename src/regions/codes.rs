@@ -1,71 +1,115 @@
-//! Codes: which lists are known, and how their values are read.
+//! Geocodes: which list a pair is from, and which regions its value means.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::locate::LocateOptions;
+use serde::Deserialize;
+
+use crate::cap::NamedValue;
+
 use super::map::RegionMap;
-use super::region::{RegionCode, RegionKind};
+use super::region::{Region, RegionCode, RegionKind};
 
-/// What a code of an alert turned out to be.
-pub(super) enum Meaning {
-    /// The list is not one that is read here.
-    OtherList,
-    /// A code of a known list that names no region.
+/// How the values of a code list are read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum CodeList {
+    /// By a rule.
+    By(Reading),
+    /// By a table from each value to one region or several.
+    Table(BTreeMap<String, Codes>),
+}
+
+/// A rule that turns a value into a region's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reading {
+    /// The value is a code of the map, or an alias.
+    Regions,
+    /// The value is a division of GB/T 2260 in 6 digits, or that with the township (9 digits) and village (12 digits)
+    /// behind it, which belong to the county: `341823100000` is read as `341823`.
+    Divisions,
+}
+
+/// One code or several.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Codes {
+    /// One.
+    One(RegionCode),
+    /// Several.
+    Several(Vec<RegionCode>),
+}
+
+impl Codes {
+    fn as_slice(&self) -> &[RegionCode] {
+        match self {
+            Self::One(code) => std::slice::from_ref(code),
+            Self::Several(codes) => codes,
+        }
+    }
+}
+
+/// The lists known without configuration.
+const KNOWN: [(&str, Reading); 6] = [
+    ("CPEAS Geographic Code", Reading::Divisions),
+    ("GB/T 2260", Reading::Divisions),
+    ("GB/T 2260-2007", Reading::Divisions),
+    ("GB/T2260", Reading::Divisions),
+    ("TOCSIN Region", Reading::Regions),
+    ("TOCSIN Sea Area", Reading::Regions),
+];
+
+/// What a geocode means.
+pub(super) enum Meaning<'a> {
+    /// Its list is not known here.
+    Foreign,
+    /// Its list is known, the value is not.
     Unknown,
-    /// These counties.
-    Counties(BTreeSet<RegionCode>),
-    /// A sea area.
-    Sea(RegionCode),
+    /// Counties and sea areas.
+    Regions(Vec<&'a Region>),
 }
 
-/// Shanghai's central urban area, which the observatory warns as one though no list of divisions has it.
-const CENTRAL_SHANGHAI: (&str, [&str; 7]) =
-    ("310199", ["310101", "310104", "310105", "310106", "310107", "310109", "310110"]);
-
-/// Lists whose values are GB/T 2260 codes of 6 digits, or hierarchical ones of 12.
-const DIVISIONS: [&str; 6] =
-    ["cpeas geographic code", "gb/t 2260", "gb/t 2260-2007", "gb2260", "adcode", "行政区划代码"];
-/// Lists whose values are sea areas of the map.
-const SEAS: [&str; 2] = ["tocsin sea area", "海区"];
-
-/// Reads a code.
-pub(super) fn meaning(map: &RegionMap, options: &LocateOptions, list: &str, value: &str) -> Meaning {
-    let name = list.trim().to_lowercase();
-    let value = value.trim();
-    if let Some((_, codes)) = options.code_lists.iter().find(|(own, _)| own.eq_ignore_ascii_case(&name)) {
-        let counties: BTreeSet<_> =
-            codes.get(value).into_iter().flatten().flat_map(|code| map.counties_in(code)).collect();
-        return if counties.is_empty() { Meaning::Unknown } else { Meaning::Counties(counties) };
-    }
-    if SEAS.contains(&name.as_str()) {
-        let sea = value.parse().ok().and_then(|code| map.get(&code)).filter(|region| region.kind == RegionKind::Sea);
-        return sea.map_or(Meaning::Unknown, |region| Meaning::Sea(region.code.clone()));
-    }
-    let known =
-        DIVISIONS.contains(&name.as_str()) || options.division_lists.iter().any(|own| own.eq_ignore_ascii_case(&name));
-    if !known {
-        return Meaning::OtherList;
-    }
-    division(map, value).map_or(Meaning::Unknown, Meaning::Counties)
+/// What a geocode means on this map. Names of lists are compared without regard to case and outer spaces.
+pub(super) fn meaning<'a>(map: &'a RegionMap, lists: &BTreeMap<String, CodeList>, code: &NamedValue) -> Meaning<'a> {
+    let (name, value) = (code.name.trim(), code.value.trim());
+    let configured = lists.iter().find(|(list, _)| list.trim().eq_ignore_ascii_case(name)).map(|(_, list)| list);
+    let built_in = || KNOWN.iter().find(|(list, _)| list.eq_ignore_ascii_case(name)).map(|(_, reading)| *reading);
+    let regions = match configured {
+        Some(CodeList::Table(table)) => table
+            .get(value)
+            .map(Codes::as_slice)
+            .unwrap_or_default()
+            .iter()
+            .flat_map(|code| expand(map, code))
+            .collect(),
+        Some(CodeList::By(reading)) => read(map, *reading, value),
+        None => match built_in() {
+            Some(reading) => read(map, reading, value),
+            None => return Meaning::Foreign,
+        },
+    };
+    if regions.is_empty() { Meaning::Unknown } else { Meaning::Regions(regions) }
 }
 
-/// The counties of a division's code: itself, those below it, or for a township or a zone that no list has, those of the
-/// division it belongs to.
-fn division(map: &RegionMap, value: &str) -> Option<BTreeSet<RegionCode>> {
-    let direct: Option<RegionCode> = value.parse().ok().filter(|code| map.get(code).is_some());
-    if let Some(code) = direct {
-        return Some(map.counties_in(&code)).filter(|counties| !counties.is_empty());
-    }
-    let digits = value.len() >= 6 && value.bytes().all(|b| b.is_ascii_digit());
-    let six = value.get(..6).filter(|_| digits && matches!(value.len(), 6 | 9 | 12))?;
-    if six == CENTRAL_SHANGHAI.0 {
-        let counties: BTreeSet<RegionCode> = CENTRAL_SHANGHAI.1.iter().filter_map(|code| code.parse().ok()).collect();
-        return counties.iter().all(|code| map.get(code).is_some()).then_some(counties);
-    }
-    // 320571, a development zone, belongs to 320500; 320000 is the last resort of no zone.
-    let prefecture = format!("{}00", six.get(..4)?);
-    [six, &prefecture].into_iter().find_map(|code| {
-        let counties = map.counties_in(&code.parse().ok()?);
-        (!counties.is_empty()).then_some(counties)
-    })
+fn read<'a>(map: &'a RegionMap, reading: Reading, value: &str) -> Vec<&'a Region> {
+    let code = match reading {
+        Reading::Regions => Some(value),
+        Reading::Divisions => division(value),
+    };
+    code.and_then(|code| code.parse().ok()).map(|code| expand(map, &code)).unwrap_or_default()
+}
+
+/// The first six of 6, 9 or 12 digits: GB/T 2260, with GB/T 10114 and the village behind it.
+fn division(value: &str) -> Option<&str> {
+    let digits = value.bytes().all(|c| c.is_ascii_digit());
+    if digits && matches!(value.len(), 6 | 9 | 12) { value.get(..6) } else { None }
+}
+
+/// The counties and sea areas that a code or alias stands for.
+fn expand<'a>(map: &'a RegionMap, code: &RegionCode) -> Vec<&'a Region> {
+    let whole = |code: &RegionCode| match map.get(code) {
+        Some(region) if region.kind == RegionKind::Sea => vec![region],
+        _ => map.counties_below(code),
+    };
+    std::iter::once(code).chain(map.alias(code)).flat_map(whole).collect()
 }

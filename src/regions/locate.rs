@@ -1,200 +1,157 @@
-//! An alert's areas turned into counties and sea areas, each with how it was matched and how much of it is covered.
+use std::collections::{BTreeMap, BTreeSet};
 
-use std::collections::BTreeMap;
+use serde::Deserialize;
 
-use geo::{BoundingRect as _, MultiPolygon};
-use serde::{Deserialize, Serialize};
-
-use super::codes::{Meaning, meaning};
-use super::geometry::{overlap_km2, shape_of};
-use super::map::{Layer, Place, RegionMap, square_km};
-use super::region::RegionCode;
 use crate::cap::Area;
 
-/// How a region came to be matched.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "how")]
-pub enum How {
-    /// A polygon or circle covers it, whole or in part.
-    Shape,
-    /// A code names it, or a region above or below it.
-    Geocode {
-        /// The list's name as the alert wrote it.
-        name: String,
-        /// The code as the alert wrote it.
-        value: String,
-    },
-    /// It lies on the coast of a sea area that is warned.
-    Coast {
-        /// The sea area.
-        sea: RegionCode,
-    },
-    /// It borders a matched county, and the option to take neighbours in is on.
-    Neighbour {
-        /// The matched county.
-        of: RegionCode,
-    },
-}
+use super::codes::{CodeList, Meaning, meaning};
+use super::footprint::Footprint;
+use super::map::{Place, RegionMap};
+use super::overlap::overlap;
+use super::region::{RegionCode, RegionKind};
+use super::ring;
+use super::{How, Located, Match};
 
-/// One matched region.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Match {
-    /// The region.
-    pub region: RegionCode,
-    /// Every way in which it was matched.
-    pub how: Vec<How>,
-    /// Share of its surface that the alert's areas cover, 0 to 1; 1 for a code, 0 for a point, coast and neighbours.
-    pub covered: f64,
-}
-
-/// What an alert's areas turned into. Lists are sorted by code.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Located {
-    /// Matched counties.
-    pub counties: Vec<Match>,
-    /// Matched sea areas.
-    pub sea_areas: Vec<Match>,
-    /// Codes of a list that is known here which name no region of the map, as `(list, code)`.
-    pub unknown: Vec<(String, String)>,
-}
-
-/// How areas are read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// How an alert's areas are read.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LocateOptions {
-    /// A warned sea area warns the counties on its coast.
+    /// Whether a sea area takes in the counties on its coast. A sea area that a code names always does; one that a
+    /// polygon or circle touches does if the alert touches no land by itself, or covers at least a tenth of that sea
+    /// area: a rainstorm's polygon that hangs a little over the shore means the land it covers, not a whole coast.
     pub coast: bool,
-    /// Counties that border a matched one are taken in, across provinces too.
+    /// Whether the counties around the matched ones are taken in too, across provinces as well. Counties matched only
+    /// as a coast take in nobody.
     pub neighbours: bool,
-    /// Where an area has a polygon or circle, its codes are a rough copy and are not read (the Australian and Canadian
-    /// profiles); otherwise all of them add up (CAP 1.2).
+    /// Whether an area's polygons and circles overrule its codes (Australia's and Canada's profiles), instead of being
+    /// added to them (CAP 1.2 section 3.2.4).
     pub geometry_is_truth: bool,
-    /// More names of lists whose values are codes of this map.
-    pub division_lists: Vec<String>,
-    /// Lists of other codes: by list, by code, the regions it stands for.
-    pub code_lists: BTreeMap<String, BTreeMap<String, Vec<RegionCode>>>,
+    /// How to read code lists beside the known ones (`CPEAS Geographic Code`, `GB/T 2260`, `TOCSIN Region`, `TOCSIN Sea Area`),
+    /// by `valueName`.
+    pub code_lists: BTreeMap<String, CodeList>,
 }
 
 impl Default for LocateOptions {
     fn default() -> Self {
-        Self {
-            coast: true,
-            neighbours: false,
-            geometry_is_truth: false,
-            division_lists: Vec::new(),
-            code_lists: BTreeMap::new(),
-        }
+        Self { coast: true, neighbours: false, geometry_is_truth: false, code_lists: BTreeMap::new() }
     }
 }
 
-/// A border drawn a little off must not warn the county behind it: a shape matches a county from half a percent of its
-/// surface, or from one square kilometre, or when a tenth of the shape itself lies there (a small one, such as a works).
-const LEAST_SHARE: f64 = 0.005;
-const LEAST_KM2: f64 = 1.0;
-const LEAST_OF_SHAPE: f64 = 0.1;
+/// Share of a sea area that geometry must cover to warn its coast when it covers land as well.
+const COAST_SHARE: f64 = 0.1;
 
 impl RegionMap {
-    /// Turns areas into regions.
+    /// The counties and sea areas that an alert's areas mean: the union of all areas, with every way each was matched.
+    ///
+    /// A polygon or circle matches a region if it covers 0.5 % or 1 km² of it, or if at least 5 % of the shape lies in it,
+    /// so that a village's polygon counts however large its county, and a border drawn a little off does not. A shape without
+    /// surface (a circle of radius 0) matches the regions of its points.
     pub fn locate(&self, areas: &[Area], options: &LocateOptions) -> Located {
-        let mut found = Found { counties: BTreeMap::new(), seas: BTreeMap::new(), unknown: Vec::new() };
-        self.by_shape(areas, options, &mut found);
-        self.by_code(areas, options, &mut found);
+        let footprints: Vec<Footprint> = areas.iter().map(Footprint::of).collect();
+        let mut found = Found { map: self, matches: BTreeMap::new(), unknown: BTreeSet::new() };
+        found.geometry(&footprints);
+        let by_geometry = found.kind(RegionKind::County).next().is_some();
+        for (area, footprint) in areas.iter().zip(&footprints) {
+            found.codes(area, options, options.geometry_is_truth && !footprint.is_empty());
+        }
+        let direct: Vec<RegionCode> = found.kind(RegionKind::County).map(|found| found.region.clone()).collect();
+        if options.coast {
+            found.coasts(by_geometry);
+        }
         if options.neighbours {
-            let matched: Vec<_> = found.counties.keys().cloned().collect();
-            for county in matched {
-                for neighbour in self.neighbours(&county) {
-                    found.county(neighbour, How::Neighbour { of: county.clone() }, 0.0);
+            found.neighbours(&direct);
+        }
+        found.located()
+    }
+}
+
+/// What has been matched so far.
+struct Found<'a> {
+    map: &'a RegionMap,
+    matches: BTreeMap<RegionCode, (RegionKind, Match)>,
+    unknown: BTreeSet<(String, String)>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, region: &RegionCode, kind: RegionKind, how: How, covered: f64) {
+        let empty = || (kind, Match { region: region.clone(), how: Vec::new(), covered: 0.0 });
+        let (_, found) = self.matches.entry(region.clone()).or_insert_with(empty);
+        found.covered = found.covered.max(covered);
+        if !found.how.contains(&how) {
+            found.how.push(how);
+        }
+    }
+
+    fn kind(&self, wanted: RegionKind) -> impl Iterator<Item = &Match> {
+        self.matches.values().filter(move |(kind, _)| *kind == wanted).map(|(_, found)| found)
+    }
+
+    fn geometry(&mut self, footprints: &[Footprint]) {
+        let map = self.map;
+        let boxes = footprints.iter().flat_map(Footprint::shapes).map(|shape| shape.bounds());
+        let near: BTreeMap<&RegionCode, &Place> =
+            boxes.flat_map(|bounds| map.places_in(bounds)).map(|place| (&place.code, place)).collect();
+        for (code, place) in near {
+            if let Some(overlap) = overlap(place, footprints) {
+                for how in overlap.how {
+                    self.add(code, place.kind, how, overlap.share);
                 }
             }
         }
-        found.sorted()
     }
 
-    fn by_shape(&self, areas: &[Area], options: &LocateOptions, found: &mut Found) {
-        let (shape, points) = shape_of(areas);
-        for (place, covered) in covered(&self.land, &shape) {
-            found.county(&place.code, How::Shape, covered);
-        }
-        for place in points.iter().filter_map(|point| self.land.at(*point)) {
-            found.county(&place.code, How::Shape, 0.0);
-        }
-        // A shape on land that laps over the shore names its land itself; one at sea alone warns the coast.
-        let at_sea = found.counties.is_empty();
-        let on_points = points.iter().filter_map(|point| self.sea.at(*point)).map(|place| (place, 0.0));
-        for (place, covered) in covered(&self.sea, &shape).into_iter().chain(on_points) {
-            self.warn_sea(&place.code, How::Shape, covered, options.coast && at_sea, found);
-        }
-    }
-
-    fn by_code(&self, areas: &[Area], options: &LocateOptions, found: &mut Found) {
-        for area in areas {
-            if options.geometry_is_truth && !(area.polygons.is_empty() && area.circles.is_empty()) {
+    fn codes(&mut self, area: &Area, options: &LocateOptions, overruled: bool) {
+        for code in &area.geocodes {
+            let pair = || (code.name.trim().to_owned(), code.value.trim().to_owned());
+            if ring::is_hole(code) {
+                if ring::parse(&code.value).is_none() {
+                    self.unknown.insert(pair());
+                }
                 continue;
             }
-            for code in &area.geocodes {
-                let how = How::Geocode { name: code.name.clone(), value: code.value.clone() };
-                match meaning(self, options, &code.name, &code.value) {
-                    Meaning::OtherList => {}
-                    Meaning::Unknown => found.unknown.push((code.name.clone(), code.value.clone())),
-                    Meaning::Counties(counties) => {
-                        counties.iter().for_each(|county| found.county(county, how.clone(), 1.0));
+            if overruled {
+                continue;
+            }
+            match meaning(self.map, &options.code_lists, code) {
+                Meaning::Foreign => {}
+                Meaning::Unknown => {
+                    self.unknown.insert(pair());
+                }
+                Meaning::Regions(regions) => {
+                    for region in regions {
+                        let (name, value) = pair();
+                        self.add(&region.code, region.kind, How::Geocode { name, value }, 1.0);
                     }
-                    Meaning::Sea(sea) => self.warn_sea(&sea, how, 1.0, options.coast, found),
                 }
             }
         }
     }
 
-    fn warn_sea(&self, sea: &RegionCode, how: How, covered: f64, coast: bool, found: &mut Found) {
-        add(&mut found.seas, sea, how, covered);
-        if coast {
-            for county in self.coast(sea) {
-                found.county(county, How::Coast { sea: sea.clone() }, 0.0);
+    fn coasts(&mut self, by_geometry: bool) {
+        let map = self.map;
+        let by_code = |found: &Match| found.how.iter().any(|how| matches!(how, How::Geocode { .. }));
+        let warns = |found: &&Match| by_code(found) || !by_geometry || found.covered >= COAST_SHARE;
+        let seas: Vec<RegionCode> =
+            self.kind(RegionKind::Sea).filter(warns).map(|found| found.region.clone()).collect();
+        for sea in seas {
+            for county in map.coast_of(&sea) {
+                self.add(&county.code, RegionKind::County, How::Coast { sea: sea.clone() }, 0.0);
             }
         }
     }
-}
 
-struct Found {
-    counties: BTreeMap<RegionCode, Match>,
-    seas: BTreeMap<RegionCode, Match>,
-    unknown: Vec<(String, String)>,
-}
-
-impl Found {
-    fn county(&mut self, code: &RegionCode, how: How, covered: f64) {
-        add(&mut self.counties, code, how, covered);
-    }
-
-    fn sorted(self) -> Located {
-        Located {
-            counties: self.counties.into_values().collect(),
-            sea_areas: self.seas.into_values().collect(),
-            unknown: self.unknown,
+    fn neighbours(&mut self, direct: &[RegionCode]) {
+        let map = self.map;
+        for of in direct {
+            for county in map.neighbours(of).filter(|county| direct.binary_search(&county.code).is_err()) {
+                self.add(&county.code, RegionKind::County, How::Neighbour { of: of.clone() }, 0.0);
+            }
         }
     }
-}
 
-fn add(matches: &mut BTreeMap<RegionCode, Match>, code: &RegionCode, how: How, covered: f64) {
-    let entry = matches.entry(code.clone());
-    let found = entry.or_insert_with(|| Match { region: code.clone(), how: Vec::new(), covered: 0.0 });
-    if !found.how.contains(&how) {
-        found.how.push(how);
+    fn located(self) -> Located {
+        let (sea, land) = self.matches.into_values().partition::<Vec<_>, _>(|(kind, _)| *kind == RegionKind::Sea);
+        let matches = |list: Vec<(RegionKind, Match)>| list.into_iter().map(|(_, found)| found).collect();
+        Located { counties: matches(land), sea_areas: matches(sea), unknown: self.unknown.into_iter().collect() }
     }
-    found.covered = found.covered.max(covered);
-}
-
-/// The places that a shape covers enough of, with the share covered.
-fn covered<'a>(layer: &'a Layer, shape: &MultiPolygon) -> Vec<(&'a Place, f64)> {
-    let Some(bounds) = shape.bounding_rect() else { return Vec::new() };
-    let whole = square_km(shape);
-    let (low, high) = ([bounds.min().x, bounds.min().y], [bounds.max().x, bounds.max().y]);
-    let share = |place: &'a Place| {
-        let overlap = overlap_km2(shape, &place.shape);
-        let share = (overlap / place.square_km).clamp(0.0, 1.0);
-        let enough =
-            share >= LEAST_SHARE || overlap >= LEAST_KM2 || (overlap > 0.0 && overlap >= LEAST_OF_SHAPE * whole);
-        enough.then_some((place, share))
-    };
-    layer.near(low, high).filter_map(share).collect()
 }

@@ -1,194 +1,114 @@
-//! The map: regions by code, counties and sea areas by place.
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use geo::indexed::IntervalTreeMultiPolygon;
-use geo::{Area as _, BoundingRect as _, Contains as _, MultiPolygon};
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 
-use super::files::{MapFiles, Properties, Shaped, pairs, shapes};
-use super::region::{Region, RegionCode, RegionKind};
 use crate::cap::Point;
-use crate::messages::Language;
 
-/// What is wrong with a map's files.
-#[derive(Debug, thiserror::Error)]
-pub enum RegionError {
-    /// A file cannot be opened.
-    #[error("cannot read {file}: {source}")]
-    Read {
-        /// Which.
-        file: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file's content is not what it should be.
-    #[error("{file}: {what}")]
-    File {
-        /// Which.
-        file: String,
-        /// What, with the place in it.
-        what: String,
-    },
-    /// Two features have one code.
-    #[error("the code {0} stands twice in the map")]
-    Twice(RegionCode),
-    /// A file names a region that no file draws.
-    #[error("{file} names the region {code}, which the map does not have")]
-    Unknown {
-        /// The file that names it.
-        file: &'static str,
-        /// The region.
-        code: RegionCode,
-    },
-}
+use super::cover::Rows;
+use super::error::RegionError;
+use super::files::{MapFiles, Properties};
+use super::load::{Source, Sources};
+use super::outline::{Bounds, Outline};
+use super::region::{Region, RegionCode, RegionKind};
 
-/// A county or sea area with its shape.
-pub(super) struct Place {
-    pub(super) code: RegionCode,
-    pub(super) shape: MultiPolygon,
-    pub(super) square_km: f64,
-    inside: IntervalTreeMultiPolygon<f64>,
-}
-
-type Boxes = RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>;
-
-/// Places with an index of their bounding boxes.
-pub(super) struct Layer {
-    pub(super) places: Vec<Place>,
-    boxes: Boxes,
-}
-
-impl Layer {
-    fn new(places: Vec<Place>) -> Self {
-        let boxed = |(n, place): (usize, &Place)| {
-            let rect = place.shape.bounding_rect()?;
-            let corners = Rectangle::from_corners([rect.min().x, rect.min().y], [rect.max().x, rect.max().y]);
-            Some(GeomWithData::new(corners, n))
-        };
-        let boxes = RTree::bulk_load(places.iter().enumerate().filter_map(boxed).collect());
-        Self { places, boxes }
-    }
-
-    /// Places whose bounding box touches this one.
-    pub(super) fn near(&self, low: [f64; 2], high: [f64; 2]) -> impl Iterator<Item = &Place> {
-        let touched = self.boxes.locate_in_envelope_intersecting(AABB::from_corners(low, high));
-        touched.filter_map(|found| self.places.get(found.data))
-    }
-
-    /// The place that holds a point.
-    pub(super) fn at(&self, point: Point) -> Option<&Place> {
-        let (at, here) = ([point.lon, point.lat], geo::Coord { x: point.lon, y: point.lat });
-        self.near(at, at).find(|place| place.inside.contains(&here))
-    }
-}
-
-/// The regions of a country or of a part of it.
+/// The map: every region with its place in the order of things, and the land or water of counties and sea areas.
+///
+/// Immutable once loaded, and free to share between threads.
+#[derive(Debug)]
 pub struct RegionMap {
     regions: BTreeMap<RegionCode, Region>,
     children: BTreeMap<RegionCode, Vec<RegionCode>>,
-    neighbours: HashMap<RegionCode, BTreeSet<RegionCode>>,
-    coast: HashMap<RegionCode, BTreeSet<RegionCode>>,
-    pub(super) land: Layer,
-    pub(super) sea: Layer,
+    places: Vec<Place>,
+    tree: RTree<Entry>,
+    coast: BTreeMap<RegionCode, Vec<RegionCode>>,
+    beside: BTreeMap<RegionCode, Vec<RegionCode>>,
+    aliases: BTreeMap<RegionCode, Vec<RegionCode>>,
+}
+
+/// A place's box and its index.
+type Entry = GeomWithData<Rectangle<[f64; 2]>, usize>;
+
+/// The ground of a county or sea area.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) code: RegionCode,
+    pub(super) kind: RegionKind,
+    pub(super) outline: Outline,
+    rings: Vec<Vec<Point>>,
+    rows: OnceLock<Rows>,
+}
+
+impl Place {
+    pub(super) fn new(code: RegionCode, kind: RegionKind, rings: Vec<Vec<Point>>, outline: Outline) -> Self {
+        Self { code, kind, outline, rings, rows: OnceLock::new() }
+    }
+
+    /// Rows across it, made when first asked for.
+    pub(super) fn rows(&self) -> &Rows {
+        self.rows.get_or_init(|| Rows::of(&self.outline, &[]))
+    }
+}
+
+/// Embeds one of the files of `regions/`.
+macro_rules! embedded {
+    ($name:literal) => {
+        Source {
+            file: concat!("regions/", $name).into(),
+            text: Cow::Borrowed(include_str!(concat!("../../regions/", $name))),
+        }
+    };
 }
 
 impl RegionMap {
-    /// The map that ships with Tocsin: Shanghai, Jiangsu, Zhejiang, Anhui and the sea before them.
+    /// The map that Tocsin is shipped with: the Yangtze River Delta.
     ///
     /// # Errors
-    /// Only if the shipped files are damaged.
+    /// None as long as the shipped files are sound, which the tests see to.
     pub fn delta() -> Result<Self, RegionError> {
-        let names = Properties::default();
-        let mut land = Vec::new();
-        for (file, text) in [
-            ("counties.geojson", include_str!("../../regions/counties.geojson")),
-            ("prefectures.geojson", include_str!("../../regions/prefectures.geojson")),
-            ("provinces.geojson", include_str!("../../regions/provinces.geojson")),
-        ] {
-            land.extend(shapes(file, text, &names, false)?);
-        }
-        let sea = shapes("marine.geojson", include_str!("../../regions/marine.geojson"), &names, true)?;
-        let coast = pairs("marine_coast.csv", include_str!("../../regions/marine_coast.csv"))?;
-        let borders = pairs("adjacency.csv", include_str!("../../regions/adjacency.csv"))?;
-        Self::build(land, sea, coast, borders)
+        let sources = Sources {
+            counties: embedded!("counties.geojson"),
+            groups: vec![embedded!("provinces.geojson"), embedded!("prefectures.geojson")],
+            sea: Some(embedded!("marine.geojson")),
+            coast: Some(embedded!("marine_coast.csv")),
+            adjacency: Some(embedded!("adjacency.csv")),
+            aliases: Some(embedded!("aliases.csv")),
+            properties: Properties::default(),
+            levels: BTreeMap::new(),
+        };
+        sources.load()
     }
 
-    /// A map from files.
+    /// A map of one's own files.
     ///
     /// # Errors
-    /// When a file cannot be read, or names what is not there.
+    /// Names the file, the place in it and what to do: unreadable files, features without code or polygon, rings that
+    /// are short, open, crossing or off the Earth, codes used twice, parents and table entries that are no regions.
     pub fn load(files: &MapFiles) -> Result<Self, RegionError> {
-        let read = |path: &std::path::Path| {
-            let file = path.display().to_string();
-            std::fs::read_to_string(path)
-                .map(|text| (file.clone(), text))
-                .map_err(|source| RegionError::Read { file, source })
-        };
-        let optional = |path: &Option<std::path::PathBuf>| path.as_deref().map(read).transpose();
-        let mut land = Vec::new();
-        for path in &files.regions {
-            let (file, text) = read(path)?;
-            land.extend(shapes(&file, &text, &files.properties, false)?);
-        }
-        let sea = optional(&files.sea_areas)?.map(|(file, text)| shapes(&file, &text, &files.properties, true));
-        let coast = optional(&files.coast)?.map(|(file, text)| pairs(&file, &text));
-        let borders = optional(&files.adjacency)?.map(|(file, text)| pairs(&file, &text));
-        Self::build(
-            land,
-            sea.transpose()?.unwrap_or_default(),
-            coast.transpose()?.unwrap_or_default(),
-            borders.transpose()?.unwrap_or_default(),
-        )
+        Sources::read(files)?.load()
     }
 
-    fn build(
-        land: Vec<Shaped>,
-        sea: Vec<Shaped>,
-        coast: Vec<(RegionCode, RegionCode)>,
-        borders: Vec<(RegionCode, RegionCode)>,
-    ) -> Result<Self, RegionError> {
-        let mut regions = BTreeMap::new();
-        let (mut counties, mut seas) = (Vec::new(), Vec::new());
-        for Shaped { region, shape } in land.into_iter().chain(sea) {
-            let code = region.code.clone();
-            match region.kind {
-                RegionKind::County => counties.push(place(&code, shape)),
-                RegionKind::Sea => seas.push(place(&code, shape)),
-                RegionKind::Prefecture | RegionKind::Province => {}
-            }
-            if regions.insert(code.clone(), region).is_some() {
-                return Err(RegionError::Twice(code));
-            }
-        }
-        let known = |file: &'static str, code: &RegionCode| {
-            if regions.contains_key(code) { Ok(()) } else { Err(RegionError::Unknown { file, code: code.clone() }) }
-        };
-        let mut neighbours: HashMap<_, BTreeSet<_>> = HashMap::new();
-        for (a, b) in borders {
-            known("the adjacency file", &a)?;
-            known("the adjacency file", &b)?;
-            neighbours.entry(a.clone()).or_default().insert(b.clone());
-            neighbours.entry(b).or_default().insert(a);
-        }
-        let mut on_coast: HashMap<_, BTreeSet<_>> = HashMap::new();
-        for (sea, county) in coast {
-            known("the coast file", &sea)?;
-            known("the coast file", &county)?;
-            on_coast.entry(sea).or_default().insert(county);
-        }
-        let mut children: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for region in regions.values() {
-            // A file that draws only counties may still name the provinces they belong to.
-            if let Some(parent) = &region.parent {
-                children.entry(parent.clone()).or_default().push(region.code.clone());
-            }
-        }
-        Ok(Self { regions, children, neighbours, coast: on_coast, land: Layer::new(counties), sea: Layer::new(seas) })
+    pub(super) fn new(
+        regions: BTreeMap<RegionCode, Region>,
+        places: Vec<Place>,
+        coast: &[(RegionCode, RegionCode)],
+        beside: &[(RegionCode, RegionCode)],
+        aliases: &[(RegionCode, RegionCode)],
+    ) -> Self {
+        let parents = regions.values().filter_map(|region| Some((region.parent.clone()?, region.code.clone())));
+        let children = grouped(parents);
+        let both_ways = beside.iter().flat_map(|(a, b)| [(a.clone(), b.clone()), (b.clone(), a.clone())]);
+        let beside = grouped(both_ways);
+        let boxes =
+            places.iter().enumerate().map(|(index, place)| Entry::new(rectangle(place.outline.bounds()), index));
+        let tree = RTree::bulk_load(boxes.collect());
+        let (coast, aliases) = (grouped(coast.iter().cloned()), grouped(aliases.iter().cloned()));
+        Self { regions, children, places, tree, coast, beside, aliases }
     }
 
-    /// A region by its code.
+    /// The region with this code.
     pub fn get(&self, code: &RegionCode) -> Option<&Region> {
         self.regions.get(code)
     }
@@ -203,81 +123,132 @@ impl RegionMap {
         self.regions.values().filter(move |region| region.kind == kind)
     }
 
-    /// A county's or sea area's shape, WGS 84, x east and y north.
-    pub fn shape(&self, code: &RegionCode) -> Option<&MultiPolygon> {
-        let places = self.land.places.iter().chain(&self.sea.places);
-        places.into_iter().find(|place| place.code == *code).map(|place| &place.shape)
+    /// Every county, by code.
+    pub fn counties(&self) -> impl Iterator<Item = &Region> {
+        self.of_kind(RegionKind::County)
     }
 
-    /// The county that holds a point.
-    pub fn county_at(&self, point: Point) -> Option<&Region> {
-        self.land.at(point).and_then(|place| self.get(&place.code))
+    /// Every sea area, by code.
+    pub fn sea_areas(&self) -> impl Iterator<Item = &Region> {
+        self.of_kind(RegionKind::Sea)
     }
 
-    /// The counties in a region, itself if it is one; sorted.
-    pub fn counties_in(&self, code: &RegionCode) -> BTreeSet<RegionCode> {
-        let mut counties = BTreeSet::new();
-        let mut open = vec![code];
-        while let Some(code) = open.pop() {
-            if self.get(code).is_some_and(|region| region.kind == RegionKind::County) {
-                counties.insert(code.clone());
+    /// The regions whose parent this is, by code; none for a county, a sea area or an unknown code.
+    pub fn children(&self, code: &RegionCode) -> impl Iterator<Item = &Region> {
+        listed(&self.children, code).iter().filter_map(|child| self.get(child))
+    }
+
+    /// The counties of a region at any depth, by code; the county itself for a county; none for a sea area or an unknown code.
+    pub fn counties_below(&self, code: &RegionCode) -> Vec<&Region> {
+        let mut counties = Vec::new();
+        let mut open: Vec<&Region> = self.get(code).into_iter().collect();
+        while let Some(region) = open.pop() {
+            match region.kind {
+                RegionKind::County => counties.push(region),
+                _ => open.extend(self.children(&region.code)),
             }
-            open.extend(self.children.get(code).into_iter().flatten());
         }
+        counties.sort_by(|a, b| a.code.cmp(&b.code));
         counties
+    }
+
+    /// The province that a region lies in, itself if it is one; None for a sea area, an unknown code, or a map without provinces.
+    pub fn province_of(&self, code: &RegionCode) -> Option<&Region> {
+        let up = |region: &&Region| region.parent.as_ref().and_then(|parent| self.get(parent));
+        std::iter::successors(self.get(code), up).find(|region| region.kind == RegionKind::Province)
     }
 
     /// Whether a region is another one, or lies in it.
     pub fn is_in(&self, code: &RegionCode, above: &RegionCode) -> bool {
-        std::iter::successors(Some(code), |code| self.get(code).and_then(|region| region.parent.as_ref()))
-            .take(8)
-            .any(|code| code == above)
+        let up = |region: &&Region| region.parent.as_ref().and_then(|parent| self.get(parent));
+        std::iter::successors(self.get(code), up).any(|region| region.code == *above)
     }
 
-    /// The counties that share a border with this one.
-    pub fn neighbours(&self, code: &RegionCode) -> impl Iterator<Item = &RegionCode> {
-        self.neighbours.get(code).into_iter().flatten()
+    /// The counties that border this one, across provinces too, by code.
+    pub fn neighbours(&self, code: &RegionCode) -> impl Iterator<Item = &Region> {
+        listed(&self.beside, code).iter().filter_map(|county| self.get(county))
     }
 
-    /// The counties on the coast of a sea area.
-    pub fn coast(&self, sea: &RegionCode) -> impl Iterator<Item = &RegionCode> {
-        self.coast.get(sea).into_iter().flatten()
+    /// The counties on the coast of a sea area, by code.
+    pub fn coast_of(&self, sea: &RegionCode) -> impl Iterator<Item = &Region> {
+        listed(&self.coast, sea).iter().filter_map(|county| self.get(county))
     }
 
-    /// The places as people name them: a region whose every county is in the list by its own name, then single counties.
-    pub fn name_places(&self, counties: &[RegionCode], language: Language) -> Vec<String> {
-        let mut left: BTreeSet<&RegionCode> = counties.iter().collect();
-        let mut names = Vec::new();
-        for kind in [RegionKind::Province, RegionKind::Prefecture, RegionKind::County] {
-            for region in self.of_kind(kind) {
-                let inside = self.counties_in(&region.code);
-                if !inside.is_empty() && inside.iter().all(|county| left.contains(county)) {
-                    left.retain(|county| !inside.contains(county));
-                    names.push(match language {
-                        Language::Chinese => region.name.clone(),
-                        Language::English => region.name_en.clone(),
-                    });
-                }
-            }
+    /// The regions that an alias stands for; none if the code is no alias.
+    pub fn alias(&self, code: &RegionCode) -> &[RegionCode] {
+        listed(&self.aliases, code)
+    }
+
+    /// The county that holds the place; on a common border, exactly one of the two.
+    pub fn county_at(&self, place: Point) -> Option<&Region> {
+        self.at(place, RegionKind::County)
+    }
+
+    /// The sea area that holds the place.
+    pub fn sea_area_at(&self, place: Point) -> Option<&Region> {
+        self.at(place, RegionKind::Sea)
+    }
+
+    fn at(&self, place: Point, kind: RegionKind) -> Option<&Region> {
+        let Point { lat, lon } = place;
+        if !(lat.is_finite() && lon.is_finite()) {
+            return None;
         }
-        names
+        let found = self
+            .tree
+            .locate_all_at_point([lon, lat])
+            .filter_map(|entry| self.places.get(entry.data))
+            .filter(|candidate| candidate.kind == kind && candidate.outline.contains(place));
+        found.map(|found| &found.code).min().and_then(|code| self.get(code))
+    }
+
+    /// The rings of a county's or sea area's polygons, outer and inner, closed, WGS 84; none for a group or an unknown code.
+    pub fn rings(&self, code: &RegionCode) -> &[Vec<Point>] {
+        self.place(code).map(|place| place.rings.as_slice()).unwrap_or_default()
+    }
+
+    /// Surface in square kilometres, right to about a thousandth; 0 for an unknown code.
+    pub fn km2(&self, code: &RegionCode) -> f64 {
+        match self.get(code).map(|region| region.kind) {
+            Some(RegionKind::County | RegionKind::Sea) => self.place(code).map_or(0.0, |place| place.rows().km2),
+            _ => self.counties_below(code).iter().map(|county| self.km2(&county.code)).sum(),
+        }
+    }
+
+    /// A point well inside a county or sea area: the middle of its widest row.
+    pub fn middle(&self, code: &RegionCode) -> Option<Point> {
+        let widest = self.place(code)?.rows().rows.iter().filter_map(|row| Some((row.spans.widest()?, row.lat)));
+        let ((west, east), lat) = widest.max_by(|(a, _), (b, _)| (a.1 - a.0).total_cmp(&(b.1 - b.0)))?;
+        Some(Point { lat, lon: f64::midpoint(west, east) })
+    }
+
+    fn place(&self, code: &RegionCode) -> Option<&Place> {
+        self.places.iter().find(|place| place.code == *code)
+    }
+
+    /// The places whose box meets the bounds.
+    pub(super) fn places_in(&self, bounds: Bounds) -> impl Iterator<Item = &Place> {
+        let envelope = AABB::from_corners([bounds.west, bounds.south], [bounds.east, bounds.north]);
+        self.tree.locate_in_envelope_intersecting(envelope).filter_map(|entry| self.places.get(entry.data))
     }
 }
 
-impl std::fmt::Debug for RegionMap {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RegionMap").field("regions", &self.regions.len()).finish_non_exhaustive()
+fn rectangle(bounds: Bounds) -> Rectangle<[f64; 2]> {
+    Rectangle::from_corners([bounds.west, bounds.south], [bounds.east, bounds.north])
+}
+
+fn grouped(pairs: impl IntoIterator<Item = (RegionCode, RegionCode)>) -> BTreeMap<RegionCode, Vec<RegionCode>> {
+    let mut groups: BTreeMap<RegionCode, Vec<RegionCode>> = BTreeMap::new();
+    for (key, value) in pairs {
+        groups.entry(key).or_default().push(value);
     }
+    for list in groups.values_mut() {
+        list.sort();
+        list.dedup();
+    }
+    groups
 }
 
-fn place(code: &RegionCode, shape: MultiPolygon) -> Place {
-    let inside = IntervalTreeMultiPolygon::new(&shape);
-    Place { code: code.clone(), square_km: square_km(&shape), inside, shape }
-}
-
-/// A shape's surface: exact enough for shares and thresholds, at the scale of a county.
-pub(super) fn square_km(shape: &MultiPolygon) -> f64 {
-    const KM_PER_DEGREE: f64 = 111.195;
-    let middle = shape.bounding_rect().map_or(0.0, |rect| rect.center().y);
-    shape.unsigned_area() * KM_PER_DEGREE * KM_PER_DEGREE * middle.to_radians().cos()
+fn listed<'a>(groups: &'a BTreeMap<RegionCode, Vec<RegionCode>>, code: &RegionCode) -> &'a [RegionCode] {
+    groups.get(code).map(Vec::as_slice).unwrap_or_default()
 }

@@ -108,12 +108,14 @@ fn regions(matched: &[&Rule], located: &Located, map: &RegionMap) -> Vec<RegionC
     for rule in matched {
         let own: Vec<_> = located.counties.iter().map(|found| found.region.clone()).collect();
         if rule.regions.neighbours {
-            regions.extend(own.iter().flat_map(|county| map.neighbours(county)).cloned());
+            regions.extend(own.iter().flat_map(|county| map.neighbours(county)).map(|region| region.code.clone()));
         }
         if rule.regions.matched {
             regions.extend(own);
         }
-        regions.extend(rule.regions.also.iter().flat_map(|code| map.counties_in(code)));
+        regions.extend(
+            rule.regions.also.iter().flat_map(|code| map.counties_below(code)).map(|region| region.code.clone()),
+        );
     }
     regions.into_iter().collect()
 }

@@ -1,0 +1,121 @@
+//! The command line as people and machines meet it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::Value;
+use support::{Cma, Server, tocsin, write_config};
+
+#[test]
+fn check_gives_one_line_a_file() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    if !corpus.exists() {
+        println!("skipped: the folder of real alerts, ../shared/corpus, is not here");
+        return;
+    }
+    let (well, out, _) = tocsin(Path::new("config.toml"), &["check", "--json", corpus.to_str().unwrap()]);
+    assert!(well);
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 67);
+    for line in &lines {
+        assert!(matches!(line["verdict"].as_str(), Some("accepted" | "remarks" | "refused")), "{line}");
+        assert!(line["file"].is_string() && line["findings"].is_array());
+    }
+}
+
+#[test]
+fn check_tells_people_what_is_off_in_both_languages() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cancel.xml");
+    std::fs::write(&file, Cma { msg_type: "Cancel", ..Cma::new("1 2") }.xml()).unwrap();
+    let (well, out, _) = tocsin(Path::new("config.toml"), &["check", file.to_str().unwrap()]);
+    assert!(well, "remarks are no refusal");
+    insta::assert_snapshot!(out.replace(folder.path().to_str().unwrap(), ""));
+    std::fs::write(&file, "<alert").unwrap();
+    assert!(!tocsin(Path::new("config.toml"), &["check", file.to_str().unwrap()]).0, "a refusal is exit code 1");
+    let (well, _, error) = tocsin(Path::new("config.toml"), &["check", "/nowhere.xml"]);
+    assert!(!well && error.contains("cannot read /nowhere.xml"), "{error}");
+}
+
+#[test]
+fn explain_shows_what_would_become_of_an_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(folder.path(), "[messages]\nlink_base = \"https://t.example/a/\"");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/cap/qingpu-typhoon-red.xml");
+    let (well, out, error) = tocsin(&config, &["explain", file.to_str().unwrap(), "--at", "2022-09-14T12:00:00Z"]);
+    assert!(well, "{error}");
+    insta::assert_snapshot!(out);
+    assert!(!folder.path().join("t.db").exists(), "explaining makes no store");
+    let (_, out, _) = tocsin(&config, &["--json", "explain", file.to_str().unwrap(), "--at", "2022-09-16T12:00:00Z"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["decision"]["withheld"], "expired");
+}
+
+#[test]
+fn a_broken_configuration_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(folder.path(), "[channels.email]\nrat = 1\n");
+    let (well, _, error) = tocsin(&config, &["config", "check"]);
+    assert!(!well && error.contains("unknown field `rat`") && error.contains("line "), "{error}");
+    let (well, _, error) = tocsin(Path::new("/nowhere.toml"), &["config", "check"]);
+    assert!(!well && error.contains("cannot read /nowhere.toml"), "{error}");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+    assert!(tocsin(&shipped, &["config", "check"]).0, "the shipped configuration runs as it is");
+    // What it shows in comments holds too, once the files that it names are there.
+    let text = std::fs::read_to_string(&shipped).unwrap();
+    let shown: String = text
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|rest| rest.contains(" = ") || rest.starts_with('['))
+                .unwrap_or(line)
+                .to_owned()
+                + "\n"
+        })
+        .collect();
+    let parsed = tocsin::config::Config::parse(&shown, "config.toml with its comments taken in");
+    assert!(
+        parsed.as_ref().is_ok_and(|config| config.channels.push.is_some() && config.bureaus.len() == 1),
+        "{parsed:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn submit_and_status_speak_to_people_and_machines() {
+    let server = Server::start("");
+    let path = |name: &str| server.folder.path().join(name).display().to_string();
+    std::fs::write(path("token"), support::TOKEN).unwrap();
+    std::fs::write(path("alert.xml"), Cma::new("1").xml()).unwrap();
+    let (well, out, error) =
+        server.tocsin(&["submit", &path("alert.xml"), "--server", &server.url, "--token-file", &path("token")]);
+    assert!(well && out.contains("accepted: released"), "{out}{error}");
+    let id = out.split(' ').next().unwrap();
+    let (_, out, _) = server.tocsin(&["status"]);
+    assert!(out.contains(id) && out.contains("上海中心气象台发布台风黄色预警"), "{out}");
+    let (_, out, _) = server.tocsin(&["--json", "status", id]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["alert"]["state"], "released");
+    std::fs::write(path("alert.xml"), "<alert/>").unwrap();
+    let (well, out, _) =
+        server.tocsin(&["submit", &path("alert.xml"), "--server", &server.url, "--token-file", &path("token")]);
+    assert!(!well && out.contains("T4001") && out.contains("identifier"), "{out}");
+    let (well, _, error) = server.tocsin(&[
+        "submit",
+        &path("alert.xml"),
+        "--server",
+        "http://127.0.0.1:1",
+        "--token-file",
+        &path("token"),
+    ]);
+    assert!(!well && error.contains("is `tocsin serve` running there?"), "{error}");
+    let (well, _, error) = server.tocsin(&["serve"]);
+    assert!(!well && error.contains("in use by another running tocsin"), "{error}");
+}

@@ -198,6 +198,8 @@ async fn in_force(store: &Store, clock: &dyn Clock) -> Result<Vec<InForce>, Stor
             states.extend(release.regions.iter().map(|region| InForce {
                 to: format!("{kind}/{region}"),
                 hazard: content.hazard.clone(),
+                chain: content.chain.clone(),
+                rank: content.rank,
                 payload: payload.clone(),
                 expires: release.expires.into(),
             }));

@@ -19,6 +19,7 @@ pub mod policy;
 pub mod regions;
 pub mod residents;
 pub mod rules;
+mod show;
 pub mod store;
 pub mod web;
 

@@ -53,7 +53,11 @@ pub struct MqttContent {
     pub hazard: String,
     /// The event's JSON, published once on the event topic.
     pub event: String,
-    /// The JSON retained as the region's current state, or None when the danger there is over and the state is cleared.
+    /// The event that this message is of: several of one hazard may be in force in one region.
+    pub chain: String,
+    /// How grave, 0 the gravest: of several events in force the gravest is retained.
+    pub rank: u8,
+    /// The JSON retained as the region's current state, or None when this event is over there.
     pub state: Option<String>,
 }
 

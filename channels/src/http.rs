@@ -14,9 +14,11 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// A client that follows no redirects and adds no headers of its own.
 pub(crate) fn builder(connect: Duration, whole: Duration, ca_file: Option<&Path>) -> Result<ClientBuilder, String> {
-    let tls = crate::tls::client_config(ca_file)?;
+    let mut tls = (*crate::tls::client_config(ca_file)?).clone();
+    // Some push services speak HTTP/2 only.
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Client::builder()
-        .tls_backend_preconfigured((*tls).clone())
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .tcp_nodelay(true)

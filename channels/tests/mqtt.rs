@@ -30,8 +30,18 @@ fn messages(to: &[&str]) -> Vec<Message> {
 }
 
 fn content(state: Option<&str>) -> Content {
+    content_of("a", 1, state)
+}
+
+fn content_of(chain: &str, rank: u8, state: Option<&str>) -> Content {
     let event = "{\"level\":\"red\"}".to_owned();
-    Content::Mqtt(MqttContent { hazard: "typhoon".into(), event, state: state.map(str::to_owned) })
+    Content::Mqtt(MqttContent {
+        hazard: "typhoon".into(),
+        event,
+        chain: chain.into(),
+        rank,
+        state: state.map(str::to_owned),
+    })
 }
 
 async fn send_until(mqtt: &Mqtt, content: &Content, messages: &[Message], expires: SystemTime) -> Vec<Class> {
@@ -143,6 +153,8 @@ async fn a_killed_broker_gets_what_is_in_force_again() {
     let restored = InForce {
         to: "region/330421".into(),
         hazard: "rainstorm".into(),
+        chain: "r".into(),
+        rank: 2,
         payload: "rain".into(),
         expires: SystemTime::now() + Duration::from_secs(600),
     };
@@ -215,4 +227,29 @@ async fn what_cannot_be_a_topic_is_refused() {
     assert_eq!(classes, [Class::BadAddress; 5]);
     let text = "host = \"example.org\"\nport = 1883\nusername = \"u\"\npassword_file = \"/dev/null\"";
     assert!(Mqtt::new(&toml::from_str::<MqttConfig>(text).unwrap()).is_err(), "never a password in the clear");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_events_in_force_the_gravest_is_shown_and_the_other_after_it() {
+    let sink = broker::start(Tally::counting()).await.unwrap();
+    let mqtt = mqtt(sink.sink.addr.port(), "");
+    let shown = || sink.retained().get("tocsin/v1/current/310118/typhoon").map(|payload| payload.to_vec());
+    let (to, hour) = (messages(&["region/310118"]), Duration::from_secs(3_600));
+    let soon = SystemTime::now() + hour;
+    for (chain, rank, state, shows) in [
+        ("nation", 0, Some("red"), Some("red")),
+        ("city", 1, Some("orange"), Some("red")),
+        ("nation", 3, Some("blue"), Some("orange")),
+        ("city", 1, None, Some("blue")),
+        ("nation", 3, None, None),
+    ] {
+        assert_eq!(send_until(&mqtt, &content_of(chain, rank, state), &to, soon).await, [Class::Accepted]);
+        assert_eq!(shown().as_deref(), shows.map(str::as_bytes), "{chain} {state:?}");
+    }
+    send_until(&mqtt, &content_of("short", 0, Some("red")), &to, soon).await;
+    send_until(&mqtt, &content_of("long", 2, Some("yellow")), &to, soon + hour).await;
+    assert_eq!(mqtt.clear_expired(soon + Duration::from_secs(1)).await, 1);
+    while shown().as_deref() != Some(b"yellow") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

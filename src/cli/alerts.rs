@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::show::{cut, number, table};
-use super::{Context, Failure};
+use super::Context;
 use crate::approval;
 use crate::cap::AlertId;
 use crate::clock::SystemClock;
-use crate::delivery::{DeliveryState, StateCounts};
 use crate::policy::Policy;
+use crate::show::Failure;
+use crate::show::{cut, state_table, table};
 
 /// Submit an alert to a running server.
 #[derive(clap::Args)]
@@ -125,24 +125,4 @@ pub(crate) async fn status(context: &Context, args: StatusArgs) -> Result<bool, 
     }
     print!("{}", table(&rows));
     Ok(true)
-}
-
-/// Deliveries by channel and state; states that nobody is in are left out.
-pub(crate) fn state_table<K: std::fmt::Display>(channels: &std::collections::BTreeMap<K, StateCounts>) -> String {
-    let used: Vec<_> =
-        DeliveryState::ALL.into_iter().filter(|state| channels.values().any(|counts| counts.get(*state) > 0)).collect();
-    let mut rows = vec![vec!["channel".to_owned(), "audience".to_owned()]];
-    rows[0].extend(used.iter().map(|state| state.as_str().replace('_', " ")));
-    let mut all = StateCounts::default();
-    let row = |name: String, counts: &StateCounts| {
-        let mut row = vec![name, number(counts.total())];
-        row.extend(used.iter().map(|state| number(counts.get(*state))));
-        row
-    };
-    for (channel, counts) in channels {
-        rows.push(row(channel.to_string(), counts));
-        all += *counts;
-    }
-    rows.push(row("all".into(), &all));
-    table(&rows)
 }

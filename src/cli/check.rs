@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Context, Failure};
+use super::Context;
 use crate::cap::{self, Gravity, Verdict};
+use crate::show::Failure;
 
 /// Read CAP files, feeds and envelopes, and say what is off about them.
 #[derive(clap::Args)]

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use tocsin_channels::sms::encoding;
 use tocsin_channels::{ChannelKind, Content};
 
-use super::show::{number, table};
-use super::{Context, Failure};
+use super::Context;
 use crate::approval::areas;
 use crate::cap::{self, Alert, MsgType};
 use crate::config::Config;
@@ -17,6 +16,8 @@ use crate::messages::{Facts, Language, Variant};
 use crate::policy::Policy;
 use crate::regions::{How, Located};
 use crate::rules::{Decision, decide};
+use crate::show::Failure;
+use crate::show::{number, table};
 
 /// Show what would become of an alert.
 #[derive(clap::Args)]

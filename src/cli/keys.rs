@@ -9,7 +9,8 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 use tocsin_channels::push;
 
-use super::{Context, Failure};
+use super::Context;
+use crate::show::Failure;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {

@@ -6,16 +6,14 @@ mod explain;
 mod keys;
 mod people;
 mod serve;
-mod show;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub(crate) use alerts::state_table;
 use clap::{Parser, Subcommand};
-pub(crate) use show::number;
 
 use crate::config::{Config, ConfigError};
+use crate::show::Failure;
 
 const EXAMPLES: &str = "\
 The five commands that a new user needs:
@@ -77,9 +75,6 @@ enum ConfigCommand {
     /// Read everything that the configuration names, and say whether it holds
     Check,
 }
-
-/// What went wrong, as a person reads it.
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where commands find what they need.
 pub(crate) struct Context {

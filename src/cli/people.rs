@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::show::{bar, number, table};
-use super::{Context, Failure};
+use super::Context;
 use crate::policy::Policy;
 use crate::residents::{self, Simulation};
 use crate::rules::Audience;
+use crate::show::Failure;
+use crate::show::{bar, number, table};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {

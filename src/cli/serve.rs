@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Failure};
+use super::Context;
 use crate::app::App;
 use crate::clock::SystemClock;
+use crate::show::Failure;
 use crate::web;
 
 /// Take alerts over HTTP and tell people.

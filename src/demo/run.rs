@@ -14,12 +14,12 @@ use super::scenario::Scenario;
 use super::stage::{Folder, Sinks, app, bureau, config};
 use crate::app::App;
 use crate::cap::{self, Alert, Colour};
-use crate::cli::{Failure, number, state_table};
 use crate::config::BureauConfig;
 use crate::intake::{Format, Receipt};
 use crate::regions::RegionCode;
 use crate::residents::{Simulation, simulate};
 use crate::rules::{Audience, Decision};
+use crate::show::{Failure, number, state_table};
 
 /// Show the main job: sinks on this machine, made-up residents, typhoon Muifa replayed as a drill.
 #[derive(Debug, Clone, clap::Args)]

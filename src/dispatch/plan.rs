@@ -114,6 +114,7 @@ impl<'a> Plan<'a> {
     /// Everyone who was, or may have been, told by the alerts that this one replaces.
     async fn add_told(&mut self) -> Result<(), StoreError> {
         let store = &self.planner.store;
+        let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
         for old in store.releases_of(&store.replaced_by(&self.release.alert).await?).await? {
             let places: Vec<u16> = old.regions.iter().map(|code| self.region_index(code)).collect();
             let dispatches = store.dispatches(old.id).await?;
@@ -122,6 +123,9 @@ impl<'a> Plan<'a> {
                 let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
                 let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
                 for (recipient, _) in recipients.into_iter().zip(view.members.told()).filter(|(_, told)| *told) {
+                    if left.contains(recipient.id) {
+                        continue;
+                    }
                     let region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
                     let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
                     self.add(now, recipient.id, region, &recipient.to).await?;

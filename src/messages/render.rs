@@ -196,7 +196,15 @@ impl Page<'_> {
         })
         .to_string();
         let state = (self.variant == Variant::Warn).then(|| event.clone());
-        MqttContent { hazard: facts.hazard.slug().to_owned(), event, state }
+        // Gravest first, as CAP lists severities.
+        let rank = Severity::ALL.iter().position(|severity| *severity == facts.severity).unwrap_or(4);
+        MqttContent {
+            hazard: facts.hazard.slug().to_owned(),
+            event,
+            chain: facts.event_key.clone(),
+            rank: u8::try_from(rank).unwrap_or(u8::MAX),
+            state,
+        }
     }
 }
 

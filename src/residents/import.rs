@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use serde::Serialize;
 use tocsin_channels::ChannelKind;
 
-use super::address::Address;
+use crate::delivery::Address;
 use crate::messages::Language;
 use crate::regions::{RegionCode, RegionKind, RegionMap};
 use crate::rules::Audience;

@@ -7,7 +7,7 @@ use ring::agreement::{ECDH_P256, EphemeralPrivateKey};
 use ring::rand::SystemRandom;
 use tocsin_channels::ChannelKind;
 
-use super::address::{Address, push_value};
+use crate::delivery::{Address, push_value};
 use crate::messages::Language;
 use crate::regions::{RegionKind, RegionMap};
 use crate::rules::Audience;

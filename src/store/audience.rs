@@ -10,6 +10,13 @@ use crate::regions::RegionCode;
 use crate::rules::Audience;
 
 impl Store {
+    /// Addresses that have left, for whoever tells people of an older release.
+    pub(crate) async fn left_addresses(&self) -> Result<Vec<u64>, StoreError> {
+        let ids: Vec<i64> =
+            sqlx::query_scalar("SELECT id FROM address WHERE left_at IS NOT NULL").fetch_all(&self.read).await?;
+        Ok(ids.into_iter().filter_map(|id| u64::try_from(id).ok()).collect())
+    }
+
     /// The addresses of one list, channel, language and region up to the watermark, as `(id, address)`, by id.
     pub(crate) fn addresses<'a>(
         &'a self,

@@ -183,7 +183,7 @@ async fn write(tx: &mut Tx, entry: &Entry) -> Result<Found, StoreError> {
             Ok(Found::Opened(if done.rows_affected() == 1 { Opened::Go } else { Opened::Superseded }))
         }
         Entry::Outcome { chunk, seq, classes, detail, at } => {
-            sqlx::query("INSERT INTO outcome (chunk, seq, classes, detail, at) VALUES ($1, $2, $3, $4, $5)")
+            sqlx::query("INSERT INTO outcome (chunk, seq, classes, detail, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")
                 .bind(chunk)
                 .bind(seq)
                 .bind(classes.as_slice())

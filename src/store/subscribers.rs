@@ -8,9 +8,9 @@ use sqlx::{QueryBuilder, Row};
 use tocsin_channels::ChannelKind;
 
 use super::{Store, StoreError, take_ids};
+use crate::delivery::Address;
 use crate::messages::Language;
 use crate::regions::RegionCode;
-use crate::residents::Address;
 use crate::rules::Audience;
 
 /// A subscriber to be added.

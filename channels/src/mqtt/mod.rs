@@ -15,7 +15,7 @@ use acks::{Acks, Slot};
 pub use config::{MqttConfig, MqttError};
 use session::{Publication, Session};
 pub use states::InForce;
-use states::States;
+use states::{State, States};
 
 use crate::{Answer, Channel, ChannelKind, Class, Content, Message, MqttContent, Window};
 
@@ -44,17 +44,18 @@ impl Mqtt {
         for state in in_force {
             if let Some(topics) = self.topics(&state.to, &state.hazard) {
                 let Some(current) = topics.current else { continue };
-                self.states.set(&current, state.payload.into(), state.expires);
+                let shown = State { rank: state.rank, payload: state.payload.into(), expires: state.expires };
+                self.states.change(&current, &state.chain, Some(shown));
             }
         }
         self.session.publish_states().await;
     }
 
-    /// Clears the retained state of what is over; returns how many.
+    /// Ends the states of what is over: the topic shows what else is in force there, or nothing. Returns how many.
     pub async fn clear_expired(&self, now: SystemTime) -> usize {
         let over = self.states.take_expired(now);
-        for topic in &over {
-            self.session.clear(topic).await;
+        for (topic, shown) in &over {
+            self.session.show(topic, shown.as_ref()).await;
         }
         over.len()
     }
@@ -95,15 +96,17 @@ impl Mqtt {
         let Some(current) = topics.current else {
             return self.session.publish(event(topics.event), slot).await;
         };
-        match &content.state {
-            Some(state) => self.states.set(&current, state.clone().into(), expires),
-            None => self.states.remove(&current),
-        }
+        let own = content.state.as_ref().map(|payload| State {
+            rank: content.rank,
+            payload: payload.clone().into(),
+            expires,
+        });
+        let shown = self.states.change(&current, &content.chain, own);
         let state = Publication {
             topic: current,
-            payload: content.state.clone().unwrap_or_default().into(),
+            expires: shown.as_ref().map(|state| state.expires),
+            payload: shown.map(|state| state.payload).unwrap_or_default(),
             retain: true,
-            expires: content.state.as_ref().map(|_| expires),
             key: Some(key.clone()),
         };
         let second = slot.and_another();

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::acks::Slot;
 use super::config::{MqttConfig, MqttError};
-use super::states::States;
+use super::states::{State, States};
 use crate::{Answer, Class, http};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -91,17 +91,15 @@ impl Session {
             // They are published as soon as the broker is back.
             return;
         }
-        for (topic, payload, expires) in self.line.states.all(SystemTime::now()) {
-            self.hand_in(Publication { topic, payload, retain: true, expires: Some(expires), key: None }, None).await;
+        for (topic, state) in self.line.states.all(SystemTime::now()) {
+            self.hand_in(retained(topic, Some(&state)), None).await;
         }
     }
 
-    /// Clears a retained state.
-    pub(super) async fn clear(&self, topic: &str) {
+    /// Shows a state on a topic, or nothing.
+    pub(super) async fn show(&self, topic: &str, state: Option<&State>) {
         if self.connected().await.is_ok() {
-            let topic = topic.to_owned();
-            self.hand_in(Publication { topic, payload: Bytes::new(), retain: true, expires: None, key: None }, None)
-                .await;
+            self.hand_in(retained(topic.to_owned(), state), None).await;
         }
     }
 
@@ -253,6 +251,12 @@ impl Line {
         handed_in.into_iter().for_each(|slot| answer(slot, &Answer { class: Class::Transient, ..why.clone() }));
         closing
     }
+}
+
+/// A retained message that shows a state, or clears the topic.
+fn retained(topic: String, state: Option<&State>) -> Publication {
+    let payload = state.map(|state| state.payload.clone()).unwrap_or_default();
+    Publication { topic, payload, retain: true, expires: state.map(|state| state.expires), key: None }
 }
 
 fn answer(slot: Option<Slot>, answer: &Answer) {

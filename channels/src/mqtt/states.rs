@@ -1,5 +1,5 @@
 //! What is retained at the broker because it is in force: kept here too, because a broker that is killed forgets retained
-//! messages that it acknowledged.
+//! messages that it acknowledged, and because several events may be in force in one place: the gravest is shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,42 +14,73 @@ pub struct InForce {
     pub to: String,
     /// The hazard's slug.
     pub hazard: String,
+    /// The event.
+    pub chain: String,
+    /// How grave, 0 the gravest.
+    pub rank: u8,
     /// The state's JSON.
     pub payload: String,
     /// When it is over.
     pub expires: SystemTime,
 }
 
-/// States by topic. Clones share them. There are as many as regions times hazards.
+/// One event's state.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) rank: u8,
+    pub(super) payload: Bytes,
+    pub(super) expires: SystemTime,
+}
+
+/// States by topic and event. Clones share them. There are as many as regions, hazards and events in force.
 #[derive(Debug, Clone, Default)]
-pub(super) struct States(Arc<Mutex<BTreeMap<String, (Bytes, SystemTime)>>>);
+pub(super) struct States(Arc<Mutex<BTreeMap<String, BTreeMap<String, State>>>>);
 
 impl States {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Bytes, SystemTime)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, BTreeMap<String, State>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set(&self, topic: &str, payload: Bytes, expires: SystemTime) {
-        self.lock().insert(topic.to_owned(), (payload, expires));
-    }
-
-    pub(super) fn remove(&self, topic: &str) {
-        self.lock().remove(topic);
-    }
-
-    /// Everything in force now.
-    pub(super) fn all(&self, now: SystemTime) -> Vec<(String, Bytes, SystemTime)> {
-        let states = self.lock();
-        let live = states.iter().filter(|(_, (_, expires))| *expires > now);
-        live.map(|(topic, (payload, expires))| (topic.clone(), payload.clone(), *expires)).collect()
-    }
-
-    /// Takes out what is over, and returns its topics.
-    pub(super) fn take_expired(&self, now: SystemTime) -> Vec<String> {
+    /// Sets or ends an event's state; returns what the topic must show now, None for nothing.
+    pub(super) fn change(&self, topic: &str, chain: &str, state: Option<State>) -> Option<State> {
         let mut states = self.lock();
-        let over: Vec<_> =
-            states.iter().filter(|(_, (_, expires))| *expires <= now).map(|(topic, _)| topic.clone()).collect();
-        over.iter().for_each(|topic| drop(states.remove(topic)));
-        over
+        let events = states.entry(topic.to_owned()).or_default();
+        match state {
+            Some(state) => drop(events.insert(chain.to_owned(), state)),
+            None => drop(events.remove(chain)),
+        }
+        let shown = gravest(events);
+        if shown.is_none() {
+            states.remove(topic);
+        }
+        shown
     }
+
+    /// What every topic must show now.
+    pub(super) fn all(&self, now: SystemTime) -> Vec<(String, State)> {
+        let live = |events: &BTreeMap<String, State>| {
+            gravest(&events.iter().filter(|(_, s)| s.expires > now).map(|(c, s)| (c.clone(), s.clone())).collect())
+        };
+        self.lock().iter().filter_map(|(topic, events)| Some((topic.clone(), live(events)?))).collect()
+    }
+
+    /// Takes out what is over; returns the topics concerned, with what each must show now.
+    pub(super) fn take_expired(&self, now: SystemTime) -> Vec<(String, Option<State>)> {
+        let mut states = self.lock();
+        let mut changed = Vec::new();
+        states.retain(|topic, events| {
+            let before = events.len();
+            events.retain(|_, state| state.expires > now);
+            if events.len() < before {
+                changed.push((topic.clone(), gravest(events)));
+            }
+            !events.is_empty()
+        });
+        changed
+    }
+}
+
+/// The gravest, and of equals the one that lasts longest.
+fn gravest(events: &BTreeMap<String, State>) -> Option<State> {
+    events.values().min_by_key(|state| (state.rank, std::cmp::Reverse(state.expires))).cloned()
 }

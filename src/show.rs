@@ -1,6 +1,11 @@
-//! Tables that line up, in Chinese too.
+//! What people read on a terminal: tables that line up, in Chinese too, numbers, bars.
 
 use unicode_width::UnicodeWidthStr as _;
+
+use crate::delivery::{DeliveryState, StateCounts};
+
+/// What went wrong, as a person reads it.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A table: the first row is its head. Columns of numbers stand to the right.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
@@ -26,6 +31,26 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Deliveries by channel and state; states that nobody is in are left out.
+pub(crate) fn state_table<K: std::fmt::Display>(channels: &std::collections::BTreeMap<K, StateCounts>) -> String {
+    let used: Vec<_> =
+        DeliveryState::ALL.into_iter().filter(|state| channels.values().any(|counts| counts.get(*state) > 0)).collect();
+    let mut rows = vec![vec!["channel".to_owned(), "audience".to_owned()]];
+    rows[0].extend(used.iter().map(|state| state.as_str().replace('_', " ")));
+    let mut all = StateCounts::default();
+    let row = |name: String, counts: &StateCounts| {
+        let mut row = vec![name, number(counts.total())];
+        row.extend(used.iter().map(|state| number(counts.get(*state))));
+        row
+    };
+    for (channel, counts) in channels {
+        rows.push(row(channel.to_string(), counts));
+        all += *counts;
+    }
+    rows.push(row("all".into(), &all));
+    table(&rows)
 }
 
 /// A number with commas.

@@ -132,7 +132,7 @@ fn push(text: &str) -> Result<String, String> {
 }
 
 /// A push subscription in its one spelling.
-pub(super) fn push_value(endpoint: &str, p256dh: &str, auth: &str) -> String {
+pub(crate) fn push_value(endpoint: &str, p256dh: &str, auth: &str) -> String {
     serde_json::json!({"endpoint": endpoint, "keys": {"auth": auth, "p256dh": p256dh}}).to_string()
 }
 

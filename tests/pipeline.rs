@@ -233,3 +233,41 @@ async fn rules_are_read_again_and_a_broken_file_is_not_taken() {
     assert_eq!(answer["state"], "waiting");
     assert!(server.stop(), "a graceful stop: {}", server.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_is_seen_by_its_last_will_and_shows_what_is_in_force_when_it_is_back() {
+    let servers = tempfile::tempdir().unwrap();
+    let broker = Mosquitto::start(servers.path(), None).unwrap();
+    let mut server =
+        Server::start(&format!("[channels.mqtt]\nvia = {{ host = \"127.0.0.1\", port = {} }}\n", broker.port));
+    let mut seen = listen(broker.port).await;
+    let (_, answer) = server.post(Cma::new("1").xml()).await;
+    server.until(answer["id"].as_str().unwrap(), done).await;
+    let current = "tocsin/v1/current/310118/typhoon";
+    while seen.recv().await.unwrap().0 != current {}
+    server.kill();
+    while seen.recv().await.unwrap() != ("tocsin/v1/status".to_owned(), "offline".to_owned()) {}
+    server.run();
+    while seen.recv().await.unwrap().0 != current {}
+}
+
+/// Everything published from now on, as topic and text.
+async fn listen(port: u16) -> tokio::sync::mpsc::UnboundedReceiver<(String, String)> {
+    use rumqttc::v5::mqttbytes::QoS;
+    use rumqttc::v5::mqttbytes::v5::Packet;
+    use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+    let (client, mut events) = AsyncClient::new(MqttOptions::new("listener", "127.0.0.1", port), 10);
+    client.subscribe("tocsin/v1/#", QoS::AtLeastOnce).await.unwrap();
+    while !matches!(events.poll().await.unwrap(), Event::Incoming(Packet::SubAck(_))) {}
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let _client = client;
+        while let Ok(event) = events.poll().await {
+            if let Event::Incoming(Packet::Publish(publish)) = event {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                drop(sender.send((text(&publish.topic), text(&publish.payload))));
+            }
+        }
+    });
+    receiver
+}

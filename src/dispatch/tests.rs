@@ -54,7 +54,7 @@ impl Scripted {
     }
 
     fn people(&self, text: &str) -> HashMap<String, usize> {
-        let seen = self.seen.lock().unwrap();
+        let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         seen.iter().filter(|((t, _), _)| t == text).map(|((_, to), n)| (to.clone(), *n)).collect()
     }
 }
@@ -73,7 +73,7 @@ impl Channel for Scripted {
         if let Some(gate) = &self.gate {
             gate.acquire().await.unwrap().forget();
         }
-        let mut seen = self.seen.lock().unwrap();
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut answer = |message: &Message| {
             let times = seen.entry((content.text.clone(), message.to.clone())).or_default();
             *times += 1;
@@ -278,6 +278,39 @@ async fn a_cancel_stops_the_old_at_once_and_goes_to_those_told_only() {
         channel.people("storm warn").keys().collect::<std::collections::BTreeSet<_>>(),
         channel.people("over cancel").keys().collect()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_left_is_not_told_of_the_end() {
+    let world = World::new().await;
+    world.people("310118", 10).await;
+    world.release("storm", "310118", Lane::SEVERE, &[Variant::Warn], &[]).await;
+    let channel = Arc::new(Scripted::new(|_, _| Class::Accepted));
+    let engine = world.engine(Arc::clone(&channel), 1, 10).await;
+    world.until("storm", |counts| counts.accepted == 10).await;
+    assert!(world.store.leave(3, Utc::now()).await.unwrap());
+    world.release("over", "310118", Lane::SEVERE, &[Variant::Cancel], &["storm"]).await;
+    engine.wake();
+    world.until("over", |counts| counts.accepted == 9).await;
+    engine.stop().await;
+    assert!(!channel.people("over cancel").contains_key("+8600000000003"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_panics_loses_nobody() {
+    let world = World::new().await;
+    world.people("310118", 20).await;
+    world.release("storm", "310118", Lane::SEVERE, &[Variant::Warn], &[]).await;
+    let first = AtomicBool::new(true);
+    let channel = Arc::new(Scripted::new(move |_, _| {
+        assert!(!first.swap(false, Ordering::SeqCst), "the adapter breaks once");
+        Class::Accepted
+    }));
+    // The poisoned lock is the adapter's own affair.
+    let engine = world.engine(Arc::clone(&channel), 1, 10).await;
+    let counts = world.until("storm", |counts| counts.accepted == 20).await;
+    engine.stop().await;
+    assert_eq!(counts.total(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

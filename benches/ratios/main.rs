@@ -41,7 +41,7 @@ fn main() {
             print(json, &line.with_goal(Goal::AtLeast(goal)));
         }
     }
-    for (name, goal) in [("plan", Goal::AtMost(3.0)), ("memory", Goal::AtMost(64.0)), ("points", Goal::AtLeast(1.0))] {
+    for (name, goal) in [("plan", Goal::AtMost(3.0)), ("memory", Goal::AtMost(64.0)), ("points", Goal::AtLeast(0.5))] {
         if wanted(name) {
             known = true;
             let line = match name {

@@ -15,10 +15,10 @@ use crate::{Answer, Class, Message, SmsContent, http};
 pub(super) struct Gateway {
     client: Client,
     method: Method,
-    url: Pattern,
+    url: Target,
     query: Vec<(String, String)>,
     headers: Vec<(HeaderName, Pattern)>,
-    body: Body,
+    body: Filling,
     auth: Option<HeaderValue>,
     sender: String,
     plus: bool,
@@ -44,6 +44,19 @@ enum Slot {
     Coding,
     Parts,
     ExpiresMinutes,
+}
+
+/// Where requests go: read once where nothing is filled in.
+enum Target {
+    Fixed(Url),
+    Filled(Pattern),
+}
+
+/// What a request carries. In JSON, texts are filled in escaped, between quotes that are ours: a value stays a value.
+enum Filling {
+    None,
+    Form(Vec<(String, Pattern)>),
+    Json(Pattern),
 }
 
 /// What a window's messages share.
@@ -75,14 +88,18 @@ impl Gateway {
             let bad = |_| SmsError::Header(name.clone());
             Ok((HeaderName::from_bytes(name.as_bytes()).map_err(bad)?, Pattern::parse(value)?))
         };
-        check_body(&config.body)?;
         Ok(Self {
             client: client.build().map_err(|e| SmsError::Client(e.to_string()))?,
             method: config.method,
-            url: Pattern::parse(&config.url)?,
+            url: match Pattern::parse(&config.url)? {
+                pattern if pattern.is_fixed() => {
+                    Target::Fixed(Url::parse(&config.url).map_err(|e| SmsError::Url(e.to_string()))?)
+                }
+                pattern => Target::Filled(pattern),
+            },
             query,
             headers: config.headers.iter().map(header).collect::<Result<_, SmsError>>()?,
-            body: config.body.clone(),
+            body: filling(&config.body)?,
             auth,
             sender: config.sender.clone(),
             plus: config.plus,
@@ -123,7 +140,10 @@ impl Gateway {
     }
 
     fn request(&self, values: &Values<'_>) -> Result<reqwest::Request, String> {
-        let mut url = Url::parse(&self.url.fill(values, percent)).map_err(|e| e.to_string())?;
+        let mut url = match &self.url {
+            Target::Fixed(url) => url.clone(),
+            Target::Filled(pattern) => Url::parse(&pattern.fill(values, percent)).map_err(|e| e.to_string())?,
+        };
         if !self.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&self.query);
         }
@@ -134,16 +154,14 @@ impl Gateway {
         }
         headers.extend(self.auth.clone().map(|auth| (reqwest::header::AUTHORIZATION, auth)));
         let (kind, body) = match &self.body {
-            Body::None => (None, Vec::new()),
-            Body::Form(fields) => {
-                let mut form = Vec::new();
-                for (name, value) in fields {
-                    let value = Pattern::parse(value).map_err(|e| e.to_string())?.fill(values, percent);
-                    form.push(format!("{}={value}", percent(name)));
-                }
+            Filling::None => (None, Vec::new()),
+            Filling::Form(fields) => {
+                let field =
+                    |(name, value): &(String, Pattern)| format!("{}={}", percent(name), value.fill(values, percent));
+                let form: Vec<_> = fields.iter().map(field).collect();
                 (Some("application/x-www-form-urlencoded"), form.join("&").into_bytes())
             }
-            Body::Json(json) => (Some("application/json"), fill_json(json, values).to_string().into_bytes()),
+            Filling::Json(pattern) => (Some("application/json"), pattern.fill(values, escape).into_bytes()),
         };
         if let Some(kind) = kind {
             headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -208,6 +226,10 @@ impl Pattern {
         Ok(Self(pieces))
     }
 
+    fn is_fixed(&self) -> bool {
+        self.0.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
     fn fill(&self, values: &Values<'_>, encode: fn(&str) -> Cow<'_, str>) -> String {
         let mut text = String::new();
         for piece in &self.0 {
@@ -234,35 +256,64 @@ impl Values<'_> {
     }
 }
 
-/// Fills a JSON value's texts: values are put in as values, never as text to be parsed.
-fn fill_json(json: &Value, values: &Values<'_>) -> Value {
-    match json {
-        Value::String(text) => {
-            let filled = Pattern::parse(text).map(|pattern| pattern.fill(values, |text| Cow::Borrowed(text)));
-            Value::String(filled.unwrap_or_else(|_| text.clone()))
+fn filling(body: &Body) -> Result<Filling, SmsError> {
+    Ok(match body {
+        Body::None => Filling::None,
+        Body::Form(fields) => {
+            let field = |(name, value): (&String, &String)| Ok((name.clone(), Pattern::parse(value)?));
+            Filling::Form(fields.iter().map(field).collect::<Result<_, SmsError>>()?)
         }
-        Value::Array(items) => items.iter().map(|item| fill_json(item, values)).collect(),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| (name.clone(), fill_json(value, values))).collect()
+        Body::Json(json) => {
+            let mut pieces = Vec::new();
+            json_pieces(json, &mut pieces)?;
+            Filling::Json(Pattern(pieces))
         }
-        other => other.clone(),
-    }
+    })
 }
 
-fn check_body(body: &Body) -> Result<(), SmsError> {
-    fn check(json: &Value) -> Result<(), SmsError> {
-        match json {
-            Value::String(text) => Pattern::parse(text).map(drop),
-            Value::Array(items) => items.iter().try_for_each(check),
-            Value::Object(members) => members.values().try_for_each(check),
-            _ => Ok(()),
+/// Writes a JSON value once, with the places to fill in left open inside its texts.
+fn json_pieces(json: &Value, pieces: &mut Vec<Piece>) -> Result<(), SmsError> {
+    let mut text = |text: &str| pieces.push(Piece::Text(text.to_owned()));
+    match json {
+        Value::String(pattern) => {
+            text("\"");
+            for piece in Pattern::parse(pattern)?.0 {
+                pieces.push(match piece {
+                    Piece::Text(text) => Piece::Text(escape(&text).into_owned()),
+                    slot => slot,
+                });
+            }
+            pieces.push(Piece::Text("\"".into()));
         }
+        Value::Array(items) => {
+            text("[");
+            for (n, item) in items.iter().enumerate() {
+                pieces.extend((n > 0).then(|| Piece::Text(",".into())));
+                json_pieces(item, pieces)?;
+            }
+            pieces.push(Piece::Text("]".into()));
+        }
+        Value::Object(members) => {
+            text("{");
+            for (n, (name, value)) in members.iter().enumerate() {
+                let comma = if n > 0 { "," } else { "" };
+                pieces.push(Piece::Text(format!("{comma}\"{}\":", escape(name))));
+                json_pieces(value, pieces)?;
+            }
+            pieces.push(Piece::Text("}".into()));
+        }
+        other => text(&other.to_string()),
     }
-    match body {
-        Body::None => Ok(()),
-        Body::Form(fields) => fields.values().try_for_each(|value| Pattern::parse(value).map(drop)),
-        Body::Json(json) => check(json),
+    Ok(())
+}
+
+/// A text as it stands between the quotes of a JSON string.
+fn escape(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|b| b >= b' ' && !matches!(b, b'"' | b'\\')) {
+        return Cow::Borrowed(text);
     }
+    let quoted = Value::from(text).to_string();
+    Cow::Owned(quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned())
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters.

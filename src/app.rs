@@ -174,7 +174,7 @@ fn providers(config: &ChannelsConfig) -> Result<Providers, StartError> {
         providers.push(provider(mqtt, channel, 4));
     }
     if let Some(push) = &config.push {
-        providers.push(provider(push, Arc::new(Push::new(&push.via)?), 4));
+        providers.push(provider(push, Arc::new(Push::new(&push.via)?), 6));
     }
     Ok((providers, broker))
 }

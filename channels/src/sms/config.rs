@@ -48,7 +48,7 @@ const fn yes() -> bool {
 }
 
 const fn concurrency() -> usize {
-    16
+    32
 }
 
 const fn connect_ms() -> u64 {

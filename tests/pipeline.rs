@@ -65,6 +65,7 @@ async fn a_warning_of_the_weather_service_reaches_every_channel() {
     assert!(well && out.contains("\"addresses\":7"), "{out}");
 
     let server = Server::start_in(folder);
+    let began = std::time::Instant::now();
     let (status, answer) = server.post(Cma::new("1").xml()).await;
     assert_eq!(
         (status, answer["state"].as_str(), answer["verdict"].as_str()),
@@ -75,6 +76,7 @@ async fn a_warning_of_the_weather_service_reaches_every_channel() {
     let states = server
         .until(id, |states| states["planned"] == true && states["states"]["accepted"] == states["audience"])
         .await;
+    println!("taken by every provider {} ms after the alert was posted", began.elapsed().as_millis());
     // One text, two mails, one push, the region's topic and the siren's.
     assert_eq!(states["audience"], 6, "{states}");
     assert_eq!(push.tally.counts().messages, 1);
@@ -188,6 +190,22 @@ async fn an_update_moves_on_and_a_cancel_ends_for_everyone_told() {
     assert_eq!(states["states"]["accepted"], 12, "the cancel goes to all who were told, by the first or by the update");
     assert!(mqtt.retained().keys().all(|topic| !topic.contains("/current/")));
     assert_eq!((mail.tally.counts().messages, mail.tally.counts().repeats), (5 + 10 + 10, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_without_a_word_ends_what_it_references() {
+    let (server, mail, mqtt) = small().await;
+    let alert = Cma::new("a");
+    let (_, answer) = server.post(alert.xml()).await;
+    server.until(answer["id"].as_str().unwrap(), done).await;
+    let cancel = Cma { msg_type: "Cancel", ..Cma::new("c") }.refers_to(&alert).xml();
+    let bare = format!("{}</alert>", cancel.split("<info>").next().unwrap());
+    let (status, answer) = server.post(bare).await;
+    assert_eq!((status, answer["state"].as_str()), (201, Some("released")), "{answer}");
+    let states = server.until(answer["id"].as_str().unwrap(), done).await;
+    assert_eq!(states["states"]["accepted"], 6);
+    assert!(mqtt.retained().keys().all(|topic| !topic.contains("/current/")), "the typhoon's own topic is cleared");
+    assert!(mail.tally.last_text().contains("Subject:"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

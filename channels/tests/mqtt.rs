@@ -246,9 +246,16 @@ async fn of_two_events_in_force_the_gravest_is_shown_and_the_other_after_it() {
         assert_eq!(send_until(&mqtt, &content_of(chain, rank, state), &to, soon).await, [Class::Accepted]);
         assert_eq!(shown().as_deref(), shows.map(str::as_bytes), "{chain} {state:?}");
     }
+    // An event that changes its hazard leaves nothing behind on the old topic.
+    let Content::Mqtt(mut flood) = content_of("nation", 0, Some("flood")) else { unreachable!() };
+    send_until(&mqtt, &content_of("nation", 0, Some("red")), &to, soon).await;
+    flood.hazard = "flood".into();
+    send_until(&mqtt, &Content::Mqtt(flood), &to, soon).await;
+    assert_eq!(shown(), None);
+    assert!(sink.retained().contains_key("tocsin/v1/current/310118/flood"));
     send_until(&mqtt, &content_of("short", 0, Some("red")), &to, soon).await;
     send_until(&mqtt, &content_of("long", 2, Some("yellow")), &to, soon + hour).await;
-    assert_eq!(mqtt.clear_expired(soon + Duration::from_secs(1)).await, 1);
+    assert_eq!(mqtt.clear_expired(soon + Duration::from_secs(1)).await, 2, "the flood and the short red one");
     while shown().as_deref() != Some(b"yellow") {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -63,6 +63,7 @@ pub async fn release(
     let reading = if format == "json" { cap::read_json(&raw) } else { cap::read(&raw) };
     let alert = reading.alert.ok_or_else(|| StoreError::corrupt(format!("alert {id}")))?;
     let replaced = Replaced::load(store, id.as_str()).await?;
+    let alert = complete(store, alert, &store.replaced_by(id.as_str()).await?).await?;
     let new = compose(policy, &alert, &row.chain, &decision, &replaced, officer, now)?;
     let mut tx = store.begin().await?;
     // Two officers at once: the second finds the alert released.
@@ -72,6 +73,24 @@ pub async fn release(
     insert_release(&mut tx, &new, now).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(())
+}
+
+/// A Cancel may come without any info: then it speaks of what the newest alert that it replaces spoke of.
+pub(crate) async fn complete(store: &Store, mut alert: cap::Alert, older: &[String]) -> Result<cap::Alert, StoreError> {
+    if !alert.infos.is_empty() {
+        return Ok(alert);
+    }
+    let mut rows = store.alerts_by_id(older).await?;
+    rows.sort_by_key(|row| std::cmp::Reverse(row.sent));
+    for row in rows {
+        let Some((raw, format)) = store.alert_raw(&row.id).await? else { continue };
+        let reading = if format == "json" { cap::read_json(&raw) } else { cap::read(&raw) };
+        if let Some(old) = reading.alert.filter(|old| !old.infos.is_empty()) {
+            alert.infos = old.infos;
+            break;
+        }
+    }
+    Ok(alert)
 }
 
 /// Whether an alert that the rules withhold must still go to those told by what it replaces: people told of a danger are told

@@ -54,10 +54,20 @@ pub async fn run(args: Args, json: bool) -> Result<bool, Failure> {
     simulate(&app.store, &app.policy.load().map, &simulation, app.clock.now(), |n| bar.set_position(n)).await?;
     bar.finish_and_clear();
 
+    let well = tokio::select! {
+        well = perform(&args, json, &app, &sinks, &show) => well?,
+        _ = tokio::signal::ctrl_c() => true,
+    };
+    app.stop().await;
+    Ok(well)
+}
+
+/// Replays until it is enough; false when the numbers do not agree.
+async fn perform(args: &Args, json: bool, app: &App, sinks: &Sinks, show: &Show) -> Result<bool, Failure> {
     let mut well = true;
     loop {
         let started = Instant::now();
-        let told = replay(&app, &args, &show).await?;
+        let told = replay(app, args, show).await?;
         let channels = app.store.states_of_all().await?;
         let report =
             Report::new((told.alerts, args.residents, started.elapsed().as_secs_f64()), &channels, &sinks.counts());
@@ -65,7 +75,7 @@ pub async fn run(args: Args, json: bool) -> Result<bool, Failure> {
         if json {
             println!("{}", serde_json::to_string(&report)?);
         } else {
-            tell(&app, &report, &told.shade, show.colour)?;
+            tell(app, &report, &told.shade, show.colour)?;
         }
         if let Some(path) = &args.svg {
             let drawn = map::svg(&app.policy.load().map, &told.shade);
@@ -74,16 +84,11 @@ pub async fn run(args: Args, json: bool) -> Result<bool, Failure> {
         complaints.iter().for_each(|complaint| eprintln!("does not hold: {complaint}"));
         well &= complaints.is_empty();
         if args.once || !well {
-            break;
+            return Ok(well);
         }
         show.say("again in 10 seconds; Ctrl-C ends it");
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(10)) => {}
-            _ = tokio::signal::ctrl_c() => break,
-        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
     }
-    app.stop().await;
-    Ok(well)
 }
 
 /// What a replay told.

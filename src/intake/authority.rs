@@ -9,7 +9,8 @@ use crate::regions::Located;
 /// Checks that a bureau speaks only for its regions and of its dangers.
 pub(super) fn check(policy: &Policy, bureau: &BureauConfig, alert: &Alert, located: &Located) -> Result<(), Refusal> {
     let hazard = Hazard::of_alert(alert);
-    if bureau.hazards.as_ref().is_some_and(|hazards| !hazards.contains(&hazard)) {
+    // A Cancel may come without any info: what it references is checked to be the bureau's own.
+    if !alert.infos.is_empty() && bureau.hazards.as_ref().is_some_and(|hazards| !hazards.contains(&hazard)) {
         return Err(Refusal::new(RefusalCode::HazardNotYours, hazard.slug()));
     }
     // Sea areas warn a coast that may belong to several provinces: who speaks for the sea speaks for its coast.

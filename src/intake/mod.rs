@@ -11,7 +11,7 @@ pub use refusal::{Refusal, RefusalCode};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::approval::{Replaced, compose, concerns_those_told};
+use crate::approval::{Replaced, complete, compose, concerns_those_told};
 use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Status, Verdict};
 use crate::clock::Clock;
 use crate::config::BureauConfig;
@@ -158,7 +158,8 @@ impl Intake {
         };
         let release = if state == AlertState::Released {
             let signed = "rule";
-            Some(compose(policy, &understood.alert, &chain, &understood.decision, &replaced, signed, now)?)
+            let alert = complete(&self.store, understood.alert.clone(), &older).await?;
+            Some(compose(policy, &alert, &chain, &understood.decision, &replaced, signed, now)?)
         } else {
             None
         };

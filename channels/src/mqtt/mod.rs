@@ -96,6 +96,10 @@ impl Mqtt {
         let Some(current) = topics.current else {
             return self.session.publish(event(topics.event), slot).await;
         };
+        let place = current.strip_suffix(content.hazard.as_str()).unwrap_or(&current);
+        for (stale, shown) in self.states.end_elsewhere(place, &current, &content.chain) {
+            self.session.show(&stale, shown.as_ref()).await;
+        }
         let own = content.state.as_ref().map(|payload| State {
             rank: content.rank,
             payload: payload.clone().into(),

@@ -56,6 +56,19 @@ impl States {
         shown
     }
 
+    /// Ends an event on the other topics below `place`: it may have changed its hazard. Returns them with what each must show now.
+    pub(super) fn end_elsewhere(&self, place: &str, topic: &str, chain: &str) -> Vec<(String, Option<State>)> {
+        let mut states = self.lock();
+        let mut changed = Vec::new();
+        for (other, events) in states.range_mut(place.to_owned()..).take_while(|(other, _)| other.starts_with(place)) {
+            if other != topic && events.remove(chain).is_some() {
+                changed.push((other.clone(), gravest(events)));
+            }
+        }
+        states.retain(|_, events| !events.is_empty());
+        changed
+    }
+
     /// What every topic must show now.
     pub(super) fn all(&self, now: SystemTime) -> Vec<(String, State)> {
         let live = |events: &BTreeMap<String, State>| {

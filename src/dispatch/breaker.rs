@@ -26,6 +26,12 @@ struct State {
     strikes: u32,
     pause: Duration,
     closed_until: Option<Instant>,
+    /// A probe is out.
+    probing: bool,
+}
+
+impl State {
+    const WELL: Self = Self { strikes: 0, pause: FIRST_PAUSE, closed_until: None, probing: false };
 }
 
 /// The breaker of one provider.
@@ -36,7 +42,7 @@ pub(crate) struct Breaker {
 
 impl Breaker {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { strikes: 0, pause: FIRST_PAUSE, closed_until: None }) }
+        Self { state: Mutex::new(State::WELL) }
     }
 
     /// Asks before a window. After the pause one asker gets the probe, and the rest wait for another pause.
@@ -47,6 +53,7 @@ impl Breaker {
             Some(until) if now < until => Gate::Wait(until),
             Some(_) => {
                 state.closed_until = Some(now + state.pause);
+                state.probing = true;
                 Gate::Probe
             }
         }
@@ -62,7 +69,7 @@ impl Breaker {
         let bad = |answer: &Answer| matches!(answer.class, Class::Transient | Class::Ambiguous | Class::Policy);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.is_empty() || !answers.iter().all(bad) {
-            *state = State { strikes: 0, pause: FIRST_PAUSE, closed_until: None };
+            *state = State::WELL;
             return false;
         }
         state.strikes += 1;
@@ -70,8 +77,12 @@ impl Breaker {
             return false;
         }
         let first = state.closed_until.is_none();
-        if !first {
+        // Windows that were in flight when it opened say nothing new; a failed probe does.
+        if state.probing {
             state.pause = (state.pause * 2).min(LONGEST_PAUSE);
+            state.probing = false;
+        } else if !first {
+            return false;
         }
         state.closed_until = Some(now + state.pause);
         first
@@ -94,6 +105,9 @@ mod tests {
         assert!(!breaker.answers(&down, now));
         assert!(!breaker.answers(&down, now));
         assert!(breaker.answers(&down, now), "the third opens it, and says so once");
+        for _ in 0..20 {
+            assert!(!breaker.answers(&down, now), "windows that were in flight change nothing");
+        }
         assert_eq!(breaker.gate(now), Gate::Wait(now + FIRST_PAUSE));
         let later = now + FIRST_PAUSE;
         assert_eq!(breaker.gate(later), Gate::Probe);

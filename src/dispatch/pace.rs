@@ -49,6 +49,8 @@ const SLOW_DOWN: f64 = 0.7;
 /// And this much of the configured rate comes back a second.
 const RECOVER: f64 = 0.02;
 const LEAST: f64 = 0.01;
+/// A slower pace shows at the provider after this.
+const SETTLES: Duration = Duration::from_secs(1);
 /// A limiter is built anew when this much has come back.
 const STEP: f64 = 0.05;
 /// The most windows' worth of seconds that may be in a provider's hands, because its queue cannot be overtaken.
@@ -100,7 +102,10 @@ impl Pace {
 
     /// The provider says "too fast".
     pub(crate) fn throttled(&self, retry_after: Option<Duration>, now: Instant) {
-        let share = (self.share(now) * SLOW_DOWN).max(LEAST);
+        // Windows in flight complain of one and the same haste: it is slowed once.
+        let last = *self.lock();
+        let again = last.share < 1.0 && now.saturating_duration_since(last.since) < SETTLES;
+        let share = if again { last.share } else { (self.share(now) * SLOW_DOWN).max(LEAST) };
         let least = if self.rate.is_some() { Duration::ZERO } else { Duration::from_millis(250) };
         let pause = retry_after.unwrap_or(least).clamp(least, Duration::from_secs(60));
         *self.lock() = Slowed { share, since: now, pause_until: Some(now + pause) };
@@ -148,6 +153,8 @@ mod tests {
         let pace = Pace::new(rate(100), now);
         pace.throttled(None, now);
         assert!((pace.share(now) - 0.7).abs() < 1e-9);
+        pace.throttled(None, now);
+        assert!((pace.share(now) - 0.7).abs() < 1e-9, "sixteen windows in flight slow it once");
         assert!((pace.share(now + Duration::from_secs(5)) - 0.8).abs() < 1e-9);
         assert!((pace.share(now + Duration::from_secs(60)) - 1.0).abs() < 1e-9);
     }

@@ -108,8 +108,11 @@ impl Pace {
         let share = if again { last.share } else { (self.share(now) * SLOW_DOWN).max(LEAST) };
         let least = if self.rate.is_some() { Duration::ZERO } else { Duration::from_millis(250) };
         let pause = retry_after.unwrap_or(least).clamp(least, Duration::from_secs(60));
-        *self.lock() = Slowed { share, since: now, pause_until: Some(now + pause) };
-        self.rebuild(share);
+        let since = if again { last.since } else { now };
+        *self.lock() = Slowed { share, since, pause_until: Some(now + pause) };
+        if !again {
+            self.rebuild(share);
+        }
     }
 
     /// The share of the configured rate that is in use, 0 to 1.
@@ -157,6 +160,9 @@ mod tests {
         assert!((pace.share(now) - 0.7).abs() < 1e-9, "sixteen windows in flight slow it once");
         assert!((pace.share(now + Duration::from_secs(5)) - 0.8).abs() < 1e-9);
         assert!((pace.share(now + Duration::from_secs(60)) - 1.0).abs() < 1e-9);
+        let later = now + Duration::from_secs(2);
+        pace.throttled(None, later);
+        assert!(pace.share(later) < 0.7, "still too fast: slower again");
     }
 
     #[test]

@@ -92,6 +92,26 @@ async fn an_alert_in_json_is_the_same_alert() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_message_cannot_hide_behind_anothers_name() {
+    let server = Server::start("");
+    let alert = Cma { status: "Test", ..Cma::new("same") };
+    assert_eq!(server.post(alert.xml()).await.0, 201);
+    assert_eq!(server.post(alert.xml().replace("><", ">\n<")).await.0, 200, "the same message written another way");
+    let (status, answer) = server.post(Cma { status: "Actual", ..alert.clone() }.xml()).await;
+    assert_eq!((status, answer["code"].as_str()), (409, Some("T4011")), "never a silent repeat: {answer}");
+    let (status, _) = server.post_as("tocsin_other-token", "text/xml", alert.xml().replace("310118", "330421")).await;
+    assert!(matches!(status, 403 | 409), "another bureau's name is no cover either");
+    let cancel = Cma { msg_type: "Cancel", references: "谁,what,2022-09-14T10:00:00+08:00".into(), ..Cma::new("c") };
+    let (_, answer) = server.post(cancel.xml()).await;
+    assert!(codes(&answer).contains(&"T4102"), "a cancel of nothing says so: {answer}");
+    let two = Cma::new("two").xml().replacen("<info>", "<info><language>zh-CN</language><category>Met</category><event>高温</event><urgency>Expected</urgency><severity>Extreme</severity><certainty>Likely</certainty></info><info>", 1);
+    let (status, answer) = server.post(two).await;
+    assert_eq!((status, answer["code"].as_str()), (403, Some("T4005")), "every info's danger must be the bureau's");
+    let both = Cma::new("both").xml().replacen("Typhoon", "Rainstorm", 3);
+    assert_eq!(server.post(both).await.1["state"], "waiting", "two dangers in one message are looked at first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bureau_cannot_touch_anothers_alert_nor_a_drill_a_real_one() {
     let server = Server::start("");
     let alert = Cma::new("mine");

@@ -209,6 +209,21 @@ async fn a_cancel_without_a_word_ends_what_it_references() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_says_all_clear_ends_it() {
+    let (server, mail, mqtt) = small().await;
+    let alert = Cma::new("a");
+    let (_, answer) = server.post(alert.xml()).await;
+    server.until(answer["id"].as_str().unwrap(), done).await;
+    let clear = Cma { msg_type: "Update", ..Cma::new("b") }.refers_to(&alert).xml();
+    let clear = clear.replace("<urgency>", "<responseType>AllClear</responseType><urgency>");
+    let (_, answer) = server.post(clear).await;
+    let states = server.until(answer["id"].as_str().unwrap(), done).await;
+    assert_eq!(states["states"]["accepted"], 6, "those told, and nobody else");
+    assert!(mqtt.retained().keys().all(|topic| !topic.contains("/current/")));
+    assert_eq!(mail.tally.counts().messages, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_that_comes_first_keeps_its_alert_from_going_out() {
     let (server, mail, _mqtt) = small().await;
     let alert = Cma::new("late");

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tocsin_channels::ChannelKind;
+use tocsin_channels::{ChannelKind, Content};
 
 use crate::cap::{Alert, MsgType};
-use crate::messages::{Facts, Language, TemplateError, Variant};
+use crate::messages::{Facts, Language, TemplateError, Templates, Variant};
 use crate::policy::Policy;
 use crate::rules::{Audience, Decision, Lane};
 use crate::store::{NewDispatch, NewRelease, Store, StoreError};
@@ -65,7 +65,7 @@ pub(crate) fn compose(
     now: DateTime<Utc>,
 ) -> Result<NewRelease, ComposeError> {
     let variants: &[Variant] = match alert.msg_type {
-        MsgType::Cancel => &[Variant::Cancel],
+        _ if alert.is_the_end() => &[Variant::Cancel],
         MsgType::Update => &[Variant::Warn, Variant::Lifted],
         _ => &[Variant::Warn],
     };
@@ -80,16 +80,16 @@ pub(crate) fn compose(
             let facts = Facts::of(alert, chain, policy.map.name_places(&places, language), language);
             for variant in variants {
                 let template = decision.template.as_deref();
-                let content = policy.templates.render(*channel, &facts, *variant, template, &policy.messages)?;
+                let content = render(policy, *channel, &facts, *variant, template)?;
                 dispatches.push(NewDispatch { language, variant: *variant, content });
             }
         }
     }
+    let cancel = alert.is_the_end();
     let expires = match alert.msg_type {
-        MsgType::Cancel => now + CANCEL_HOLDS,
+        _ if cancel => now + CANCEL_HOLDS,
         _ => alert.expires().map_or(now + HOLDS, |expires| expires.to_utc()),
     };
-    let cancel = alert.msg_type == MsgType::Cancel;
     Ok(NewRelease {
         alert: crate::cap::AlertId::of(alert).to_string(),
         // A Cancel goes in the lane of what it cancels.
@@ -104,6 +104,20 @@ pub(crate) fn compose(
         expires,
         signed_by: signed_by.to_owned(),
         dispatches,
+    })
+}
+
+/// A message; by the shipped templates where the configured ones fail, because a warning goes out.
+fn render(
+    policy: &Policy,
+    channel: ChannelKind,
+    facts: &Facts,
+    variant: Variant,
+    template: Option<&str>,
+) -> Result<Content, TemplateError> {
+    policy.templates.render(channel, facts, variant, template, &policy.messages).or_else(|error| {
+        tracing::error!(%error, %channel, "a template failed; the shipped one is used");
+        Templates::shipped()?.render(channel, facts, variant, None, &policy.messages)
     })
 }
 

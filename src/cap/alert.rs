@@ -311,6 +311,16 @@ impl Alert {
             .or_else(|| self.infos.first())
     }
 
+    /// Whether it says that the danger is over: a Cancel, or an Update whose every info says AllClear.
+    pub fn is_the_end(&self) -> bool {
+        let all_clear = |info: &Info| info.response_types.contains(&ResponseType::AllClear);
+        match self.msg_type {
+            MsgType::Cancel => true,
+            MsgType::Update => !self.infos.is_empty() && self.infos.iter().all(all_clear),
+            _ => false,
+        }
+    }
+
     /// When the whole message ends: the latest `expires`, or None as soon as one info has none.
     pub fn expires(&self) -> Option<DateTime<FixedOffset>> {
         self.infos.iter().map(|info| info.expires).collect::<Option<Vec<_>>>()?.into_iter().max()

@@ -5,11 +5,16 @@ use super::finding::{Code, Finding};
 
 /// The most polygons and circles of one alert: the largest real one seen has some hundreds.
 const MAX_SHAPES: usize = 2_000;
+const MAX_INFOS: usize = 200;
 
 /// Adds what the rules find.
 pub(super) fn run(alert: &Alert, findings: &mut Vec<Finding>) {
     let areas = alert.infos.iter().flat_map(|info| &info.areas);
     let shapes: usize = areas.map(|area| area.polygons.len() + area.circles.len()).sum();
+    let codes: usize = alert.infos.iter().flat_map(|info| &info.areas).map(|area| area.geocodes.len()).sum();
+    if alert.infos.len() > MAX_INFOS || codes > MAX_SHAPES {
+        findings.push(Finding::new(Code::TooLarge, "alert", format!("{} info, {codes} geocode", alert.infos.len())));
+    }
     if shapes > MAX_SHAPES {
         findings.push(Finding::new(Code::Shapes, "alert", shapes.to_string()));
     }

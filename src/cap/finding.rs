@@ -110,6 +110,7 @@ findings! {
     BadEntry = 3004 Remark "RFC 4287 §4.1.2" "条目缺少 {}" "an entry lacks {}";
     EmptyEnvelope = 3005 Remark "EDXL-DE 1.0" "信封里没有预警" "an envelope without an alert";
 
+    NothingReplaced = 4102 Remark "CAP 1.2 §3.2.1" "所引用的预警不在记录中：没有可更新或解除的内容" "it references no alert on record: there is nothing to update or cancel";
     UnknownRegion = 4101 Remark "region codes" "编码 {} 不是本图的任何地区，未予通知" "the code {} names no region of the map; nobody is told by it";
 }
 

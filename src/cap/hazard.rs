@@ -95,7 +95,20 @@ impl Colour {
 
     fn in_words(text: &str) -> Option<Self> {
         let lower = text.to_ascii_lowercase();
-        let word = |word: &str| lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part == word);
+        let words: Vec<&str> =
+            lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        // "issues a yellow typhoon warning" is a level; the Yellow Sea and the Red River are places.
+        let level = |at: usize| {
+            let next = words.get(at + 1..(at + 4).min(words.len())).unwrap_or_default();
+            let place = next.first().is_some_and(|word| {
+                matches!(*word, "sea" | "river" | "mountain" | "mountains" | "county" | "bay" | "lake")
+            });
+            let alone = words.len() == 1;
+            alone
+                || (!place
+                    && next.iter().any(|word| matches!(*word, "warning" | "alert" | "signal" | "level" | "advisory")))
+        };
+        let word = |colour: &str| words.iter().enumerate().any(|(at, word)| *word == colour && level(at));
         Self::ALL.into_iter().find(|colour| text.contains(colour.name_zh()) || word(colour.as_str())).or_else(|| {
             // 预警级别：Ⅰ级 where no colour is named.
             [("Ⅰ级", Self::Red), ("Ⅱ级", Self::Orange), ("Ⅲ级", Self::Yellow), ("Ⅳ级", Self::Blue)]
@@ -285,6 +298,13 @@ mod tests {
         assert_eq!(Hazard::of(&info("Storm Surge", "", "", "Severe")), Hazard::StormSurge);
         assert_eq!(Hazard::of(&info("雷暴大风", "", "", "Severe")), Hazard::ThunderGale);
         assert_eq!(Colour::of(&info("Warning", "Fred issues a shredder warning", "", "Minor")), None);
+        let sea = info("Storm surge", "Storm surge warning, Southern Yellow Sea", "", "Extreme");
+        assert_eq!(Colour::of(&sea), None, "a sea is no level");
+        assert_eq!(Colour::of(&info("Gale", "Yellow Sea gale warning", "", "Extreme")), None);
+        assert_eq!(
+            Colour::of(&info("Typhoon", "X issues a yellow typhoon warning", "", "Minor")),
+            Some(Colour::Yellow)
+        );
         for hazard in Hazard::ALL {
             assert_eq!(Hazard::from_slug(hazard.slug()), Some(*hazard));
         }

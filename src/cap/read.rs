@@ -190,9 +190,10 @@ impl<'a> Reader<'a> {
     }
 
     fn references(&mut self, spot: &Spot<'a>) -> Vec<Reference> {
-        let Some(text) = self.text(spot, "references") else { return Vec::new() };
+        let text = self.texts(spot, "references").join(" ");
         let mut references = Vec::new();
-        for triple in text.split_whitespace() {
+        for triple in triples(&text) {
+            let triple = triple.as_str();
             // Senders may hold commas in what is really sent; the identifier and the time never do.
             let mut parts = triple.rsplitn(3, ',');
             let (sent, identifier, sender) = (parts.next(), parts.next(), parts.next());
@@ -218,7 +219,7 @@ impl<'a> Reader<'a> {
         }
         let responses = self.texts(spot, "responseType");
         Info {
-            language: self.text(spot, "language").unwrap_or_else(|| "en-US".into()),
+            language: self.text(spot, "language").unwrap_or_else(|| default_language(spot.node).into()),
             categories,
             event: self.needed(spot, "event"),
             response_types: responses
@@ -446,6 +447,23 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The triples of `references`: apart by white space, which a sender's name may hold too; each ends with its time.
+fn triples(text: &str) -> Vec<String> {
+    let mut triples: Vec<String> = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(open) = triples.last_mut() else { break };
+        if !open.is_empty() {
+            open.push(' ');
+        }
+        open.push_str(word);
+        if open.rsplit(',').next().and_then(values::time).is_some() {
+            triples.push(String::new());
+        }
+    }
+    triples.retain(|triple| !triple.is_empty());
+    triples
+}
+
 fn all_text(node: &Node) -> String {
     let mut text = node.text.clone();
     for child in &node.children {
@@ -453,6 +471,16 @@ fn all_text(node: &Node) -> String {
         text.push_str(&all_text(child));
     }
     text
+}
+
+/// CAP's default is en-US; a text in Chinese characters is not that, whatever its sender left out.
+fn default_language(info: &Node) -> &'static str {
+    let han = |c: char| ('\u{4E00}'..='\u{9FFF}').contains(&c);
+    let chinese = ["headline", "event", "description"]
+        .iter()
+        .filter_map(|name| info.child(name))
+        .any(|node| node.text.contains(han));
+    if chinese { "zh-CN" } else { "en-US" }
 }
 
 /// The value of a word; true when it was not written as the standard does.
@@ -472,4 +500,19 @@ fn match_word<T: Copy>(text: &str, all: &[T], word: fn(T) -> &'static str) -> (O
         other => other.to_owned(),
     };
     (all.iter().copied().find(|value| plain(word(*value)) == meant), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_may_name_senders_with_spaces() {
+        let two = "Shanghai Met,a1,2022-09-14T10:00:00+08:00 b,c,2022-09-14T11:00:00+08:00 broken";
+        assert_eq!(
+            triples(two),
+            ["Shanghai Met,a1,2022-09-14T10:00:00+08:00", "b,c,2022-09-14T11:00:00+08:00", "broken"]
+        );
+        assert_eq!(triples(""), Vec::<String>::new());
+    }
 }

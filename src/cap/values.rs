@@ -15,6 +15,11 @@ const BEIJING: i32 = 8 * 3600;
 pub(super) fn time(text: &str) -> Option<(DateTime<FixedOffset>, Option<Code>)> {
     let strict =
         text.len() == 25 && !text.contains('.') && DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%:z").is_ok();
+    // Midnight at a day's end, as many write it.
+    if let Some((day, rest)) = text.split_once("T24:00:00") {
+        let (midnight, _) = time(&format!("{day}T00:00:00{rest}"))?;
+        return Some((midnight.checked_add_days(chrono::Days::new(1))?, Some(Code::LooseTime)));
+    }
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some((time, (!strict).then_some(Code::LooseTime)));
     }
@@ -128,6 +133,7 @@ mod tests {
         assert_eq!(off("2022-09-14T02:00:00Z"), is("2022-09-14T02:00:00+00:00", Some(Code::LooseTime)));
         assert_eq!(off("2022-09-14T10:00:00.5+08:00"), is("2022-09-14T10:00:00.500+08:00", Some(Code::LooseTime)));
         assert_eq!(off("2022-09-14 10:00:00"), is("2022-09-14T10:00:00+08:00", Some(Code::NoOffset)));
+        assert_eq!(off("2022-09-14T24:00:00+08:00"), is("2022-09-15T00:00:00+08:00", Some(Code::LooseTime)));
         assert_eq!(off("right meow"), None);
         assert_eq!(off("2022-13-40T10:00:00+08:00"), None);
     }

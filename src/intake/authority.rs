@@ -8,9 +8,13 @@ use crate::regions::Located;
 
 /// Checks that a bureau speaks only for its regions and of its dangers.
 pub(super) fn check(policy: &Policy, bureau: &BureauConfig, alert: &Alert, located: &Located) -> Result<(), Refusal> {
-    let hazard = Hazard::of_alert(alert);
     // A Cancel may come without any info: what it references is checked to be the bureau's own.
-    if !alert.infos.is_empty() && bureau.hazards.as_ref().is_some_and(|hazards| !hazards.contains(&hazard)) {
+    let dangers = alert.infos.iter().map(Hazard::of);
+    let foreign = bureau.hazards.as_ref().and_then(|own| dangers.into_iter().find(|hazard| !own.contains(hazard)));
+    // An info that names no danger (a translation, say) speaks of the alert's.
+    let chief = Hazard::of_alert(alert);
+    let own = |hazard: Hazard| bureau.hazards.as_ref().is_none_or(|hazards| hazards.contains(&hazard));
+    if let Some(hazard) = foreign.filter(|hazard| *hazard != Hazard::Other || !own(chief)) {
         return Err(Refusal::new(RefusalCode::HazardNotYours, hazard.slug()));
     }
     // Sea areas warn a coast that may belong to several provinces: who speaks for the sea speaks for its coast.

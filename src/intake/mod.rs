@@ -134,14 +134,23 @@ impl Intake {
         bureau: &BureauConfig,
         raw: &[u8],
         format: Format,
-        understood: Understood,
+        mut understood: Understood,
         now: DateTime<Utc>,
     ) -> Result<Receipt, Refusal> {
         let _turn = self.turn.lock().await;
         if let Some(row) = self.store.alert(understood.id.as_str()).await? {
-            return Ok(receipt(&understood, row.state, true));
+            let same = row.bureau == bureau.name && self.says_the_same(&understood, raw).await?;
+            return if same {
+                Ok(receipt(&understood, row.state, true))
+            } else {
+                Err(Refusal::new(RefusalCode::IdTaken, understood.id.to_string()))
+            };
         }
         let replaces = self.replaces(bureau, &understood.alert).await?;
+        if replaces.is_empty() && takes_the_place(&understood.alert) {
+            understood.findings.push(Finding::new(Code::NothingReplaced, "alert/references", ""));
+            understood.verdict = understood.verdict.max(Verdict::Remarks);
+        }
         let ids: Vec<String> = replaces.iter().map(|row| row.id.clone()).collect();
         let older = self.store.with_older(&ids).await?;
         let replaced = Replaced::of(&self.store, &older).await?;
@@ -185,6 +194,14 @@ impl Intake {
         tracing::info!(alert.id = %understood.id, bureau = %bureau.name, state = state.as_str(),
             regions = understood.decision.regions.len(), "alert taken");
         Ok(receipt(&understood, state, false))
+    }
+
+    /// Whether the message on record says what this one says, byte for byte or as read.
+    async fn says_the_same(&self, understood: &Understood, raw: &[u8]) -> Result<bool, Refusal> {
+        let Some((old, format)) = self.store.alert_raw(understood.id.as_str()).await? else { return Ok(false) };
+        let reading = if format == Format::Json.as_str() { cap::read_json(&old) } else { cap::read(&old) };
+        let plain = |alert: &Alert| Alert { unknown: Vec::new(), version: cap::Version::V1_2, ..alert.clone() };
+        Ok(old == raw || reading.alert.is_some_and(|old| plain(&old) == plain(&understood.alert)))
     }
 
     /// The alerts on record that this one references. Another bureau's, or another world's (a drill's), it must not touch.

@@ -23,6 +23,8 @@ pub enum RefusalCode {
     ForeignReference,
     /// A drill references a real alert, or the other way round.
     OtherWorld,
+    /// Its sender, identifier and time belong to another message already.
+    IdTaken,
     /// Its messages cannot be made.
     Messages,
     /// The store is full.
@@ -42,6 +44,7 @@ impl RefusalCode {
             Self::HazardNotYours => "T4005",
             Self::ForeignReference => "T4006",
             Self::OtherWorld => "T4007",
+            Self::IdTaken => "T4011",
             Self::Messages => "T4008",
             Self::StoreFull => "T4009",
             Self::Store => "T4010",
@@ -53,6 +56,7 @@ impl RefusalCode {
         match self {
             Self::Unreadable | Self::FromTheFuture | Self::Nowhere | Self::OtherWorld => 422,
             Self::RegionNotYours | Self::HazardNotYours | Self::ForeignReference => 403,
+            Self::IdTaken => 409,
             Self::Messages => 500,
             Self::StoreFull => 507,
             Self::Store => 503,
@@ -77,6 +81,10 @@ impl RefusalCode {
             Self::OtherWorld => {
                 ("演练与实战不可互相引用", "a drill must not reference a real alert, nor the other way round")
             }
+            Self::IdTaken => (
+                "发布者、标识、时间已属于另一条内容不同的预警，请换新标识重发",
+                "its sender, identifier and time belong to another message already; send it under a new identifier",
+            ),
             Self::Messages => (
                 "消息无法生成，已告知运维，请勿放弃：稍后重发",
                 "its messages cannot be made; the operator knows: send it again later",

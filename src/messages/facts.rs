@@ -71,7 +71,8 @@ impl Facts {
             issuer,
             hazard,
             colour,
-            severity: alert.severity(),
+            // The colour is the arbiter: a red title over an unknown severity is Extreme.
+            severity: colour.map_or(alert.severity(), Colour::severity),
             headline: text(|info| info.headline.as_ref()),
             description: text(|info| info.description.as_ref()),
             instruction: text(|info| info.instruction.as_ref()),
@@ -79,9 +80,9 @@ impl Facts {
                 .map(|info| info.areas.iter().map(|area| clean(&area.description)).collect::<Vec<_>>().join("、"))
                 .unwrap_or_default(),
             places,
-            sent: alert.sent,
-            onset: info.and_then(|info| info.onset),
-            expires: alert.expires(),
+            sent: local(alert.sent),
+            onset: info.and_then(|info| info.onset).map(local),
+            expires: alert.expires().map(local),
             web: text(|info| info.web.as_ref()),
         };
         if own.is_none() {
@@ -155,6 +156,11 @@ impl Facts {
             Language::English => at.format("%-d %b %H:%M").to_string(),
         }
     }
+}
+
+/// A time on the clocks of the people who read it: China Standard Time.
+fn local(at: DateTime<FixedOffset>) -> DateTime<FixedOffset> {
+    FixedOffset::east_opt(8 * 3_600).map_or(at, |beijing| at.with_timezone(&beijing))
 }
 
 fn clock_zh(at: DateTime<FixedOffset>) -> String {

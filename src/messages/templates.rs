@@ -176,7 +176,13 @@ impl Templates {
                         for name in
                             std::iter::once(None).chain(own.iter().copied().map(Some)).take(if full { 64 } else { 1 })
                         {
-                            self.render_all(&facts, variant, name, &MessageOptions::default())?;
+                            let link_base = if full { "https://example.org/a/".into() } else { String::new() };
+                            self.render_all(
+                                &facts,
+                                variant,
+                                name,
+                                &MessageOptions { link_base, ..MessageOptions::default() },
+                            )?;
                         }
                     }
                 }

@@ -170,7 +170,25 @@ impl Condition {
             Self::All(parts) | Self::Any(parts) if parts.is_empty() => Some("an `all` or `any` in `when` is empty"),
             Self::All(parts) | Self::Any(parts) => parts.iter().find_map(Self::emptiness),
             Self::Not(part) => part.emptiness(),
-            _ => None,
+            Self::OnsetWithin(_) | Self::OnsetAfter(_) | Self::Parameter { .. } => None,
+            leaf => leaf.lists_nothing().then_some("a list in `when` is empty: it would never hold"),
+        }
+    }
+
+    fn lists_nothing(&self) -> bool {
+        match self {
+            Self::Hazard(list) => list.is_empty(),
+            Self::Colour(list) => list.is_empty(),
+            Self::Severity(list) => list.is_empty(),
+            Self::Urgency(list) => list.is_empty(),
+            Self::Certainty(list) => list.is_empty(),
+            Self::Category(list) => list.is_empty(),
+            Self::Status(list) => list.is_empty(),
+            Self::MsgType(list) => list.is_empty(),
+            Self::Scope(list) => list.is_empty(),
+            Self::Event(list) | Self::Sender(list) => list.is_empty(),
+            Self::Region(list) | Self::SeaArea(list) => list.is_empty(),
+            _ => false,
         }
     }
 

@@ -57,7 +57,7 @@ pub fn decide(alert: &Alert, located: &Located, rules: &RuleSet, map: &RegionMap
         audience: BTreeSet::new(),
         channels: BTreeSet::new(),
         lane: if exercise { Lane::REST } else { lane },
-        approval: matched.iter().map(|rule| rule.approval).max().unwrap_or(Approval::One),
+        approval: approval(&matched, alert),
         template: matched.iter().find_map(|rule| rule.template.clone()),
         rules: verdicts,
         withheld,
@@ -68,6 +68,14 @@ pub fn decide(alert: &Alert, located: &Located, rules: &RuleSet, map: &RegionMap
         decision.regions = regions(&matched, located, map);
     }
     decision
+}
+
+/// The strictest approval of the rules. An alert that speaks of several dangers at once is looked at by an officer: one message
+/// cannot say both to everyone.
+fn approval(matched: &[&Rule], alert: &Alert) -> Approval {
+    let wanted = matched.iter().map(|rule| rule.approval).max().unwrap_or(Approval::One);
+    let dangers: BTreeSet<_> = alert.infos.iter().map(Hazard::of).filter(|hazard| *hazard != Hazard::Other).collect();
+    if dangers.len() > 1 && alert.msg_type != MsgType::Cancel { wanted.max(Approval::One) } else { wanted }
 }
 
 /// What no rule can change about whether an alert goes out.

@@ -116,6 +116,9 @@ impl RuleSet {
             }
             let what = match rule {
                 _ if rule.channels.is_empty() => Some("`channels` is empty: it would tell nobody"),
+                _ if rule.regions == (Targets { matched: false, neighbours: false, also: Vec::new() }) => {
+                    Some("`regions` names none: it would tell nobody")
+                }
                 _ if rule.audience.is_empty() => Some("`audience` is empty: it would tell nobody"),
                 _ => rule.when.emptiness(),
             };

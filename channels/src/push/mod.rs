@@ -19,7 +19,7 @@ use ring::rand::SystemRandom;
 pub use subscription::{Subscription, SubscriptionError};
 pub use vapid::{VapidKey, generate_key};
 
-use crate::{Answer, Channel, ChannelKind, Class, Content, Message, PushContent, Window, http};
+use crate::{Answer, Channel, ChannelKind, Class, Content, Message, PushContent, Urgency, Window, http};
 
 /// The web-push channel.
 pub struct Push {
@@ -89,7 +89,8 @@ impl Push {
         Ok(Shared {
             payload: content.payload.as_bytes(),
             ttl: HeaderValue::from(http::seconds_until(window.expires).min(self.longest_ttl)),
-            urgency: HeaderValue::from_static(content.urgency.as_str()),
+            // The upper lanes wake a phone whatever else is said of them.
+            urgency: HeaderValue::from_static(if window.lane <= 1 { Urgency::High } else { content.urgency }.as_str()),
             topic: HeaderValue::from_str(&content.topic).map_err(refused)?,
         })
     }

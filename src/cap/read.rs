@@ -79,7 +79,7 @@ const AREA: &[&str] = &["areaDesc", "polygon", "circle", "geocode", "altitude", 
 
 /// Reads an `alert` element of a tree.
 pub(super) fn alert(node: &Node, tree: &Tree) -> Reading {
-    let mut reader = Reader { tree, findings: Vec::new() };
+    let mut reader = Reader { tree, findings: Vec::new(), kept: Vec::new() };
     let alert = reader.alert(node);
     let mut findings = reader.findings;
     if let Some(alert) = &alert {
@@ -92,6 +92,8 @@ pub(super) fn alert(node: &Node, tree: &Tree) -> Reading {
 struct Reader<'a> {
     tree: &'a Tree,
     findings: Vec<Finding>,
+    /// Unknown elements of areas and resources: the alert keeps them, with their paths.
+    kept: Vec<Element>,
 }
 
 /// One element with its path.
@@ -138,7 +140,8 @@ impl<'a> Reader<'a> {
         let scope = self.scope(&spot, restriction.is_some(), !addresses.is_empty());
         let references = self.references(&spot);
         let infos = spot.all("info").iter().map(|info| self.info(info)).collect();
-        let unknown = self.unknown(&spot, ALERT);
+        let mut unknown = self.unknown(&spot, ALERT);
+        unknown.append(&mut self.kept);
         Some(Alert {
             version,
             identifier: identifier?,
@@ -252,7 +255,8 @@ impl<'a> Reader<'a> {
         if mime_type.is_none() {
             self.find(Code::MimeType, &spot.path, "");
         }
-        self.unknown(spot, RESOURCE);
+        let mut kept = self.unknown(spot, RESOURCE);
+        self.kept.append(&mut kept);
         Resource {
             description: self.needed(spot, "resourceDesc"),
             mime_type,
@@ -273,7 +277,8 @@ impl<'a> Reader<'a> {
             ceiling: self.number(spot, "ceiling"),
         };
         self.order(spot, AREA);
-        self.unknown(spot, AREA);
+        let mut kept = self.unknown(spot, AREA);
+        self.kept.append(&mut kept);
         for polygon in spot.all("polygon") {
             let text = polygon.node.trimmed();
             match values::polygon(text) {
@@ -505,6 +510,18 @@ fn match_word<T: Copy>(text: &str, all: &[T], word: fn(T) -> &'static str) -> (O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_elements_are_kept_wherever_they_stand() {
+        let text = include_str!("../../tests/cases/cap/qingpu-typhoon-red.xml")
+            .replacen("<areaDesc>", "<x:mark xmlns:x='urn:x'>a<b/></x:mark><areaDesc>", 1)
+            .replacen("<event>", "<gust>13</gust><event>", 1);
+        let alert = crate::cap::read(text.as_bytes()).alert.unwrap();
+        let kept = alert.unknown.first().unwrap();
+        assert_eq!((kept.parent.as_str(), kept.name.as_str()), ("alert/info[1]/area[1]", "mark"));
+        assert_eq!(kept.xml, "<x:mark xmlns:x='urn:x'>a<b/></x:mark>");
+        assert_eq!(alert.infos[0].unknown[0].xml, "<gust>13</gust>");
+    }
 
     #[test]
     fn references_may_name_senders_with_spaces() {

@@ -160,9 +160,11 @@ impl Intake {
         let newer = newer.filter(|row| row.bureau == bureau.name && row.status == understood.alert.status.as_str());
 
         let goes_out = understood.decision.withheld.is_none() || concerns_those_told(&understood.decision, &replaced);
+        // Nobody knows how long it is meant to hold: an officer looks at it.
+        let endless = understood.findings.iter().any(|f| f.code == Code::BadPartTime && f.path.ends_with("/expires"));
         let state = match (goes_out && newer.is_none(), understood.decision.approval) {
             (false, _) => AlertState::Withheld,
-            (true, Approval::None) => AlertState::Released,
+            (true, Approval::None) if !endless => AlertState::Released,
             (true, _) => AlertState::Waiting,
         };
         let release = if state == AlertState::Released {

@@ -195,7 +195,7 @@ impl<'a> Reader<'a> {
     fn references(&mut self, spot: &Spot<'a>) -> Vec<Reference> {
         let text = self.texts(spot, "references").join(" ");
         let mut references = Vec::new();
-        for triple in triples(&text) {
+        for triple in values::triples(&text) {
             let triple = triple.as_str();
             // Senders may hold commas in what is really sent; the identifier and the time never do.
             let mut parts = triple.rsplitn(3, ',');
@@ -344,7 +344,7 @@ impl<'a> Reader<'a> {
     }
 
     fn vital_word<T: Copy>(&mut self, text: &str, name: &str, all: &[T], word: fn(T) -> &'static str) -> Option<T> {
-        let (value, off) = match_word(text, all, word);
+        let (value, off) = values::match_word(text, all, word);
         match value {
             Some(_) if off => self.find(Code::LooseWord, &format!("alert/{name}"), text),
             Some(_) => {}
@@ -361,7 +361,7 @@ impl<'a> Reader<'a> {
         all: &[T],
         word: fn(T) -> &'static str,
     ) -> Option<T> {
-        let (value, off) = match_word(text, all, word);
+        let (value, off) = values::match_word(text, all, word);
         let path = format!("{}/{name}", spot.path);
         match value {
             Some(_) if off => self.find(Code::LooseWord, &path, text),
@@ -452,23 +452,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The triples of `references`: apart by white space, which a sender's name may hold too; each ends with its time.
-fn triples(text: &str) -> Vec<String> {
-    let mut triples: Vec<String> = vec![String::new()];
-    for word in text.split_whitespace() {
-        let Some(open) = triples.last_mut() else { break };
-        if !open.is_empty() {
-            open.push(' ');
-        }
-        open.push_str(word);
-        if open.rsplit(',').next().and_then(values::time).is_some() {
-            triples.push(String::new());
-        }
-    }
-    triples.retain(|triple| !triple.is_empty());
-    triples
-}
-
 fn all_text(node: &Node) -> String {
     let mut text = node.text.clone();
     for child in &node.children {
@@ -488,29 +471,8 @@ fn default_language(info: &Node) -> &'static str {
     if chinese { "zh-CN" } else { "en-US" }
 }
 
-/// The value of a word; true when it was not written as the standard does.
-fn match_word<T: Copy>(text: &str, all: &[T], word: fn(T) -> &'static str) -> (Option<T>, bool) {
-    if let Some(value) = all.iter().copied().find(|value| word(*value) == text) {
-        return (Some(value), false);
-    }
-    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_ascii_lowercase();
-    let meant = match plain(text).as_str() {
-        // CAP 1.0 and 1.1.
-        "verylikely" => "likely".to_owned(),
-        // GB/T 35965 files may carry the colour as the severity.
-        "red" => "extreme".to_owned(),
-        "orange" => "severe".to_owned(),
-        "yellow" => "moderate".to_owned(),
-        "blue" => "minor".to_owned(),
-        other => other.to_owned(),
-    };
-    (all.iter().copied().find(|value| plain(word(*value)) == meant), true)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn unknown_elements_are_kept_wherever_they_stand() {
         let text = include_str!("../../tests/cases/cap/qingpu-typhoon-red.xml")
@@ -521,15 +483,5 @@ mod tests {
         assert_eq!((kept.parent.as_str(), kept.name.as_str()), ("alert/info[1]/area[1]", "mark"));
         assert_eq!(kept.xml, "<x:mark xmlns:x='urn:x'>a<b/></x:mark>");
         assert_eq!(alert.infos[0].unknown[0].xml, "<gust>13</gust>");
-    }
-
-    #[test]
-    fn references_may_name_senders_with_spaces() {
-        let two = "Shanghai Met,a1,2022-09-14T10:00:00+08:00 b,c,2022-09-14T11:00:00+08:00 broken";
-        assert_eq!(
-            triples(two),
-            ["Shanghai Met,a1,2022-09-14T10:00:00+08:00", "b,c,2022-09-14T11:00:00+08:00", "broken"]
-        );
-        assert_eq!(triples(""), Vec::<String>::new());
     }
 }

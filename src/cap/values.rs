@@ -120,6 +120,42 @@ pub(super) fn quoted_list(text: &str) -> Vec<String> {
     words
 }
 
+/// The triples of `references`: apart by white space, which a sender's name may hold too; each ends with its time.
+pub(super) fn triples(text: &str) -> Vec<String> {
+    let mut triples: Vec<String> = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(open) = triples.last_mut() else { break };
+        if !open.is_empty() {
+            open.push(' ');
+        }
+        open.push_str(word);
+        if open.rsplit(',').next().and_then(time).is_some() {
+            triples.push(String::new());
+        }
+    }
+    triples.retain(|triple| !triple.is_empty());
+    triples
+}
+
+/// The value of a word; true when it was not written as the standard does.
+pub(super) fn match_word<T: Copy>(text: &str, all: &[T], word: fn(T) -> &'static str) -> (Option<T>, bool) {
+    if let Some(value) = all.iter().copied().find(|value| word(*value) == text) {
+        return (Some(value), false);
+    }
+    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_ascii_lowercase();
+    let meant = match plain(text).as_str() {
+        // CAP 1.0 and 1.1.
+        "verylikely" => "likely".to_owned(),
+        // GB/T 35965 files may carry the colour as the severity.
+        "red" => "extreme".to_owned(),
+        "orange" => "severe".to_owned(),
+        "yellow" => "moderate".to_owned(),
+        "blue" => "minor".to_owned(),
+        other => other.to_owned(),
+    };
+    (all.iter().copied().find(|value| plain(word(*value)) == meant), true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +197,15 @@ mod tests {
         assert_eq!(circle("31.2,121.5 -3"), None);
         assert_eq!(quoted_list("a \"b c\"  d"), ["a", "b c", "d"]);
         assert_eq!(quoted_list("\"open"), ["open"]);
+    }
+
+    #[test]
+    fn references_may_name_senders_with_spaces() {
+        let two = "Shanghai Met,a1,2022-09-14T10:00:00+08:00 b,c,2022-09-14T11:00:00+08:00 broken";
+        assert_eq!(
+            triples(two),
+            ["Shanghai Met,a1,2022-09-14T10:00:00+08:00", "b,c,2022-09-14T11:00:00+08:00", "broken"]
+        );
+        assert_eq!(triples(""), Vec::<String>::new());
     }
 }

@@ -1,6 +1,6 @@
 //! The program put together: store, policy, intake, engine, and what keeps house.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,14 +12,17 @@ use tocsin_channels::sms::{Sms, SmsError};
 use tocsin_channels::{Channel, ChannelKind, Content};
 use tokio_util::sync::CancellationToken;
 
+use crate::approval::{self, Desk};
 use crate::clock::Clock;
 use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, ServerConfig};
 use crate::delivery::LeaveLinks;
 use crate::dispatch::{Engine, EngineOptions, Provider};
 use crate::housekeeping;
 use crate::intake::Intake;
+use crate::officers::{SealKey, SecretError};
 use crate::policy::{Policy, PolicyError};
 use crate::rules::Audience;
+use crate::staff::Staff;
 use crate::store::{Store, StoreError, StoreOptions};
 
 /// Everything that runs.
@@ -30,6 +33,8 @@ pub struct App {
     pub policy: Arc<ArcSwap<Policy>>,
     /// The front door.
     pub intake: Intake,
+    /// The officers' desk.
+    pub desk: Arc<Desk>,
     /// What sends.
     pub engine: Engine,
     /// The time.
@@ -38,8 +43,16 @@ pub struct App {
     pub leave: Option<LeaveLinks>,
     /// Channels that are set up.
     pub channels: BTreeSet<ChannelKind>,
+    /// What each allows a second, where it is limited.
+    pub rates: BTreeMap<ChannelKind, u32>,
+    /// The officers.
+    pub staff: Staff,
+    /// Whether people reach this server by HTTPS.
+    pub secure: bool,
+    /// How people reach this server; empty where config does not say.
+    pub base: String,
     stop: CancellationToken,
-    keeper: tokio::task::JoinHandle<()>,
+    keepers: Vec<tokio::task::JoinHandle<()>>,
     _lock: Option<std::fs::File>,
 }
 
@@ -55,6 +68,9 @@ pub enum StartError {
     /// Another program uses the store.
     #[error("{0} is in use by another running tocsin; stop it first, or name another store")]
     InUse(String),
+    /// The key that seals officers' secrets.
+    #[error(transparent)]
+    Key(#[from] SecretError),
     /// The secret of leave links.
     #[error("server: {path}: {why}")]
     Secret {
@@ -106,9 +122,33 @@ impl App {
         let stop = CancellationToken::new();
         let keeper =
             housekeeping::keep(store.clone(), mqtt, Arc::clone(&clock), config.housekeeping.clone(), stop.clone());
-        let intake = Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock));
-        let keeper = tokio::spawn(keeper);
-        Ok(Self { store, policy, intake, engine, clock, leave, channels, stop, keeper, _lock: lock })
+        let base = config.server.public_url.as_deref().unwrap_or_default();
+        let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
+        let rates = rates(&config.channels);
+        let desk = Arc::new(Desk::new(store.clone(), held, time, base, engine.waker()));
+        let intake = Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), Arc::clone(&desk));
+        let keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
+        let key = SealKey::of_file(&key_file(config))?;
+        let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), key);
+        let secure = base.starts_with("https://");
+        let base = base.trim_end_matches('/').to_owned();
+        Ok(Self {
+            store,
+            policy,
+            intake,
+            desk,
+            engine,
+            clock,
+            leave,
+            channels,
+            rates,
+            staff,
+            secure,
+            base,
+            stop,
+            keepers,
+            _lock: lock,
+        })
     }
 
     /// Reads map, rules, templates and bureaus again; what is broken is refused whole, and the old stays in force.
@@ -122,12 +162,31 @@ impl App {
         Ok(())
     }
 
+    /// The link of an invitation.
+    pub fn invitation_link(&self, token: &str) -> String {
+        format!("{}/invitation/{token}", self.base)
+    }
+
+    /// Whether officers may come in through their organisation's own sign-in.
+    pub fn has_oidc(&self) -> bool {
+        false
+    }
+
+    /// A second administrator has agreed to rules and bureaus with this digest: they come into force.
+    pub fn agree_policy(&self, digest: &str) {
+        tracing::info!(digest, "rules and bureaus are agreed to");
+    }
+
     /// Stops: windows in flight are recorded, what is left goes on at the next start.
     pub async fn stop(self) {
         self.stop.cancel();
+        for keeper in self.keepers {
+            // They only wait for timers.
+            let _ = keeper.await;
+        }
+        // The desk wakes the engine: it is let go of first.
+        drop((self.intake, self.desk));
         self.engine.stop().await;
-        // It only waits for timers.
-        let _ = self.keeper.await;
         self.store.close().await;
     }
 }
@@ -155,6 +214,23 @@ fn leave_links(server: &ServerConfig) -> Result<Option<LeaveLinks>, StartError> 
         return Err(bad("the secret is shorter than 16 bytes".into()));
     }
     Ok(Some(LeaveLinks::new(&format!("{}/leave", url.trim_end_matches('/')), &secret)))
+}
+
+/// Where the key lies that seals officers' secrets: where config says, else beside the store.
+pub fn key_file(config: &Config) -> std::path::PathBuf {
+    let store = config.store.url.strip_prefix("sqlite://").map(Path::new).and_then(Path::parent);
+    let beside = || store.unwrap_or(Path::new("data")).join("console.key");
+    config.console.key_file.clone().unwrap_or_else(beside)
+}
+
+fn rates(config: &ChannelsConfig) -> BTreeMap<ChannelKind, u32> {
+    let all = [
+        (ChannelKind::Sms, config.sms.as_ref().and_then(|channel| channel.rate)),
+        (ChannelKind::Email, config.email.as_ref().and_then(|channel| channel.rate)),
+        (ChannelKind::Mqtt, config.mqtt.as_ref().and_then(|channel| channel.rate)),
+        (ChannelKind::Push, config.push.as_ref().and_then(|channel| channel.rate)),
+    ];
+    all.into_iter().filter_map(|(kind, rate)| Some((kind, rate?.per_second.get()))).collect()
 }
 
 type Providers = (Vec<Provider>, Option<Arc<Mqtt>>);
@@ -190,7 +266,7 @@ async fn in_force(store: &Store, clock: &dyn Clock) -> Result<Vec<InForce>, Stor
     for (release, content) in store.in_force(clock.now()).await? {
         let Content::Mqtt(content) = content else { continue };
         let Some(payload) = content.state else { continue };
-        for kind in release.audience.iter().filter_map(|audience| match audience {
+        for kind in release.reach.lists().into_iter().filter_map(|audience| match audience {
             Audience::Public => Some("region"),
             Audience::Drill => Some("drill"),
             Audience::Officials => None,

@@ -36,6 +36,16 @@ pub struct Config {
     pub channels: ChannelsConfig,
     /// What is thrown away when.
     pub housekeeping: HousekeepingConfig,
+    /// The officers' console.
+    pub console: ConsoleConfig,
+}
+
+/// The officers' console.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleConfig {
+    /// The key that seals officers' authenticator secrets; `console.key` beside the store where left out, made if it is not there.
+    pub key_file: Option<PathBuf>,
 }
 
 /// The record on disk.

@@ -15,13 +15,17 @@ pub mod dispatch;
 mod housekeeping;
 pub mod intake;
 pub mod messages;
+pub mod officers;
 pub mod policy;
+pub mod record;
 pub mod regions;
 pub mod residents;
 pub mod rules;
 mod show;
+pub mod staff;
 pub mod store;
 pub mod web;
+pub mod world;
 
 /// Bytes in lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {

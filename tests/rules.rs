@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use tocsin::cap::{Alert, read_json};
 use tocsin::regions::{LocateOptions, RegionMap};
-use tocsin::rules::{Approval, Audience, Decision, Lane, RuleSet, Withheld, decide};
+use tocsin::rules::{Audience, Decision, Lane, Reach, RuleSet, Withheld, decide};
 
 static MAP: LazyLock<RegionMap> = LazyLock::new(|| RegionMap::delta().expect("the shipped map"));
 static DELTA: LazyLock<RuleSet> = LazyLock::new(|| RuleSet::delta(&MAP).expect("the shipped rules"));
@@ -56,7 +56,7 @@ fn the_shipped_rules_by_level() {
         let decision = decide_at(&alert("Actual", "Alert", "Public", event, colour, "310118000000"), &DELTA, now());
         let rules: Vec<_> = decision.rules.iter().filter(|rule| rule.matched).map(|rule| rule.rule.as_str()).collect();
         let channels: Vec<_> = decision.channels.iter().map(|channel| channel.as_str()).collect();
-        let approval = format!("{:?}", decision.approval);
+        let approval = &decision.approval.name;
         writeln!(
             table,
             "{event} {colour}: {} | lane {} | approval {approval} | {} | {} counties | {:?}",
@@ -64,17 +64,17 @@ fn the_shipped_rules_by_level() {
             decision.lane.number(),
             channels.join(" "),
             decision.regions.len(),
-            decision.audience
+            decision.reach.lists()
         )
         .unwrap();
     }
     insta::assert_snapshot!(table, @r"
-    台风 红色: red | lane 0 | approval Two | sms email mqtt push | 1 counties | {Public, Officials}
-    暴雨 橙色: orange | lane 1 | approval One | sms email mqtt push | 1 counties | {Public, Officials}
-    大雾 黄色: yellow | lane 2 | approval None | sms email mqtt push | 1 counties | {Public, Officials}
-    大风 蓝色: blue | lane 3 | approval None | email mqtt push | 1 counties | {Public, Officials}
-    龙卷 红色: red+sudden-danger-beside | lane 0 | approval Two | sms email mqtt push | 8 counties | {Public, Officials}
-    其他 : no-level | lane 3 | approval One | email mqtt | 1 counties | {Officials}
+    台风 红色: red | lane 0 | approval two | sms email mqtt push | 1 counties | [Public, Officials]
+    暴雨 橙色: orange | lane 1 | approval one | sms email mqtt push | 1 counties | [Public, Officials]
+    大雾 黄色: yellow | lane 2 | approval none | sms email mqtt push | 1 counties | [Public, Officials]
+    大风 蓝色: blue | lane 3 | approval none | email mqtt push | 1 counties | [Public, Officials]
+    龙卷 红色: red+sudden-danger-beside | lane 0 | approval two | sms email mqtt push | 8 counties | [Public, Officials]
+    其他 : no-level | lane 3 | approval one | email mqtt | 1 counties | [Officials]
     ");
 }
 
@@ -99,13 +99,13 @@ fn what_no_rule_can_change() {
     assert_eq!(withheld(&actual("Cancel", "Public"), late), None, "people told before must hear of the end");
     assert_eq!(withheld(&actual("Ack", "Public"), now()), Some(Withheld::NoWarning));
     assert_eq!(withheld(&actual("Alert", "Private"), now()), Some(Withheld::PrivateScope));
-    assert_eq!(decide_at(&actual("Alert", "Restricted"), &DELTA, now()).audience, [Audience::Officials].into());
+    assert_eq!(decide_at(&actual("Alert", "Restricted"), &DELTA, now()).reach.lists(), [Audience::Officials]);
     assert_eq!(
         withheld(&alert("Actual", "Alert", "Public", "台风", "红色", "999999"), now()),
         Some(Withheld::NoRegion)
     );
     let drill = decide_at(&alert("Exercise", "Alert", "Public", "台风", "红色", "310118"), &DELTA, now());
-    assert_eq!((drill.audience, drill.lane), ([Audience::Drill].into(), Lane::REST));
+    assert_eq!((drill.reach, drill.lane), (Reach::Exercise, Lane::REST));
 }
 
 #[test]
@@ -161,14 +161,14 @@ proptest! {
         let backward = decide_at(&alert, &set(texts.iter().rev().map(String::as_str).collect()), now());
         prop_assert_eq!(&forward.regions, &backward.regions);
         prop_assert_eq!(&forward.channels, &backward.channels);
-        prop_assert_eq!((forward.lane, forward.approval), (backward.lane, backward.approval));
+        prop_assert_eq!((forward.lane, forward.approval.officers()), (backward.lane, backward.approval.officers()));
         if texts.len() > 1 {
             let fewer = decide_at(&alert, &set(texts[1..].iter().map(String::as_str).collect()), now());
             prop_assert!(fewer.regions.iter().all(|region| forward.regions.contains(region)));
             prop_assert!(fewer.channels.is_subset(&forward.channels));
-            prop_assert!(fewer.withheld.is_some() || fewer.approval <= forward.approval);
+            prop_assert!(fewer.withheld.is_some() || fewer.approval.officers() <= forward.approval.officers());
             prop_assert!(fewer.withheld.is_some() || fewer.lane >= forward.lane);
         }
-        prop_assert!(forward.approval <= Approval::Two);
+        prop_assert!(forward.approval.officers() <= 2);
     }
 }

@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use tocsin_channels::{ChannelKind, Content};
 
+use super::split::Part;
 use crate::cap::{Alert, MsgType};
 use crate::messages::{Facts, Language, TemplateError, Templates, Variant};
 use crate::policy::Policy;
-use crate::rules::{Audience, Decision, Lane};
-use crate::store::{NewDispatch, NewRelease, Store, StoreError};
+use crate::regions::RegionCode;
+use crate::rules::{Decision, Lane, Reach};
+use crate::store::{NewDispatch, NewRelease, ReleaseKind, Store, StoreError};
 
 /// An alert without an end of its own is told for so long.
-const HOLDS: TimeDelta = TimeDelta::hours(24);
+pub(crate) const HOLDS: TimeDelta = TimeDelta::hours(24);
 /// So is a Cancel: its own `expires` is that of what it withdraws.
 const CANCEL_HOLDS: TimeDelta = TimeDelta::hours(12);
 
@@ -28,8 +30,9 @@ pub enum ComposeError {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Replaced {
     channels: BTreeSet<ChannelKind>,
-    audience: BTreeSet<Audience>,
+    reach: Option<Reach>,
     lane: Option<Lane>,
+    regions: BTreeSet<RegionCode>,
 }
 
 impl Replaced {
@@ -44,7 +47,9 @@ impl Replaced {
         for release in store.releases_of(alerts).await? {
             replaced.lane = Some(replaced.lane.map_or(release.lane, |lane| lane.min(release.lane)));
             replaced.channels.extend(release.channels);
-            replaced.audience.extend(release.audience);
+            // Both are of one world: a reference to another world's alert is refused at the door.
+            replaced.reach = replaced.reach.map_or(Some(release.reach), |reach| reach.with(release.reach));
+            replaced.regions.extend(release.regions);
         }
         Ok(replaced)
     }
@@ -52,59 +57,104 @@ impl Replaced {
     pub(crate) fn is_empty(&self) -> bool {
         self.lane.is_none()
     }
+
+    pub(crate) fn lane(&self) -> Option<Lane> {
+        self.lane
+    }
+
+    /// Counties that were told.
+    pub(crate) fn regions(&self) -> BTreeSet<RegionCode> {
+        self.regions.clone()
+    }
+
+    /// Whether everyone whom this decision reaches was reached, by the same channels.
+    pub(crate) fn covers(&self, decision: &Decision) -> bool {
+        decision.channels.is_subset(&self.channels) && self.reach.is_some_and(|reach| reach.covers(decision.reach))
+    }
 }
 
-/// The release of a decision, with a rendering for each channel, language and variant that its people may need.
-pub(crate) fn compose(
-    policy: &Policy,
-    alert: &Alert,
-    chain: &str,
-    decision: &Decision,
-    replaced: &Replaced,
-    signed_by: &str,
-    now: DateTime<Utc>,
-) -> Result<NewRelease, ComposeError> {
-    let variants: &[Variant] = match alert.msg_type {
-        _ if alert.is_the_end() => &[Variant::Cancel],
-        MsgType::Update => &[Variant::Warn, Variant::Lifted],
-        _ => &[Variant::Warn],
-    };
-    let mut places = decision.regions.clone();
-    if places.is_empty() {
-        places =
-            policy.map.locate(&areas(alert), &policy.locate).counties.into_iter().map(|found| found.region).collect();
-    }
-    let mut dispatches = Vec::new();
-    for channel in decision.channels.union(&replaced.channels) {
-        for language in Language::ALL {
-            let facts = Facts::of(alert, chain, policy.map.name_places(&places, language), language);
-            for variant in variants {
-                let template = decision.template.as_deref();
-                let content = render(policy, *channel, &facts, *variant, template)?;
-                dispatches.push(NewDispatch { language, variant: *variant, content });
-            }
+/// What a release is made of.
+pub(crate) struct Draft<'a> {
+    pub(crate) policy: &'a Policy,
+    /// As it goes out: with what officers changed.
+    pub(crate) alert: &'a Alert,
+    pub(crate) chain: &'a str,
+    pub(crate) decision: &'a Decision,
+    pub(crate) replaced: &'a Replaced,
+    pub(crate) part: &'a Part,
+    /// Makes the release happen once.
+    pub(crate) name: String,
+    pub(crate) signed_by: &'a str,
+    /// What was told before was wrong.
+    pub(crate) correction: bool,
+}
+
+impl Draft<'_> {
+    fn variants(&self) -> &'static [Variant] {
+        match self.alert.msg_type {
+            _ if self.correction => &[Variant::Correction],
+            _ if self.alert.is_the_end() => &[Variant::Cancel],
+            MsgType::Update => &[Variant::Warn, Variant::Lifted],
+            _ => &[Variant::Warn],
         }
     }
-    let cancel = alert.is_the_end();
-    let expires = match alert.msg_type {
-        _ if cancel => now + CANCEL_HOLDS,
-        _ => alert.expires().map_or(now + HOLDS, |expires| expires.to_utc()),
-    };
-    Ok(NewRelease {
-        alert: crate::cap::AlertId::of(alert).to_string(),
-        // A Cancel goes in the lane of what it cancels.
-        lane: match replaced.lane {
-            Some(lane) if cancel => lane,
-            Some(lane) => lane.min(decision.lane),
-            None => decision.lane,
-        },
-        audience: if decision.audience.is_empty() { replaced.audience.clone() } else { decision.audience.clone() },
-        regions: if cancel { Vec::new() } else { decision.regions.clone() },
-        channels: if cancel { replaced.channels.clone() } else { decision.channels.clone() },
-        expires,
-        signed_by: signed_by.to_owned(),
-        dispatches,
-    })
+
+    /// The places that the messages name: the part's, or for a Cancel those that the alert itself names and the part reaches.
+    fn places(&self) -> Vec<RegionCode> {
+        if !self.part.regions.is_empty() {
+            return self.part.regions.clone();
+        }
+        let located = self.policy.map.locate(&areas(self.alert), &self.policy.locate).counties;
+        let own = |code: &RegionCode| self.part.within.as_ref().is_none_or(|within| within.contains(code));
+        located.into_iter().map(|found| found.region).filter(own).collect()
+    }
+
+    /// What each channel carries in each language and variant.
+    pub(crate) fn render(&self) -> Result<Vec<NewDispatch>, ComposeError> {
+        let places = self.places();
+        let mut dispatches = Vec::new();
+        for channel in self.decision.channels.union(&self.replaced.channels) {
+            for language in Language::ALL {
+                let names = self.policy.map.name_places(&places, language);
+                let facts = Facts::of(self.alert, self.chain, names, language);
+                for variant in self.variants() {
+                    let template = self.decision.template.as_deref();
+                    let content = render(self.policy, *channel, &facts, *variant, template)?;
+                    dispatches.push(NewDispatch { language, variant: *variant, content });
+                }
+            }
+        }
+        Ok(dispatches)
+    }
+
+    /// The release, with a rendering for each channel, language and variant that its people may need.
+    pub(crate) fn release(&self, now: DateTime<Utc>) -> Result<NewRelease, ComposeError> {
+        let Self { alert, decision, replaced, part, .. } = self;
+        let end = alert.is_the_end();
+        Ok(NewRelease {
+            name: self.name.clone(),
+            kind: ReleaseKind::Alert,
+            alert: crate::cap::AlertId::of(alert).to_string(),
+            jurisdiction: part.jurisdiction.clone(),
+            within: part.within.clone(),
+            origin: None,
+            // A Cancel goes in the lane of what it cancels.
+            lane: match replaced.lane {
+                Some(lane) if end => lane,
+                Some(lane) => lane.min(decision.lane),
+                None => decision.lane,
+            },
+            reach: if decision.reach.is_empty() { replaced.reach.unwrap_or(Reach::NOBODY) } else { decision.reach },
+            regions: part.regions.clone(),
+            channels: if end { replaced.channels.clone() } else { decision.channels.clone() },
+            expires: match alert.msg_type {
+                _ if end => now + CANCEL_HOLDS,
+                _ => alert.expires().map_or(now + HOLDS, |expires| expires.to_utc()),
+            },
+            signed_by: self.signed_by.to_owned(),
+            dispatches: self.render()?,
+        })
+    }
 }
 
 /// A message; by the shipped templates where the configured ones fail, because a warning goes out.

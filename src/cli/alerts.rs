@@ -1,14 +1,11 @@
-//! `tocsin submit`, `release`, `status`.
+//! `tocsin submit`, `status`.
 
 use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::Context;
-use crate::approval;
 use crate::cap::AlertId;
-use crate::clock::SystemClock;
-use crate::policy::Policy;
 use crate::show::Failure;
 use crate::show::{cut, state_table, table};
 
@@ -56,28 +53,6 @@ pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, 
         println!("  {} {}\n        {}\n        {}", part("code"), part("path"), part("zh"), part("en"));
     }
     Ok(status.is_success())
-}
-
-/// Release an alert that waits for an officer.
-#[derive(clap::Args)]
-pub(crate) struct ReleaseArgs {
-    /// The alert, as `tocsin status` shows it.
-    id: AlertId,
-    /// Who releases it, for the record.
-    #[arg(long, env = "USER", default_value = "operator")]
-    by: String,
-}
-
-pub(crate) async fn release(context: &Context, args: ReleaseArgs) -> Result<bool, Failure> {
-    let policy = Policy::build(&context.config()?)?;
-    let store = context.store().await?;
-    approval::release(&store, &policy, &SystemClock, &args.id, &args.by).await?;
-    if context.json {
-        println!("{}", json!({"id": args.id, "state": "released", "by": args.by}));
-    } else {
-        println!("{} is released by {}; a running `tocsin serve` sends it now", args.id, args.by);
-    }
-    Ok(true)
 }
 
 /// List alerts, or show what became of one.

@@ -74,7 +74,7 @@ async fn forecast(
     let file = config.store.url.strip_prefix("sqlite://");
     let people = if file.is_none_or(|path| std::path::Path::new(path).exists()) {
         let store = context.store().await?;
-        store.audience_size(decision.audience.iter().copied(), &decision.regions).await?
+        store.audience_size(decision.reach.lists(), &decision.regions).await?
     } else {
         BTreeMap::new()
     };
@@ -141,13 +141,13 @@ fn tell(policy: &Policy, alert: &Alert, located: &Located, decision: &Decision, 
         println!("goes to nobody: {} / {}", why.zh(), why.en());
         return;
     }
-    let audience: Vec<_> = decision.audience.iter().map(|audience| audience.as_str()).collect();
+    let audience: Vec<_> = decision.reach.lists().into_iter().map(crate::rules::Audience::as_str).collect();
     println!(
-        "to {} in {} counties, priority {}, approval {:?}",
+        "to {} in {} counties, priority {}, approval {}",
         audience.join(" and "),
         decision.regions.len(),
         decision.lane.number(),
-        decision.approval
+        decision.approval.name
     );
     for forecast in forecasts {
         let people: u64 = forecast.people.values().sum();

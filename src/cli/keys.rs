@@ -1,6 +1,5 @@
 //! `tocsin token` and `keys`.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -43,7 +42,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
         Command::Push { file } => (file, push::generate_key()?),
         Command::Leave { file } => (file, random()?.to_vec()),
     };
-    write_secret(&file, &bytes)?;
+    crate::officers::write_secret(&file, &bytes)?;
     if context.json {
         println!("{}", json!({"file": file.display().to_string()}));
     } else {
@@ -56,17 +55,4 @@ fn random() -> Result<[u8; 32], Failure> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no randomness to give")?;
     Ok(bytes)
-}
-
-fn write_secret(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let failed = |e: std::io::Error| format!("cannot make {}: {e}", path.display());
-    options.open(path).map_err(failed)?.write_all(bytes).map_err(failed)?;
-    Ok(())
 }

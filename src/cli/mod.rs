@@ -51,8 +51,6 @@ enum Command {
     Explain(explain::Args),
     /// Submit an alert to a running server
     Submit(alerts::SubmitArgs),
-    /// Release an alert that waits for an officer
-    Release(alerts::ReleaseArgs),
     /// List alerts, or show what became of one
     Status(alerts::StatusArgs),
     /// Import, export and count subscribers
@@ -135,7 +133,6 @@ async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
         Command::Check(args) => check::run(context, &args),
         Command::Explain(args) => explain::run(context, &args).await,
         Command::Submit(args) => alerts::submit(context, args).await,
-        Command::Release(args) => alerts::release(context, args).await,
         Command::Status(args) => alerts::status(context, args).await,
         Command::Subscribers(command) => people::run(context, command).await,
         Command::Simulate(args) => people::simulate(context, args).await,

@@ -10,5 +10,7 @@ pub(crate) use address::push_value;
 pub use address::{Address, AddressError, mask};
 pub use leave::{LeaveLinks, constant_time_equal};
 pub(crate) use members::{Members, WhenAmbiguous, WindowRecord};
-pub(crate) use recipients::{ELSEWHERE, Packer, Recipient, pack_members, region_recipient, unpack, unpack_members};
+pub(crate) use recipients::{
+    ELSEWHERE, Packer, Recipient, officer_recipient, pack_members, region_recipient, unpack, unpack_members,
+};
 pub use state::{DeliveryState, StateCounts};

@@ -14,6 +14,13 @@ pub(crate) struct Recipient {
     pub(crate) to: String,
 }
 
+impl Recipient {
+    /// Whether this is a region's own topic.
+    pub(crate) fn is_region(&self) -> bool {
+        self.id >> 63 == 1
+    }
+}
+
 /// The region index of a recipient outside the release's regions.
 pub(crate) const ELSEWHERE: u16 = u16::MAX;
 
@@ -26,6 +33,11 @@ pub(crate) fn region_recipient(code: &str) -> u64 {
     let mut bytes = [0_u8; 8];
     bytes.copy_from_slice(&digest.as_ref()[..8]);
     u64::from_le_bytes(bytes) | 1 << 63
+}
+
+/// The id of an officer's address: apart from all residents' by its second highest bit.
+pub(crate) fn officer_recipient(address: i64) -> u64 {
+    address.unsigned_abs() | 1 << 62
 }
 
 /// A blob that grows by one recipient at a time.

@@ -103,10 +103,18 @@ impl Engine {
 
     /// Says that a release may have been written.
     pub fn wake(&self) {
-        for planner in &self.planners {
-            planner.notify_one();
-        }
-        self.sweep.notify_one();
+        (self.waker())();
+    }
+
+    /// What says so, for whoever writes releases.
+    pub fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let (planners, desks, sweep) = (self.planners.clone(), self.desks.clone(), Arc::clone(&self.sweep));
+        Arc::new(move || {
+            planners.iter().for_each(|planner| planner.notify_one());
+            // A call to officers is in chunks already.
+            desks.iter().for_each(|desk| desk.wake.notify_one());
+            sweep.notify_one();
+        })
     }
 
     /// How the providers do.

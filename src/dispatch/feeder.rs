@@ -14,7 +14,7 @@ use super::pace::Pace;
 use super::worker::{self, Job, SharedJob};
 use crate::clock::Clock;
 use crate::delivery::LeaveLinks;
-use crate::store::{Claimed, Journal, Store, StoreError};
+use crate::store::{Claimed, Journal, ReleaseKind, Store, StoreError};
 
 /// No chunk is waiting.
 const NONE: u8 = u8::MAX;
@@ -184,7 +184,8 @@ async fn claim(
     };
     let weight = desk.channel.weight(&dispatch.content).max(1);
     let language = dispatch.language.tag();
-    let job = Arc::new(Job { content: dispatch.content, language, expires: release.expires, weight });
+    let may_leave = release.kind != ReleaseKind::Page;
+    let job = Arc::new(Job { content: dispatch.content, language, expires: release.expires, may_leave, weight });
     if jobs.len() >= JOBS {
         jobs.clear();
     }

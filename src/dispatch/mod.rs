@@ -14,5 +14,5 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Engine, EngineOptions, Provider};
+pub use engine::{Engine, EngineOptions, Lamp, Provider};
 pub use pace::Rate;

@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::feeder::Desk;
 use crate::clock::Clock;
-use crate::delivery::{ELSEWHERE, Packer, region_recipient, unpack};
+use crate::delivery::{DeliveryState, ELSEWHERE, Packer, Recipient, region_recipient, unpack};
 use crate::messages::{Language, Variant};
+use crate::regions::RegionCode;
 use crate::rules::{Audience, Lane};
-use crate::store::{Dispatch, NewChunk, Release, Store, StoreError};
+use crate::store::{Dispatch, NewChunk, Release, ReleaseKind, Store, StoreError};
 
 /// Recipients in a chunk of the top lane, and of the others.
 const TOP: usize = 200;
@@ -98,10 +99,15 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     async fn fill(&mut self) -> Result<(), StoreError> {
-        self.add_told().await?;
+        if self.release.kind == ReleaseKind::Resend {
+            self.add_missed().await?;
+        } else {
+            self.add_told().await?;
+        }
         for dispatch in self.dispatches {
             let channel = dispatch.content.kind();
-            if dispatch.variant == Variant::Warn && self.release.channels.contains(&channel) {
+            let own = self.release.kind == ReleaseKind::Alert && self.release.channels.contains(&channel);
+            if dispatch.variant == Variant::Warn && own {
                 self.add_area(dispatch).await?;
             }
             // A dispatch goes on its way as soon as it is whole.
@@ -123,7 +129,7 @@ impl<'a> Plan<'a> {
                 let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
                 let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
                 for (recipient, _) in recipients.into_iter().zip(view.members.told()).filter(|(_, told)| *told) {
-                    if left.contains(recipient.id) {
+                    if left.contains(recipient.id) || !self.may_tell(&old, &recipient).await? {
                         continue;
                     }
                     let region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
@@ -135,9 +141,53 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// Whether somebody whom an older release told is this release's to tell: another jurisdiction's people are not.
+    async fn may_tell(&self, old: &Release, recipient: &Recipient) -> Result<bool, StoreError> {
+        let Some(within) = &self.release.within else { return Ok(true) };
+        if old.within.as_ref() == Some(within) {
+            return Ok(true);
+        }
+        if let Some(home) = old.regions.get(usize::from(recipient.region)) {
+            return Ok(within.binary_search(home).is_ok());
+        }
+        // Told as somebody elsewhere: by the address's own region, or by the region that a topic names.
+        let home = match recipient.to.rsplit_once('/') {
+            Some((_, code)) if recipient.is_region() => code.parse().ok(),
+            _ => self.planner.store.region_of_address(recipient.id).await?,
+        };
+        Ok(home.is_some_and(|home: RegionCode| within.binary_search(&home).is_ok()))
+    }
+
+    /// Those of the origin who were not reached: refused, or nobody knows.
+    async fn add_missed(&mut self) -> Result<(), StoreError> {
+        let store = &self.planner.store;
+        let Some(origin) = self.release.origin else { return Ok(()) };
+        let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
+        let dispatches = store.dispatches(origin).await?;
+        for chunk in store.chunk_ids(origin).await? {
+            let Some(view) = store.chunk(chunk, true).await? else { continue };
+            let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
+            let same = |d: &&Dispatch| {
+                (d.content.kind(), d.language, d.variant) == (was.content.kind(), was.language, was.variant)
+            };
+            let Some(now) = self.dispatches.iter().find(same) else { continue };
+            let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+            for (recipient, state) in recipients.into_iter().zip(view.members.states()) {
+                if matches!(state, DeliveryState::Failed | DeliveryState::Unknown) && !left.contains(recipient.id) {
+                    self.add(now, recipient.id, recipient.region, &recipient.to).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The dispatch that tells people of an older one: withdrawn, still in the area, or no longer.
     fn successor(&self, was: &Dispatch, in_area: bool) -> Option<&'a Dispatch> {
-        let variants = if in_area { [Variant::Cancel, Variant::Warn] } else { [Variant::Cancel, Variant::Lifted] };
+        let variants = if in_area {
+            [Variant::Cancel, Variant::Correction, Variant::Warn]
+        } else {
+            [Variant::Cancel, Variant::Correction, Variant::Lifted]
+        };
         let (kind, language) = (was.content.kind(), was.language);
         let fits = |d: &&Dispatch| d.content.kind() == kind && d.language == language && variants.contains(&d.variant);
         self.dispatches.iter().find(fits)
@@ -155,8 +205,8 @@ impl<'a> Plan<'a> {
                     self.add(dispatch, region_recipient(&topic), index, &topic).await?;
                 }
             }
-            for audience in &release.audience {
-                let addresses = store.addresses(*audience, channel, dispatch.language, region, release.watermark);
+            for audience in release.reach.lists() {
+                let addresses = store.addresses(audience, channel, dispatch.language, region, release.watermark);
                 let mut addresses = std::pin::pin!(addresses);
                 while let Some((id, to)) = addresses.try_next().await? {
                     self.add(dispatch, id, index, &to).await?;
@@ -215,7 +265,7 @@ impl<'a> Plan<'a> {
 
 /// Where a region's state is published: an exercise has topics of its own, and officials none.
 fn topic_prefixes(release: &Release) -> impl Iterator<Item = &'static str> {
-    release.audience.iter().filter_map(|audience| match audience {
+    release.reach.lists().into_iter().filter_map(|audience| match audience {
         Audience::Public => Some("region"),
         Audience::Drill => Some("drill"),
         Audience::Officials => None,

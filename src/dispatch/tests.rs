@@ -13,8 +13,8 @@ use super::{Engine, EngineOptions, Provider};
 use crate::clock::{Clock, SystemClock};
 use crate::delivery::StateCounts;
 use crate::messages::{Language, Variant};
-use crate::rules::{Audience, Lane};
-use crate::store::{NewDispatch, NewRelease, Store, StoreOptions, insert_release, supersede, take_ids};
+use crate::rules::{Lane, Reach};
+use crate::store::{NewDispatch, NewRelease, ReleaseKind, Store, StoreOptions, insert_release, supersede, take_ids};
 
 /// What to answer a message that comes for the n-th time.
 type Script = Box<dyn Fn(&Message, usize) -> Class + Send + Sync>;
@@ -158,7 +158,12 @@ impl World {
         let new = NewRelease {
             alert: text.into(),
             lane,
-            audience: [Audience::Public].into(),
+            name: format!("alert/{text}"),
+            kind: ReleaseKind::Alert,
+            jurisdiction: None,
+            within: None,
+            origin: None,
+            reach: Reach::Live { public: true, officials: false },
             regions: vec![region.parse().unwrap()],
             channels: [ChannelKind::Sms].into(),
             expires,

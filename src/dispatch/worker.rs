@@ -18,6 +18,8 @@ pub(crate) struct Job {
     pub(crate) content: Content,
     pub(crate) language: &'static str,
     pub(crate) expires: DateTime<Utc>,
+    /// Whether its readers may leave the list: officers who are called may not.
+    pub(crate) may_leave: bool,
     /// Units of the provider's rate that one message costs.
     pub(crate) weight: u32,
 }
@@ -94,8 +96,10 @@ impl Chunk<'_> {
             }
             let seq = i64::try_from(self.seq).unwrap_or(i64::MAX);
             let opened = self.desk.journal.open(self.claimed, seq, window, now.timestamp_millis()).await?;
-            if opened == Opened::Superseded {
-                return Ok(Turn::Ended(DeliveryState::Superseded));
+            match opened {
+                Opened::Go => {}
+                Opened::Superseded => return Ok(Turn::Ended(DeliveryState::Superseded)),
+                Opened::Held => return Ok(Turn::Paused(Pause::GiveWay)),
             }
             counted |= self.send(window, seq).await?;
             self.seq += 1;
@@ -135,7 +139,7 @@ impl Chunk<'_> {
         let recipient = self.recipients.get(usize::from(member))?;
         let kind = self.job.content.kind();
         let leave = match (kind, &self.desk.leave) {
-            (ChannelKind::Email, Some(links)) => Some(links.link(recipient.id)),
+            (ChannelKind::Email, Some(links)) if self.job.may_leave => Some(links.link(recipient.id)),
             _ => None,
         };
         Some(Message { key: Key::derive(self.claimed.release, kind, recipient.id), to: recipient.to.clone(), leave })

@@ -11,14 +11,18 @@ pub use refusal::{Refusal, RefusalCode};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::approval::{Replaced, complete, compose, concerns_those_told};
+use crate::approval::{Admission, Desk, Material, Replaced, complete, concerns_those_told, split};
 use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Status, Verdict};
 use crate::clock::Clock;
 use crate::config::BureauConfig;
+use crate::officers::OfficerId;
 use crate::policy::Policy;
 use crate::regions::Located;
 use crate::rules::{Approval, Decision, decide};
-use crate::store::{AlertRow, AlertState, NewAlert, Store, StoreError, insert_alert, insert_release, supersede};
+use crate::store::{
+    AlertRow, AlertState, Entry, NewAlert, Store, StoreError, Tx, insert_alert, record, supersede, withdraw_escalations,
+};
+use crate::world::{Exercise, Live};
 
 /// A sender's clock may be ahead by so much.
 const AHEAD: TimeDelta = TimeDelta::minutes(15);
@@ -63,6 +67,7 @@ pub struct Intake {
     store: Store,
     policy: Arc<ArcSwap<Policy>>,
     clock: Arc<dyn Clock>,
+    desk: Arc<Desk>,
     /// One alert is joined to its chain at a time.
     turn: Mutex<()>,
 }
@@ -79,8 +84,8 @@ struct Understood {
 
 impl Intake {
     /// A door to this store.
-    pub fn new(store: Store, policy: Arc<ArcSwap<Policy>>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, policy, clock, turn: Mutex::new(()) }
+    pub fn new(store: Store, policy: Arc<ArcSwap<Policy>>, clock: Arc<dyn Clock>, desk: Arc<Desk>) -> Self {
+        Self { store, policy, clock, desk, turn: Mutex::new(()) }
     }
 
     /// Takes in an alert of a bureau. When this returns, the alert is on disk, and so is its release if it needs no officer.
@@ -88,10 +93,33 @@ impl Intake {
     /// # Errors
     /// When it is refused; the refusal is on record too, unless the store itself is the reason.
     pub async fn accept(&self, bureau: &BureauConfig, raw: &[u8], format: Format) -> Result<Receipt, Refusal> {
+        self.take_in(bureau, None, raw, format).await
+    }
+
+    /// Takes in what an officer composed: another officer looks at it, whatever the rules say.
+    ///
+    /// # Errors
+    /// As for a bureau's alert.
+    pub(crate) async fn accept_composed(
+        &self,
+        voice: &BureauConfig,
+        author: OfficerId,
+        raw: &[u8],
+    ) -> Result<Receipt, Refusal> {
+        self.take_in(voice, Some(author), raw, Format::Xml).await
+    }
+
+    async fn take_in(
+        &self,
+        bureau: &BureauConfig,
+        author: Option<OfficerId>,
+        raw: &[u8],
+        format: Format,
+    ) -> Result<Receipt, Refusal> {
         let now = self.clock.now();
         let policy = self.policy.load_full();
         let taken = match self.understand(&policy, bureau, raw, format, now).await {
-            Ok(understood) => self.record(&policy, bureau, raw, format, understood, now).await,
+            Ok(understood) => self.record(&policy, bureau, author, (raw, format), understood, now).await,
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = &taken {
@@ -132,8 +160,8 @@ impl Intake {
         &self,
         policy: &Policy,
         bureau: &BureauConfig,
-        raw: &[u8],
-        format: Format,
+        author: Option<OfficerId>,
+        (raw, format): (&[u8], Format),
         mut understood: Understood,
         now: DateTime<Utc>,
     ) -> Result<Receipt, Refusal> {
@@ -162,18 +190,17 @@ impl Intake {
         let goes_out = understood.decision.withheld.is_none() || concerns_those_told(&understood.decision, &replaced);
         // Nobody knows how long it is meant to hold: an officer looks at it.
         let endless = understood.findings.iter().any(|f| f.code == Code::BadPartTime && f.path.ends_with("/expires"));
-        let state = match (goes_out && newer.is_none(), understood.decision.approval) {
+        let asked = match (endless, author) {
+            (false, None) => understood.decision.approval.clone(),
+            _ => understood.decision.approval.clone().stricter(policy.rules.approval("one")),
+        };
+        let state = match (goes_out && newer.is_none(), asked.is_none()) {
             (false, _) => AlertState::Withheld,
-            (true, Approval::None) if !endless => AlertState::Released,
-            (true, _) => AlertState::Waiting,
+            (true, true) => AlertState::Released,
+            (true, false) => AlertState::Waiting,
         };
-        let release = if state == AlertState::Released {
-            let signed = "rule";
-            let alert = complete(&self.store, understood.alert.clone(), &older).await?;
-            Some(compose(policy, &alert, &chain, &understood.decision, &replaced, signed, now)?)
-        } else {
-            None
-        };
+        let alert = complete(&self.store, understood.alert.clone(), &older).await?;
+        let decision = understood.decision.clone();
         let row = row(&understood, bureau, state, &chain, newer.map(|row| row.id), now);
         let refers_to: Vec<String> =
             understood.alert.references.iter().map(|reference| AlertId::of_reference(reference).to_string()).collect();
@@ -184,18 +211,58 @@ impl Intake {
             // Another program on the same store was quicker.
             return Ok(receipt(&understood, state, true));
         }
+        let detail = serde_json::json!({"bureau": bureau.name, "verdict": understood.verdict, "decision": {
+            "counties": decision.regions.len(), "lane": decision.lane, "approval": asked.name, "withheld": decision.withheld,
+            "rules": decision.rules.iter().filter(|r| r.matched).map(|r| &r.rule).collect::<Vec<_>>(),
+        }});
+        record(&mut tx, now, &Entry::new(&format!("bureau:{}", bureau.name), "alert.accept", &understood.id, detail))
+            .await?;
         if takes_the_place(&understood.alert) {
             for old in &older {
                 supersede(&mut tx, old, understood.id.as_str(), now).await?;
+                match understood.alert.status {
+                    Status::Exercise => {
+                        withdraw_escalations::<Exercise>(&mut tx, old, understood.id.as_str(), now).await?
+                    }
+                    _ => withdraw_escalations::<Live>(&mut tx, old, understood.id.as_str(), now).await?,
+                };
             }
         }
-        if let Some(release) = release {
-            insert_release(&mut tx, &release, now).await?;
-        }
+        let material = Material { alert, headline: row.headline.clone(), chain, decision, replaced };
+        let state = match state {
+            AlertState::Withheld => state,
+            _ => self.admit(&mut tx, policy, &understood, &material, &asked, author, now).await?,
+        };
         tx.commit().await.map_err(StoreError::from)?;
         tracing::info!(alert.id = %understood.id, bureau = %bureau.name, state = state.as_str(),
             regions = understood.decision.regions.len(), "alert taken");
         Ok(receipt(&understood, state, false))
+    }
+
+    /// Hands the alert to the officers' desk, in the alert's own world. Gives where it stands then.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one admission")]
+    async fn admit(
+        &self,
+        tx: &mut Tx,
+        policy: &Policy,
+        understood: &Understood,
+        material: &Material,
+        asked: &Approval,
+        author: Option<OfficerId>,
+        now: DateTime<Utc>,
+    ) -> Result<AlertState, Refusal> {
+        let parts = split(&material.decision, &material.alert, &material.replaced, &policy.map, asked);
+        let admission = Admission { id: understood.id.as_str(), material, parts: &parts, author };
+        match understood.alert.status {
+            Status::Exercise => self.desk.admit::<Exercise>(tx, policy, &admission, now).await?,
+            _ => self.desk.admit::<Live>(tx, policy, &admission, now).await?,
+        }
+        let asks = parts.iter().filter(|part| !part.approval.is_none()).count();
+        Ok(match parts.len() - asks {
+            _ if asks == 0 => AlertState::Released,
+            0 => AlertState::Waiting,
+            _ => AlertState::Partly,
+        })
     }
 
     /// Whether the message on record says what this one says, byte for byte or as read.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::approval::ComposeError;
+use crate::approval::DeskError;
 use crate::cap::Finding;
 use crate::store::StoreError;
 
@@ -63,7 +63,8 @@ impl RefusalCode {
         }
     }
 
-    const fn sentences(self) -> (&'static str, &'static str) {
+    /// The reason in Chinese and English.
+    pub const fn sentences(self) -> (&'static str, &'static str) {
         match self {
             Self::Unreadable => {
                 ("无法读懂或信任此预警，见各条说明", "the alert cannot be understood or trusted; see the findings")
@@ -144,8 +145,11 @@ impl From<StoreError> for Refusal {
     }
 }
 
-impl From<ComposeError> for Refusal {
-    fn from(error: ComposeError) -> Self {
+impl From<DeskError> for Refusal {
+    fn from(error: DeskError) -> Self {
+        if let DeskError::Store(error) = error {
+            return error.into();
+        }
         tracing::error!(%error, "an alert's messages could not be made");
         Self::new(RefusalCode::Messages, error.to_string())
     }

@@ -10,11 +10,13 @@ pub enum Variant {
     Lifted,
     /// The warning was withdrawn, for everyone told before.
     Cancel,
+    /// What was told was wrong, for everyone told before.
+    Correction,
 }
 
 impl Variant {
     /// Every variant.
-    pub const ALL: [Self; 3] = [Self::Warn, Self::Lifted, Self::Cancel];
+    pub const ALL: [Self; 4] = [Self::Warn, Self::Lifted, Self::Cancel, Self::Correction];
 
     /// The word used in tables and templates.
     pub const fn as_str(self) -> &'static str {
@@ -22,6 +24,7 @@ impl Variant {
             Self::Warn => "warn",
             Self::Lifted => "lifted",
             Self::Cancel => "cancel",
+            Self::Correction => "correction",
         }
     }
 }

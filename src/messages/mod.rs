@@ -3,10 +3,12 @@
 mod facts;
 mod fit;
 mod language;
+mod page;
 mod render;
 mod templates;
 
 pub use facts::Facts;
 pub use language::{Language, Variant};
+pub use page::PageFacts;
 pub use render::MessageOptions;
 pub use templates::{TemplateError, Templates};

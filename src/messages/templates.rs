@@ -4,8 +4,11 @@ use std::path::Path;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
+use tocsin_channels::ChannelKind;
+
 use super::facts::Facts;
 use super::language::{Language, Variant};
+use super::page::PageFacts;
 use super::render::MessageOptions;
 use crate::cap::{AlertId, Colour, Hazard, MsgType, Status};
 
@@ -54,7 +57,7 @@ pub struct Templates {
 /// Steps that one template may take: a loop without end ends here.
 const FUEL: u64 = 100_000;
 /// Parts that every language has.
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 10] = [
     "common/advice.txt",
     "sms/message.txt",
     "email/subject.txt",
@@ -62,6 +65,9 @@ const PARTS: [&str; 7] = [
     "email/body.html",
     "push/title.txt",
     "push/body.txt",
+    "page/message.txt",
+    "page/subject.txt",
+    "page/body.txt",
 ];
 
 /// The templates that ship with Tocsin.
@@ -75,7 +81,7 @@ macro_rules! shipped {
 }
 const SHIPPED: &[(&str, &str)] = shipped! {
     "common" "advice.txt", "sms" "message.txt", "email" "subject.txt", "email" "body.txt", "email" "body.html",
-    "push" "title.txt", "push" "body.txt",
+    "push" "title.txt", "push" "body.txt", "page" "message.txt", "page" "subject.txt", "page" "body.txt",
 };
 
 impl Templates {
@@ -93,7 +99,8 @@ impl Templates {
     /// When one is missing, broken, or does not work out; the message names file and line.
     pub fn load(folder: &Path) -> Result<Self, TemplateError> {
         let mut files = Vec::new();
-        for channel in ["common", "sms", "email", "push"] {
+        let page = folder.join("page").exists().then_some("page");
+        for channel in ["common", "sms", "email", "push"].into_iter().chain(page) {
             for language in Language::ALL {
                 let below = folder.join(channel).join(language.tag());
                 let read = |source| TemplateError::Read { path: below.display().to_string(), source };
@@ -108,6 +115,10 @@ impl Templates {
                     files.push((format!("{channel}/{}/{name}", language.tag()), text));
                 }
             }
+        }
+        // Calls to officers: the shipped ones, where the folder has none of its own.
+        for (name, text) in SHIPPED.iter().filter(|(name, _)| page.is_none() && name.starts_with("page/")) {
+            files.push(((*name).to_owned(), (*text).to_owned()));
         }
         Self::new(files)
     }
@@ -153,6 +164,15 @@ impl Templates {
         Ok(template.render(context)?.trim().to_owned())
     }
 
+    /// What to do first about a danger.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn advice(&self, hazard: Hazard, language: Language) -> Result<String, TemplateError> {
+        let context = minijinja::context! { hazard => hazard.slug() };
+        self.fill("common/advice.txt", language, &[hazard.slug()], &context)
+    }
+
     /// Makes every message of made-up alerts: every hazard, language and variant, with and without what may be missing.
     fn try_out(&self) -> Result<(), TemplateError> {
         for language in Language::ALL {
@@ -160,6 +180,11 @@ impl Templates {
                 let (channel, file) = part.split_once('/').unwrap_or_default();
                 let name = format!("{channel}/{}/{file}", language.tag());
                 self.environment.get_template(&name).map_err(|_| TemplateError::Missing(name))?;
+            }
+        }
+        for language in Language::ALL {
+            for channel in ChannelKind::ALL {
+                self.page(channel, language, &PageFacts::default())?;
             }
         }
         // Templates of rules' own names are tried out under their own name.

@@ -1,7 +1,7 @@
 //! A rule's condition: a tree of all, any and not over what an alert says.
 
 use chrono::TimeDelta;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::decide::Facts;
 use crate::cap::{Category, Certainty, Colour, Hazard, MsgType, Scope, Severity, Status, Urgency};
@@ -56,16 +56,39 @@ pub enum Condition {
     },
 }
 
-/// A span of time as people write it: `30m`, `6h`, `2d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+/// A span of time as people write it: `90s`, `30m`, `6h`, `2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Span(TimeDelta);
+
+impl Span {
+    /// So many minutes.
+    pub fn minutes(minutes: u16) -> Self {
+        Self(TimeDelta::minutes(minutes.into()))
+    }
+
+    /// The span itself.
+    pub fn time(self) -> TimeDelta {
+        self.0
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        match span.0.num_seconds() {
+            days if days > 0 && days % 86_400 == 0 => format!("{}d", days / 86_400),
+            hours if hours > 0 && hours % 3_600 == 0 => format!("{}h", hours / 3_600),
+            minutes if minutes > 0 && minutes % 60 == 0 => format!("{}m", minutes / 60),
+            seconds => format!("{seconds}s"),
+        }
+    }
+}
 
 impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let bad = || format!("`{text}` is no span of time: write 30m, 6h or 2d");
+        let bad = || format!("`{text}` is no span of time: write 90s, 30m, 6h or 2d");
         let unit = text.chars().last().ok_or_else(bad)?;
         let number: i64 = text
             .strip_suffix(unit)
@@ -73,6 +96,7 @@ impl TryFrom<String> for Span {
             .filter(|n| (0..=10_000).contains(n))
             .ok_or_else(bad)?;
         match unit {
+            's' => Ok(Self(TimeDelta::seconds(number))),
             'm' => Ok(Self(TimeDelta::minutes(number))),
             'h' => Ok(Self(TimeDelta::hours(number))),
             'd' => Ok(Self(TimeDelta::days(number))),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::decision::{Approval, Audience, Decision, Lane, RuleVerdict, Withheld};
+use super::approval::Approval;
+use super::decision::{Audience, Decision, Lane, Reach, RuleVerdict, Withheld};
 use super::rule::{Rule, RuleSet};
 use crate::cap::{Alert, Colour, Hazard, Info, MsgType, Scope, Status};
 use crate::regions::{Located, RegionCode, RegionMap};
@@ -48,22 +49,22 @@ pub fn decide(alert: &Alert, located: &Located, rules: &RuleSet, map: &RegionMap
         .into_iter()
         .map(|(rule, (matched, why))| RuleVerdict { rule: rule.name.clone(), matched, why })
         .collect();
-    let audience: BTreeSet<_> = matched.iter().flat_map(|rule| audience(alert, &rule.audience)).collect();
-    let withheld = withheld(alert, located, now).or((audience.is_empty()).then_some(Withheld::NoRule));
+    let reach = reach(alert, matched.iter().flat_map(|rule| rule.audience.iter().copied()).collect());
+    let withheld = withheld(alert, located, now).or(reach.is_empty().then_some(Withheld::NoRule));
     let exercise = alert.status == Status::Exercise;
     let lane = matched.iter().map(|rule| rule.priority).min().unwrap_or(Lane::REST);
     let mut decision = Decision {
         regions: Vec::new(),
-        audience: BTreeSet::new(),
+        reach: Reach::NOBODY,
         channels: BTreeSet::new(),
         lane: if exercise { Lane::REST } else { lane },
-        approval: approval(&matched, alert),
+        approval: approval(&matched, rules, alert),
         template: matched.iter().find_map(|rule| rule.template.clone()),
         rules: verdicts,
         withheld,
     };
     if withheld.is_none() {
-        decision.audience = audience;
+        decision.reach = reach;
         decision.channels = matched.iter().flat_map(|rule| rule.channels.iter().copied()).collect();
         decision.regions = regions(&matched, located, map);
     }
@@ -72,10 +73,12 @@ pub fn decide(alert: &Alert, located: &Located, rules: &RuleSet, map: &RegionMap
 
 /// The strictest approval of the rules. An alert that speaks of several dangers at once is looked at by an officer: one message
 /// cannot say both to everyone.
-fn approval(matched: &[&Rule], alert: &Alert) -> Approval {
-    let wanted = matched.iter().map(|rule| rule.approval).max().unwrap_or(Approval::One);
+fn approval(matched: &[&Rule], rules: &RuleSet, alert: &Alert) -> Approval {
+    let named = matched.iter().map(|rule| rules.approval(&rule.approval));
+    let wanted = named.reduce(Approval::stricter).unwrap_or_else(|| rules.approval("one"));
     let dangers: BTreeSet<_> = alert.infos.iter().map(Hazard::of).filter(|hazard| *hazard != Hazard::Other).collect();
-    if dangers.len() > 1 && alert.msg_type != MsgType::Cancel { wanted.max(Approval::One) } else { wanted }
+    let several = dangers.len() > 1 && alert.msg_type != MsgType::Cancel;
+    if several { wanted.stricter(rules.approval("one")) } else { wanted }
 }
 
 /// What no rule can change about whether an alert goes out.
@@ -98,17 +101,13 @@ fn withheld(alert: &Alert, located: &Located, now: DateTime<Utc>) -> Option<With
     located.counties.is_empty().then_some(Withheld::NoRegion)
 }
 
-/// The lists that a rule may reach with this alert.
-fn audience(alert: &Alert, wanted: &BTreeSet<Audience>) -> BTreeSet<Audience> {
+/// The lists that the rules may reach with this alert.
+fn reach(alert: &Alert, wanted: BTreeSet<Audience>) -> Reach {
     if alert.status == Status::Exercise {
-        return [Audience::Drill].into();
+        return if wanted.is_empty() { Reach::NOBODY } else { Reach::Exercise };
     }
-    let allowed = |audience: &Audience| match audience {
-        Audience::Drill => false,
-        Audience::Public => alert.scope == Scope::Public,
-        Audience::Officials => true,
-    };
-    wanted.iter().copied().filter(allowed).collect()
+    let public = alert.scope == Scope::Public && wanted.contains(&Audience::Public);
+    Reach::Live { public, officials: wanted.contains(&Audience::Officials) }
 }
 
 fn regions(matched: &[&Rule], located: &Located, map: &RegionMap) -> Vec<RegionCode> {

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use tocsin_channels::ChannelKind;
 
+use super::approval::Approval;
 use crate::regions::RegionCode;
 
 /// How urgent a release is: 0 Extreme, 1 Severe, 2 Moderate and sign-up codes, 3 the rest and drills. Lower goes first.
@@ -73,16 +74,82 @@ impl Audience {
     }
 }
 
-/// Who must say yes before a release; the stricter of two is the greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Approval {
-    /// Nobody: the rule signs.
-    None,
-    /// One officer.
-    One,
-    /// Two officers.
-    Two,
+/// Whom a release may reach. The drill's list and the people's lists cannot stand in one: a live alert that reaches a drill's
+/// people, or an exercise that reaches the public, cannot be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeSet<Audience>", into = "BTreeSet<Audience>")]
+pub enum Reach {
+    /// People, for a real danger.
+    Live {
+        /// Residents.
+        public: bool,
+        /// Officials and responsible persons.
+        officials: bool,
+    },
+    /// The drill's list, and nothing else.
+    Exercise,
+}
+
+impl Reach {
+    /// Nobody.
+    pub const NOBODY: Self = Self::Live { public: false, officials: false };
+
+    /// The lists that are told.
+    pub fn lists(self) -> Vec<Audience> {
+        match self {
+            Self::Exercise => vec![Audience::Drill],
+            Self::Live { public, officials } => [(public, Audience::Public), (officials, Audience::Officials)]
+                .into_iter()
+                .filter_map(|(told, list)| told.then_some(list))
+                .collect(),
+        }
+    }
+
+    /// Whether no list is told.
+    pub fn is_empty(self) -> bool {
+        self == Self::NOBODY
+    }
+
+    /// Both together; None for a live one and an exercise.
+    #[must_use]
+    pub fn with(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Exercise, Self::Exercise) => Some(Self::Exercise),
+            (Self::Live { public: a, officials: b }, Self::Live { public: c, officials: d }) => {
+                Some(Self::Live { public: a || c, officials: b || d })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether every list of the other is told too.
+    pub fn covers(self, other: Self) -> bool {
+        self.with(other) == Some(self)
+    }
+}
+
+/// A live list and the drill's in one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the drill's list and a live list cannot be told by one release")]
+pub struct Crossed;
+
+impl TryFrom<BTreeSet<Audience>> for Reach {
+    type Error = Crossed;
+
+    fn try_from(lists: BTreeSet<Audience>) -> Result<Self, Self::Error> {
+        let (public, officials) = (lists.contains(&Audience::Public), lists.contains(&Audience::Officials));
+        match lists.contains(&Audience::Drill) {
+            true if public || officials => Err(Crossed),
+            true => Ok(Self::Exercise),
+            false => Ok(Self::Live { public, officials }),
+        }
+    }
+}
+
+impl From<Reach> for BTreeSet<Audience> {
+    fn from(reach: Reach) -> Self {
+        reach.lists().into_iter().collect()
+    }
 }
 
 /// What one rule said of an alert, and why.
@@ -101,8 +168,9 @@ pub struct RuleVerdict {
 pub struct Decision {
     /// Counties to be told, sorted; empty when nothing goes out.
     pub regions: Vec<RegionCode>,
-    /// Which lists, sorted; empty when nothing goes out.
-    pub audience: BTreeSet<Audience>,
+    /// Which lists; none when nothing goes out.
+    #[serde(rename = "audience")]
+    pub reach: Reach,
     /// Which channels; empty when nothing goes out.
     pub channels: BTreeSet<ChannelKind>,
     /// How urgent.

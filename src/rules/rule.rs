@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
+use super::approval::Approval;
 use super::condition::Condition;
-use super::decision::{Approval, Audience, Lane};
+use super::decision::{Audience, Lane};
 use crate::regions::{RegionCode, RegionMap};
 
 /// An ordered set of rules. All that match apply.
@@ -16,6 +17,9 @@ pub struct RuleSet {
     /// In the file's order.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
+    /// Approvals by name; `none`, `one` and `two` are there where the file has no others of that name.
+    #[serde(rename = "approval", default)]
+    pub approvals: Vec<Approval>,
 }
 
 /// One rule: a condition, and what follows from it.
@@ -35,8 +39,8 @@ pub struct Rule {
     pub channels: BTreeSet<ChannelKind>,
     /// How urgent: 0 Extreme, 1 Severe, 2 Moderate, 3 the rest.
     pub priority: Lane,
-    /// Who must say yes.
-    pub approval: Approval,
+    /// Who must say yes: the name of an approval.
+    pub approval: String,
     /// A template set other than the hazard's own.
     pub template: Option<String>,
 }
@@ -88,6 +92,16 @@ pub enum RuleError {
         /// What is empty.
         what: &'static str,
     },
+    /// An approval that is not there, or makes no sense.
+    #[error("{file}: approval `{name}`: {what}")]
+    Approval {
+        /// The file.
+        file: String,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
     /// A region that the map does not have.
     #[error("{file}: rule `{name}` names the region {code}, which the map does not have")]
     Region {
@@ -107,7 +121,8 @@ impl RuleSet {
     /// When anything in it is not understood, or names a region that the map does not have.
     pub fn parse(text: &str, file: &str, map: &RegionMap) -> Result<Self, RuleError> {
         let syntax = |e: toml::de::Error| RuleError::Syntax { file: file.into(), message: e.to_string() };
-        let set: Self = toml::from_str(text).map_err(syntax)?;
+        let mut set: Self = toml::from_str(text).map_err(syntax)?;
+        set.check_approvals(file)?;
         let mut names = BTreeSet::new();
         for rule in &set.rules {
             let (file, name) = (file.to_owned(), rule.name.clone());
@@ -132,6 +147,39 @@ impl RuleSet {
             }
         }
         Ok(set)
+    }
+
+    /// The approval of this name; one officer's where there is none, which `parse` does not let happen.
+    pub fn approval(&self, name: &str) -> Approval {
+        self.approvals.iter().find(|approval| approval.name == name).cloned().unwrap_or_else(Approval::one)
+    }
+
+    fn check_approvals(&mut self, file: &str) -> Result<(), RuleError> {
+        let wrong = |name: &str, what: &str| {
+            Err(RuleError::Approval { file: file.into(), name: name.into(), what: what.into() })
+        };
+        let mut names = BTreeSet::new();
+        for approval in &self.approvals {
+            if !names.insert(approval.name.clone()) {
+                return wrong(&approval.name, "there are two of this name");
+            }
+            if approval.name == "none" && !approval.is_none() {
+                return wrong("none", "`none` is the name of the approval that needs nobody");
+            }
+            if let Some(what) = approval.wrong() {
+                return wrong(&approval.name, what);
+            }
+        }
+        for usual in [Approval::none(), Approval::one(), Approval::two()] {
+            if !names.contains(&usual.name) {
+                self.approvals.push(usual);
+            }
+        }
+        let known = |rule: &&Rule| !self.approvals.iter().any(|approval| approval.name == rule.approval);
+        match self.rules.iter().find(known) {
+            Some(rule) => wrong(&rule.approval, &format!("rule `{}` names it, and there is none", rule.name)),
+            None => Ok(()),
+        }
     }
 
     /// The rule set that ships with Tocsin, for the Yangtze River Delta.

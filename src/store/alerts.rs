@@ -15,8 +15,12 @@ pub enum AlertState {
     Withheld,
     /// Waits for officers.
     Waiting,
+    /// Released by some jurisdictions; others have not decided.
+    Partly,
     /// Goes out, or has gone out.
     Released,
+    /// No officer let it go out.
+    Closed,
 }
 
 impl AlertState {
@@ -25,12 +29,14 @@ impl AlertState {
         match self {
             Self::Withheld => "withheld",
             Self::Waiting => "waiting",
+            Self::Partly => "partly",
             Self::Released => "released",
+            Self::Closed => "closed",
         }
     }
 
     fn parse(word: &str) -> Result<Self, StoreError> {
-        [Self::Withheld, Self::Waiting, Self::Released]
+        [Self::Withheld, Self::Waiting, Self::Partly, Self::Released, Self::Closed]
             .into_iter()
             .find(|state| state.as_str() == word)
             .ok_or_else(|| StoreError::corrupt(format!("alert state `{word}`")))
@@ -146,6 +152,16 @@ impl Store {
         rows.iter().map(row).collect()
     }
 
+    /// What was found of an alert's areas, JSON.
+    pub(crate) async fn located(&self, id: &str) -> Result<serde_json::Value, StoreError> {
+        let text: Option<String> = sqlx::query_scalar("SELECT located FROM alert WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?
+            .flatten();
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
     /// An alert's bytes as they came, with their format (`xml` or `json`).
     ///
     /// # Errors
@@ -154,6 +170,43 @@ impl Store {
         let row =
             sqlx::query("SELECT raw, format FROM alert WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
         row.map(|row| Ok((row.try_get("raw")?, row.try_get("format")?))).transpose()
+    }
+
+    /// Alerts of one status whose headline, identifier or id holds these words, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn search_alerts(
+        &self,
+        status: &str,
+        words: &str,
+        before: Option<DateTime<Utc>>,
+        limit: i64,
+    ) -> Result<Vec<AlertRow>, StoreError> {
+        let pattern = format!("%{}%", words.trim().replace(['%', '_'], ""));
+        let sql = format!(
+            "SELECT {COLUMNS} FROM alert WHERE status = $1 AND received_at < $2
+             AND (headline LIKE $3 OR identifier LIKE $3 OR id LIKE $3 OR sender LIKE $3)
+             ORDER BY received_at DESC, id LIMIT $4"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(status)
+            .bind(before.map_or(i64::MAX, |at| at.timestamp_millis()))
+            .bind(pattern)
+            .bind(limit)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter().map(row).collect()
+    }
+
+    /// The alerts of an event chain, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn chain(&self, chain: &str) -> Result<Vec<AlertRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM alert WHERE chain = $1 ORDER BY sent, id");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(chain).fetch_all(&self.read).await?;
+        rows.iter().map(row).collect()
     }
 
     /// These alerts, those that are on record.
@@ -286,18 +339,18 @@ pub(crate) async fn supersede(tx: &mut Tx, old: &str, by: &str, at: DateTime<Utc
     Ok(())
 }
 
-/// Moves an alert on; false if it does not stand where it should.
-pub(crate) async fn set_alert_state(
-    tx: &mut Tx,
-    id: &str,
-    from: AlertState,
-    to: AlertState,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE alert SET state = $3 WHERE id = $1 AND state = $2")
-        .bind(id)
-        .bind(from.as_str())
-        .bind(to.as_str())
-        .execute(&mut **tx)
-        .await?;
-    Ok(done.rows_affected() == 1)
+/// Sets where an alert stands by what became of its parts.
+pub(crate) async fn refresh_alert_state(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE alert SET state = CASE
+             WHEN EXISTS (SELECT 1 FROM escalation WHERE escalation.alert = alert.id AND escalation.state IN ('approved', 'waiting', 'returned'))
+             THEN CASE WHEN EXISTS (SELECT 1 FROM release WHERE release.alert = alert.id) THEN 'partly' ELSE 'waiting' END
+             WHEN EXISTS (SELECT 1 FROM release WHERE release.alert = alert.id) THEN 'released'
+             ELSE 'closed' END
+         WHERE id = $1 AND state <> 'withheld'",
+    )
+    .bind(id)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

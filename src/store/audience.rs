@@ -17,6 +17,14 @@ impl Store {
         Ok(ids.into_iter().filter_map(|id| u64::try_from(id).ok()).collect())
     }
 
+    /// The region that an address is in.
+    pub(crate) async fn region_of_address(&self, address: u64) -> Result<Option<RegionCode>, StoreError> {
+        let Ok(id) = i64::try_from(address) else { return Ok(None) };
+        let code: Option<String> =
+            sqlx::query_scalar("SELECT region FROM address WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        code.map(|code| code.parse()).transpose().map_err(StoreError::corrupt)
+    }
+
     /// The addresses of one list, channel, language and region up to the watermark, as `(id, address)`, by id.
     pub(crate) fn addresses<'a>(
         &'a self,

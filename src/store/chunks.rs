@@ -40,7 +40,8 @@ impl Store {
         for (id, chunk) in (first..).zip(chunks) {
             sqlx::query(
                 "INSERT INTO chunk (id, dispatch, release, channel, lane, n, body, state, not_before, attempt)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0)",
+                 SELECT $1, $2, $3, $4, $5, $6, $7, CASE WHEN held_at IS NULL THEN 0 ELSE 3 END, $8, 0
+                 FROM release WHERE id = $3",
             )
             .bind(id)
             .bind(chunk.dispatch)
@@ -59,7 +60,13 @@ impl Store {
     /// Chunks that a stopped program had claimed are free again; returns how many.
     pub(crate) async fn free_claims(&self) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
-        let done = sqlx::query("UPDATE chunk SET state = 0 WHERE state = 1").execute(&mut *tx).await?;
+        let done = sqlx::query(
+            "UPDATE chunk SET state = CASE WHEN EXISTS
+                 (SELECT 1 FROM release WHERE release.id = chunk.release AND held_at IS NOT NULL) THEN 3 ELSE 0 END
+             WHERE state = 1",
+        )
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         Ok(done.rows_affected())
     }
@@ -116,7 +123,7 @@ impl Store {
     /// Unclaimed chunks whose release is over: superseded, or past its `expires`. As `(chunk, superseded)`.
     pub(crate) async fn overdue_chunks(&self, now: DateTime<Utc>, limit: i64) -> Result<Vec<(i64, bool)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT chunk.id AS id, superseded_at FROM release JOIN chunk ON chunk.release = release.id AND chunk.state = 0
+            "SELECT chunk.id AS id, superseded_at FROM release JOIN chunk ON chunk.release = release.id AND chunk.state IN (0, 3)
              WHERE superseded_at IS NOT NULL OR expires <= $1 LIMIT $2",
         )
         .bind(now.timestamp_millis())
@@ -131,8 +138,10 @@ impl Store {
     /// Takes an unclaimed chunk out of the queue, so that only the caller may end it; false if a worker was quicker.
     pub(crate) async fn take_chunk(&self, id: i64) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let done =
-            sqlx::query("UPDATE chunk SET state = 1 WHERE id = $1 AND state = 0").bind(id).execute(&mut *tx).await?;
+        let done = sqlx::query("UPDATE chunk SET state = 1 WHERE id = $1 AND state IN (0, 3)")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(done.rows_affected() == 1)
     }
@@ -142,7 +151,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn states(&self, alert: &str) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
-        self.states_where("(SELECT id FROM release WHERE alert = $1)", Some(alert)).await
+        self.states_where("(SELECT id FROM release WHERE alert = $1 AND kind <> 'page')", Some(alert)).await
     }
 
     /// How many deliveries of all alerts are in each state, by channel.
@@ -150,7 +159,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn states_of_all(&self) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
-        self.states_where("(SELECT id FROM release)", None).await
+        self.states_where("(SELECT id FROM release WHERE kind <> 'page')", None).await
     }
 
     async fn states_where(
@@ -246,7 +255,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn open_chunks(&self) -> Result<u64, StoreError> {
-        let n: i64 = sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM chunk WHERE state <> 2")
+        let n: i64 = sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM chunk WHERE state IN (0, 1)")
             .fetch_one(&self.read)
             .await?;
         Ok(u64::try_from(n).unwrap_or(0))

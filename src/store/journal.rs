@@ -35,6 +35,8 @@ pub(crate) enum Opened {
     Go,
     /// A newer alert has committed: nothing of this release may start.
     Superseded,
+    /// An officer has stopped it: what waits is held.
+    Held,
 }
 
 enum Entry {
@@ -171,7 +173,7 @@ async fn write(tx: &mut Tx, entry: &Entry) -> Result<Found, StoreError> {
         Entry::Open { chunk, release, seq, members, at, .. } => {
             let done = sqlx::query(
                 "INSERT INTO send_window (chunk, seq, members, at) SELECT $1, $2, $3, $4
-                 WHERE EXISTS (SELECT 1 FROM release WHERE id = $5 AND superseded_at IS NULL)",
+                 WHERE EXISTS (SELECT 1 FROM release WHERE id = $5 AND superseded_at IS NULL AND held_at IS NULL)",
             )
             .bind(chunk)
             .bind(seq)
@@ -180,7 +182,15 @@ async fn write(tx: &mut Tx, entry: &Entry) -> Result<Found, StoreError> {
             .bind(release)
             .execute(&mut **tx)
             .await?;
-            Ok(Found::Opened(if done.rows_affected() == 1 { Opened::Go } else { Opened::Superseded }))
+            if done.rows_affected() == 1 {
+                return Ok(Found::Opened(Opened::Go));
+            }
+            let open: Option<i64> =
+                sqlx::query_scalar("SELECT id FROM release WHERE id = $1 AND superseded_at IS NULL")
+                    .bind(release)
+                    .fetch_optional(&mut **tx)
+                    .await?;
+            Ok(Found::Opened(if open.is_some() { Opened::Held } else { Opened::Superseded }))
         }
         Entry::Outcome { chunk, seq, classes, detail, at } => {
             sqlx::query("INSERT INTO outcome (chunk, seq, classes, detail, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")
@@ -194,12 +204,16 @@ async fn write(tx: &mut Tx, entry: &Entry) -> Result<Found, StoreError> {
             Ok(Found::Nothing)
         }
         Entry::Requeue { chunk, not_before, attempt } => {
-            sqlx::query("UPDATE chunk SET state = 0, not_before = $2, attempt = $3 WHERE id = $1")
-                .bind(chunk)
-                .bind(not_before)
-                .bind(attempt)
-                .execute(&mut **tx)
-                .await?;
+            sqlx::query(
+                "UPDATE chunk SET not_before = $2, attempt = $3, state = CASE WHEN EXISTS
+                     (SELECT 1 FROM release WHERE release.id = chunk.release AND held_at IS NOT NULL) THEN 3 ELSE 0 END
+                 WHERE id = $1",
+            )
+            .bind(chunk)
+            .bind(not_before)
+            .bind(attempt)
+            .execute(&mut **tx)
+            .await?;
             Ok(Found::Nothing)
         }
         Entry::Finish { chunk, finals, counts, .. } => finish(tx, *chunk, finals, counts).await,

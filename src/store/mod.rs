@@ -5,15 +5,41 @@
 mod alerts;
 mod audience;
 mod chunks;
+mod drafts;
+mod duty;
+mod escalations;
 mod journal;
+mod officers;
+mod record;
 mod releases;
+mod reports;
+mod sessions;
 mod subscribers;
 
 pub use alerts::{AlertRow, AlertState};
-pub(crate) use alerts::{NewAlert, insert_alert, set_alert_state, supersede};
+pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
 pub(crate) use chunks::NewChunk;
+pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal};
+pub(crate) use duty::{insert_override, set_rotation};
+pub use escalations::{EscalationRow, QueueRow};
+pub(crate) use escalations::{escalation_in, insert_escalation, update_escalation, withdraw_escalations};
 pub(crate) use journal::{Claimed, Journal, Opened};
-pub(crate) use releases::{Dispatch, NewDispatch, NewRelease, Release, insert_release};
+pub use officers::OfficerRow;
+pub(crate) use officers::{
+    Credentials, administrators, insert_officer, set_active, set_addresses, set_credentials, set_failures, set_grant,
+    set_subject, use_totp_step,
+};
+pub use record::RecordFilter;
+pub(crate) use record::{Entry, record};
+pub(crate) use releases::{
+    Dispatch, NewDispatch, NewRelease, Release, ReleaseKind, hold_release, insert_planned_chunk, insert_release,
+    resume_release, supersede_release,
+};
+pub(crate) use reports::SourceCount;
+pub(crate) use sessions::{
+    TokenRow, end_old, end_session, end_token, insert_invitation, insert_session, insert_token, prove_session,
+    use_invitation,
+};
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
 
@@ -166,5 +192,8 @@ fn migrator() -> Migrator {
     let step = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    Migrator::with_migrations(vec![step(1, "ground", include_str!("../../migrations/0001_ground.sql"))])
+    Migrator::with_migrations(vec![
+        step(1, "ground", include_str!("../../migrations/0001_ground.sql")),
+        step(2, "officers", include_str!("../../migrations/0002_officers.sql")),
+    ])
 }

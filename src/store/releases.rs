@@ -11,19 +11,58 @@ use super::alerts::time;
 use super::{Store, StoreError, Tx, take_ids};
 use crate::messages::{Language, Variant};
 use crate::regions::RegionCode;
-use crate::rules::{Audience, Lane};
+use crate::rules::{Lane, Reach};
+
+/// What a release is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReleaseKind {
+    /// An alert to its people.
+    Alert,
+    /// The alert once more, to those of an earlier release who missed it.
+    Resend,
+    /// A call to officers.
+    Page,
+}
+
+impl ReleaseKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Resend => "resend",
+            Self::Page => "page",
+        }
+    }
+
+    fn parse(word: &str) -> Result<Self, StoreError> {
+        let all = [Self::Alert, Self::Resend, Self::Page];
+        all.into_iter().find(|kind| kind.as_str() == word).ok_or_else(|| StoreError::corrupt("release kind"))
+    }
+}
 
 /// A decision that may go out.
 #[derive(Debug, Clone)]
 pub(crate) struct Release {
     pub(crate) id: i64,
+    pub(crate) kind: ReleaseKind,
     pub(crate) alert: String,
+    /// Whose officers released it; None for all at once.
+    pub(crate) jurisdiction: Option<RegionCode>,
     pub(crate) lane: Lane,
-    pub(crate) audience: BTreeSet<Audience>,
+    pub(crate) reach: Reach,
     /// Counties of the new area, sorted: the region index of a recipient counts in here.
     pub(crate) regions: Vec<RegionCode>,
     /// Channels that the new area is told by; people told before are told by the channel they were told by.
     pub(crate) channels: BTreeSet<ChannelKind>,
+    /// Counties whose people it may tell, sorted; all where None.
+    pub(crate) within: Option<Vec<RegionCode>>,
+    /// The release whose missed people a resend is for.
+    pub(crate) origin: Option<i64>,
+    pub(crate) signed_by: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) planned_at: Option<DateTime<Utc>>,
+    pub(crate) superseded_at: Option<DateTime<Utc>>,
+    /// Since when it is stopped.
+    pub(crate) held_at: Option<DateTime<Utc>>,
     pub(crate) expires: DateTime<Utc>,
     pub(crate) watermark: i64,
 }
@@ -31,9 +70,15 @@ pub(crate) struct Release {
 /// A release to be written; its dispatches are its frozen renderings.
 #[derive(Debug, Clone)]
 pub(crate) struct NewRelease {
+    /// Makes it happen once: a second release of this name is refused.
+    pub(crate) name: String,
+    pub(crate) kind: ReleaseKind,
     pub(crate) alert: String,
+    pub(crate) jurisdiction: Option<RegionCode>,
+    pub(crate) within: Option<Vec<RegionCode>>,
+    pub(crate) origin: Option<i64>,
     pub(crate) lane: Lane,
-    pub(crate) audience: BTreeSet<Audience>,
+    pub(crate) reach: Reach,
     pub(crate) regions: Vec<RegionCode>,
     pub(crate) channels: BTreeSet<ChannelKind>,
     pub(crate) expires: DateTime<Utc>,
@@ -64,15 +109,21 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     let watermark: i64 =
         sqlx::query_scalar("SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM address").fetch_one(&mut **tx).await?;
     sqlx::query(
-        "INSERT INTO release (id, alert, lane, audience, regions, channels, signed_by, created_at, expires, watermark)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO release (id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin,
+             signed_by, created_at, expires, watermark)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(id)
+    .bind(&new.name)
+    .bind(new.kind.as_str())
     .bind(&new.alert)
+    .bind(new.jurisdiction.as_ref().map(RegionCode::as_str))
     .bind(i64::from(new.lane.number()))
-    .bind(json(&new.audience)?)
+    .bind(json(&new.reach)?)
     .bind(json(&new.regions)?)
+    .bind(new.within.as_ref().map(json).transpose()?)
     .bind(json(&new.channels)?)
+    .bind(new.origin)
     .bind(&new.signed_by)
     .bind(now.timestamp_millis())
     .bind(new.expires.timestamp_millis())
@@ -96,16 +147,16 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     Ok(id)
 }
 
+const COLUMNS: &str = "id, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
+    created_at, planned_at, superseded_at, held_at, expires, watermark";
+
 impl Store {
     /// The most urgent release of these lanes whose chunks are not all written.
     pub(crate) async fn next_unplanned(
         &self,
         lanes: std::ops::RangeInclusive<u8>,
     ) -> Result<Option<Release>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, alert, lane, audience, regions, channels, expires, watermark FROM release
-             WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id LIMIT 1",
-        )
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id LIMIT 1")))
         .bind(i64::from(*lanes.start()))
         .bind(i64::from(*lanes.end()))
         .fetch_optional(&self.read)
@@ -115,13 +166,10 @@ impl Store {
 
     /// A release by its id.
     pub(crate) async fn release(&self, id: i64) -> Result<Option<Release>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, alert, lane, audience, regions, channels, expires, watermark FROM release
-             WHERE id = $1",
-        )
-        .bind(id)
-        .fetch_optional(&self.read)
-        .await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM release WHERE id = $1")))
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?;
         row.as_ref().map(release).transpose()
     }
 
@@ -129,10 +177,9 @@ impl Store {
     pub(crate) async fn releases_of(&self, alerts: &[String]) -> Result<Vec<Release>, StoreError> {
         let mut found = Vec::new();
         for alert in alerts {
-            let rows = sqlx::query(
-                "SELECT id, alert, lane, audience, regions, channels, expires, watermark FROM release
-                 WHERE alert = $1",
-            )
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM release WHERE alert = $1 AND kind <> 'page'"
+            )))
             .bind(alert)
             .fetch_all(&self.read)
             .await?;
@@ -178,12 +225,14 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn is_planned(&self, alert: &str) -> Result<bool, StoreError> {
-        let planned: Option<i64> =
-            sqlx::query_scalar("SELECT id FROM release WHERE alert = $1 AND planned_at IS NOT NULL")
-                .bind(alert)
-                .fetch_optional(&self.read)
-                .await?;
-        Ok(planned.is_some())
+        let row = sqlx::query(
+            "SELECT CAST(COUNT(*) AS BIGINT) AS released, CAST(COUNT(planned_at) AS BIGINT) AS planned FROM release WHERE alert = $1",
+        )
+        .bind(alert)
+        .fetch_one(&self.read)
+        .await?;
+        let (released, planned): (i64, i64) = (row.try_get("released")?, row.try_get("planned")?);
+        Ok(released > 0 && released == planned)
     }
 
     /// What MQTT shows in force: content of releases that are neither superseded nor over, oldest first.
@@ -191,7 +240,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT dispatch.id AS id, release.id AS release, language, variant, content FROM dispatch
              JOIN release ON release.id = dispatch.release
-             WHERE channel = 'mqtt' AND variant = 'warn' AND language = 'zh-CN' AND superseded_at IS NULL
+             WHERE dispatch.channel = 'mqtt' AND kind = 'alert' AND held_at IS NULL AND variant = 'warn' AND language = 'zh-CN' AND superseded_at IS NULL
              AND release.expires > $1 ORDER BY release.id",
         )
         .bind(now.timestamp_millis())
@@ -236,14 +285,98 @@ impl Store {
     }
 }
 
+/// Stops a release: no window opens any more, and what waits is held. False when it was stopped already.
+pub(crate) async fn hold_release(tx: &mut Tx, release: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE release SET held_at = $2 WHERE id = $1 AND held_at IS NULL")
+        .bind(release)
+        .bind(now.timestamp_millis())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE chunk SET state = 3 WHERE release = $1 AND state = 0").bind(release).execute(&mut **tx).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Lets a stopped release go on; false when it was not stopped.
+pub(crate) async fn resume_release(tx: &mut Tx, release: i64) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE release SET held_at = NULL WHERE id = $1 AND held_at IS NOT NULL")
+        .bind(release)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE chunk SET state = 0 WHERE release = $1 AND state = 3").bind(release).execute(&mut **tx).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Closes one release for good: no window of it opens after this transaction commits.
+pub(crate) async fn supersede_release(tx: &mut Tx, release: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query("UPDATE release SET superseded_at = $2 WHERE id = $1 AND superseded_at IS NULL")
+        .bind(release)
+        .bind(at.timestamp_millis())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Writes the one chunk of a release whose recipients are known already, and marks it planned.
+pub(crate) async fn insert_planned_chunk(
+    tx: &mut Tx,
+    release: i64,
+    lane: Lane,
+    (channel, language): (ChannelKind, Language),
+    (body, n): (&[u8], usize),
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = "SELECT id FROM dispatch WHERE release = $1 AND channel = $2 AND language = $3";
+    let dispatch: Option<i64> = sqlx::query_scalar(sql)
+        .bind(release)
+        .bind(channel.as_str())
+        .bind(language.tag())
+        .fetch_optional(&mut **tx)
+        .await?;
+    let dispatch = dispatch.ok_or_else(|| StoreError::corrupt("a chunk without its dispatch"))?;
+    let id = take_ids(tx, "chunk", 1).await?;
+    sqlx::query(
+        "INSERT INTO chunk (id, dispatch, release, channel, lane, n, body, state, not_before, attempt)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0)",
+    )
+    .bind(id)
+    .bind(dispatch)
+    .bind(release)
+    .bind(channel.as_str())
+    .bind(i64::from(lane.number()))
+    .bind(i64::try_from(n).unwrap_or(0))
+    .bind(body)
+    .bind(now.timestamp_millis())
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1")
+        .bind(release)
+        .bind(now.timestamp_millis())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 fn release(row: &AnyRow) -> Result<Release, StoreError> {
     let lane: i64 = row.try_get("lane")?;
     let lane = u8::try_from(lane).ok().and_then(|lane| Lane::try_from(lane).ok());
+    let moment = |name: &str| -> Result<_, StoreError> { Ok(row.try_get::<Option<i64>, _>(name)?.map(time)) };
+    let jurisdiction: Option<String> = row.try_get("jurisdiction")?;
+    let within: Option<String> = row.try_get("within")?;
+    let within = within.map(|text| serde_json::from_str(&text)).transpose();
     Ok(Release {
         id: row.try_get("id")?,
+        kind: ReleaseKind::parse(row.try_get("kind")?)?,
         alert: row.try_get("alert")?,
+        jurisdiction: jurisdiction.map(|code| code.parse()).transpose().map_err(StoreError::corrupt)?,
+        within: within.map_err(|e| StoreError::corrupt(format!("column within: {e}")))?,
+        origin: row.try_get("origin")?,
+        signed_by: row.try_get("signed_by")?,
+        created_at: time(row.try_get("created_at")?),
+        planned_at: moment("planned_at")?,
+        superseded_at: moment("superseded_at")?,
+        held_at: moment("held_at")?,
         lane: lane.ok_or_else(|| StoreError::corrupt("release lane"))?,
-        audience: parse(row, "audience")?,
+        reach: parse(row, "audience")?,
         regions: parse(row, "regions")?,
         channels: parse(row, "channels")?,
         expires: time(row.try_get("expires")?),
@@ -253,7 +386,7 @@ fn release(row: &AnyRow) -> Result<Release, StoreError> {
 
 fn dispatch(row: &AnyRow) -> Result<Dispatch, StoreError> {
     let (language, variant): (String, String) = (row.try_get("language")?, row.try_get("variant")?);
-    let variant = [Variant::Warn, Variant::Lifted, Variant::Cancel].into_iter().find(|v| v.as_str() == variant);
+    let variant = Variant::ALL.into_iter().find(|v| v.as_str() == variant);
     Ok(Dispatch {
         id: row.try_get("id")?,
         language: Language::of_tag(&language).ok_or_else(|| StoreError::corrupt("dispatch language"))?,

@@ -1,37 +1,44 @@
-//! The HTTP server: the API for bureaus and machines, health and metrics, and the page that ends a subscription.
+//! The HTTP server: the API for bureaus and machines, the officers' console, and the page that ends a subscription.
 
-mod alerts;
-mod answer;
+mod api;
+mod assets;
+mod console;
 mod leave;
-mod metrics;
+mod page;
+mod security;
+mod session;
+mod sign_in;
+mod site;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
+pub use api::OPENAPI;
 use axum::extract::DefaultBodyLimit;
-use axum::http::header::CONTENT_TYPE;
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 
+use self::site::Site;
 use crate::app::App;
 use crate::cap;
 
-/// The description of the API, OpenAPI 3.1.
-pub const OPENAPI: &str = include_str!("openapi.json");
-
-/// All routes.
-pub fn router(app: Arc<App>) -> Router {
+/// All routes. What streams ends when told to stop.
+pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
+    let site = Site::new(app, stop);
     Router::new()
-        .route("/api/v1/alerts", get(alerts::list).post(alerts::submit))
-        .route("/api/v1/alerts/{id}", get(alerts::one))
-        .route("/api/v1/alerts/{id}/states", get(alerts::states))
-        .route("/api/v1/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], OPENAPI) }))
-        .route("/healthz", get(metrics::health))
-        .route("/metrics", get(metrics::metrics))
+        .merge(api::router())
+        .merge(console::router())
+        .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/stay", post(sign_in::stay))
+        .route("/invitation/{token}", get(sign_in::invitation).post(sign_in::accept))
+        .route("/assets/{*path}", get(assets::asset))
         .route("/leave/{token}", get(leave::ask).post(leave::leave))
         .layer(DefaultBodyLimit::max(cap::MAX_BYTES))
-        .with_state(app)
+        .layer(middleware::from_fn(security::headers))
+        .with_state(site)
 }
 
 /// Serves until told to stop; requests in flight are answered. Says where it listens through `ready`.
@@ -46,5 +53,6 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(listen).await?;
     ready(listener.local_addr()?);
-    axum::serve(listener, router(app)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let service = router(app, stop.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

@@ -70,12 +70,14 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The token that a request carries.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    value.strip_prefix("Bearer ").map(str::trim)
+}
+
 /// The bureau that asks.
 pub(super) fn bureau(app: &App, headers: &HeaderMap) -> Result<BureauConfig, Problem> {
-    let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "));
     let policy = app.policy.load();
-    token.and_then(|token| policy.bureau(token.trim())).cloned().ok_or(Problem::Unauthorised)
+    bearer(headers).and_then(|token| policy.bureau(token)).cloned().ok_or(Problem::Unauthorised)
 }

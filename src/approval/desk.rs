@@ -1,0 +1,372 @@
+//! The officers' desk: acts, deadlines and what follows from them, each in one transaction with its line in the record.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use super::ComposeError;
+use super::compose::{Draft, Replaced};
+use super::escalation::{Act, ActError, Effect, Escalation, Who};
+use super::page::{Call, page};
+use super::split::Part;
+use crate::cap::{self, Alert};
+use crate::clock::Clock;
+use crate::officers::OfficerId;
+use crate::policy::Policy;
+use crate::regions::RegionCode;
+use crate::rules::{Decision, Stage};
+use crate::store::{
+    Entry, EscalationRow, OfficerRow, Store, StoreError, Tx, escalation_in, insert_escalation, insert_release, record,
+    refresh_alert_state, update_escalation,
+};
+use crate::world::{Exercise, Live, World};
+
+/// An approved part whose messages cannot be made is tried again after this.
+pub(super) const RETRY: TimeDelta = TimeDelta::seconds(10);
+
+/// Why something is not done at the desk.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// No such thing, or not in this world.
+    #[error("没有此项 / there is no such thing here")]
+    Unknown,
+    /// The state machine says no.
+    #[error(transparent)]
+    Act(#[from] ActError),
+    /// Messages cannot be made.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// The correction cannot be written as CAP.
+    #[error(transparent)]
+    Write(#[from] cap::WriteError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl DeskError {
+    /// The stable code that the edge shows.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "T6001",
+            Self::Act(ActError::Over(_)) => "T6002",
+            Self::Act(ActError::Changed) => "T6003",
+            Self::Act(ActError::OwnWords) => "T6004",
+            Self::Act(ActError::Twice) => "T6005",
+            Self::Act(ActError::StageDone) => "T6006",
+            Self::Act(ActError::OutOfOrder) => "T6007",
+            Self::Act(ActError::NoSuchStage) => "T6008",
+            Self::Act(ActError::NotYours) => "T6009",
+            Self::Act(ActError::NoReason) => "T6010",
+            Self::Act(ActError::MoreRegions | ActError::NoRegions) => "T6011",
+            Self::Act(ActError::BadEnd) => "T6012",
+            Self::Compose(_) | Self::Write(_) => "T6013",
+            Self::Store(_) => "T5005",
+        }
+    }
+}
+
+/// Called when something may have to be sent.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// The desk.
+pub struct Desk {
+    pub(super) store: Store,
+    pub(super) policy: Arc<ArcSwap<Policy>>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Where the console stands, for links in calls.
+    base: String,
+    pub(super) wake: Wake,
+}
+
+/// What releases of an alert are made of; none of it changes once the alert is on record.
+pub(crate) struct Material {
+    pub(crate) alert: Alert,
+    pub(crate) headline: String,
+    pub(crate) chain: String,
+    pub(crate) decision: Decision,
+    pub(crate) replaced: Replaced,
+}
+
+/// An alert that comes in, with the parts that its decision falls into.
+pub(crate) struct Admission<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) material: &'a Material,
+    pub(crate) parts: &'a [Part],
+    pub(crate) author: Option<OfficerId>,
+}
+
+impl Desk {
+    /// A desk over this store. `base` is the server's public address, empty if it has none.
+    pub fn new(store: Store, policy: Arc<ArcSwap<Policy>>, clock: Arc<dyn Clock>, base: &str, wake: Wake) -> Self {
+        Self { store, policy, clock, base: base.trim_end_matches('/').to_owned(), wake }
+    }
+
+    /// Who an officer is in this jurisdiction.
+    pub fn who(&self, officer: &OfficerRow, jurisdiction: &RegionCode) -> Who {
+        let roles = officer.grants.roles(jurisdiction, &self.policy.load().map);
+        Who { id: officer.id, name: officer.name.clone(), roles }
+    }
+
+    /// Whether an officer may say yes to this stage now.
+    ///
+    /// # Errors
+    /// When not, with the reason.
+    pub fn may<W: World>(&self, officer: &OfficerRow, row: &EscalationRow<W>, stage: Stage) -> Result<(), DeskError> {
+        let who = self.who(officer, &row.escalation.jurisdiction);
+        Ok(row.escalation.may_approve(stage, &who)?)
+    }
+
+    /// Does what an officer says about an escalation, to the revision that they saw.
+    ///
+    /// # Errors
+    /// When it must not be done, or the store does not answer; nothing has changed then.
+    pub async fn act<W: World>(
+        &self,
+        id: i64,
+        act: Act,
+        seen: u32,
+        officer: &OfficerRow,
+    ) -> Result<EscalationRow<W>, DeskError> {
+        let before = self.store.escalation::<W>(id).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(&before.alert).await?;
+        let (kind, said) = told(&act);
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let mut row = escalation_in::<W>(&mut tx, id).await?.ok_or(DeskError::Unknown)?;
+        let who = self.who(officer, &row.escalation.jurisdiction);
+        let effects = row.escalation.act(act, seen, &who, now)?;
+        let detail =
+            json!({"escalation": id, "jurisdiction": row.escalation.jurisdiction, "revision": seen, "said": said});
+        record(&mut tx, now, &Entry::new(officer.login.as_str(), kind, &row.alert, detail)).await?;
+        self.follow(&mut tx, &mut row, effects, &material, now).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        (self.wake)();
+        Ok(row)
+    }
+
+    /// Takes some counties out into an escalation of their own.
+    ///
+    /// # Errors
+    /// When it must not be done, or the store does not answer.
+    pub async fn split<W: World>(
+        &self,
+        id: i64,
+        regions: &[RegionCode],
+        seen: u32,
+        officer: &OfficerRow,
+    ) -> Result<i64, DeskError> {
+        let before = self.store.escalation::<W>(id).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(&before.alert).await?;
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let mut row = escalation_in::<W>(&mut tx, id).await?.ok_or(DeskError::Unknown)?;
+        let who = self.who(officer, &row.escalation.jurisdiction);
+        let (part, effects) = row.escalation.split(regions, seen, &who, now)?;
+        update_escalation(&mut tx, id, &row.escalation, now).await?;
+        let new = insert_escalation(&mut tx, &row.alert, row.lane, &part, now).await?;
+        let detail = json!({"escalation": id, "new": new, "jurisdiction": part.jurisdiction, "regions": regions});
+        record(&mut tx, now, &Entry::new(officer.login.as_str(), "escalation.split", &row.alert, detail)).await?;
+        let mut part = EscalationRow { id: new, escalation: part, created_at: now, ..row };
+        self.follow(&mut tx, &mut part, effects, &material, now).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        (self.wake)();
+        Ok(new)
+    }
+
+    /// Lets an alert in: what needs nobody is released, the rest waits for officers, who are called.
+    pub(crate) async fn admit<W: World>(
+        &self,
+        tx: &mut Tx,
+        policy: &Policy,
+        admission: &Admission<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), DeskError> {
+        let Admission { id, material, parts, author } = admission;
+        let end = match material.alert.expires() {
+            Some(end) if !material.alert.is_the_end() => end.to_utc(),
+            _ => now + super::compose::HOLDS,
+        };
+        for part in *parts {
+            let Some(jurisdiction) = part.jurisdiction.clone().filter(|_| !part.approval.is_none()) else {
+                let place = part.jurisdiction.as_ref().map_or("all", RegionCode::as_str);
+                let release = Draft {
+                    policy,
+                    alert: &material.alert,
+                    chain: &material.chain,
+                    decision: &material.decision,
+                    replaced: &material.replaced,
+                    part,
+                    name: format!("alert/{id}/{place}"),
+                    signed_by: "rule",
+                    correction: false,
+                };
+                self.release::<W>(tx, &release, id, now).await?;
+                continue;
+            };
+            let area = (part.regions.clone(), part.within.clone().unwrap_or_default());
+            let (escalation, effects) =
+                Escalation::<W>::begin(jurisdiction, area, part.approval.clone(), *author, end, now);
+            let lane = material.replaced.lane().map_or(material.decision.lane, |lane| lane.min(material.decision.lane));
+            let row = insert_escalation(tx, id, lane, &escalation, now).await?;
+            let detail = json!({
+                "escalation": row, "jurisdiction": escalation.jurisdiction, "counties": escalation.regions.len(),
+                "approval": escalation.approval.name,
+            });
+            record(tx, now, &Entry::new("tocsin", "escalation.begin", id, detail)).await?;
+            let mut row =
+                EscalationRow { id: row, alert: (*id).to_owned(), lane, created_at: now, closed_at: None, escalation };
+            self.follow(tx, &mut row, effects, material, now).await?;
+        }
+        Ok(refresh_alert_state(tx, id).await?)
+    }
+
+    /// Looks at every escalation whose time has come; returns how many there were.
+    pub(super) async fn look(&self) -> Result<usize, StoreError> {
+        let due = self.store.due_escalations(self.clock.now(), 100).await?;
+        for escalation in &due {
+            let done = match escalation.world.as_str() {
+                Live::SLUG => self.tick::<Live>(escalation.id).await,
+                _ => self.tick::<Exercise>(escalation.id).await,
+            };
+            if let Err(error) = done {
+                tracing::error!(%error, escalation = escalation.id, "a deadline could not be kept; it is tried again");
+            }
+        }
+        Ok(due.len())
+    }
+
+    async fn tick<W: World>(&self, id: i64) -> Result<(), DeskError> {
+        let before = self.store.escalation::<W>(id).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(&before.alert).await?;
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let mut row = escalation_in::<W>(&mut tx, id).await?.ok_or(DeskError::Unknown)?;
+        // An officer may have been quicker: then the clock finds nothing to do.
+        let step = row.escalation.step;
+        let effects = row.escalation.tick(now);
+        let detail = json!({
+            "escalation": id, "jurisdiction": row.escalation.jurisdiction, "step": step,
+            "state": row.escalation.state.as_str(), "overdue": row.escalation.overdue,
+        });
+        record(&mut tx, now, &Entry::new("tocsin", "escalation.deadline", &row.alert, detail)).await?;
+        self.follow(&mut tx, &mut row, effects, &material, now).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        (self.wake)();
+        Ok(())
+    }
+
+    /// Does what a change of an escalation asks for, and writes where it stands.
+    async fn follow<W: World>(
+        &self,
+        tx: &mut Tx,
+        row: &mut EscalationRow<W>,
+        effects: Vec<Effect>,
+        material: &Material,
+        now: DateTime<Utc>,
+    ) -> Result<(), DeskError> {
+        let policy = self.policy.load_full();
+        for effect in effects {
+            match effect {
+                Effect::Page(step) => {
+                    let (id, alert) = (row.id, row.alert.clone());
+                    let escalation = &row.escalation;
+                    let call =
+                        Call { id, alert: &alert, headline: &material.headline, escalation, step, base: &self.base };
+                    page(tx, &self.store, &policy, &call, now).await?;
+                }
+                Effect::Release { by } => self.go_out(tx, row, &policy, material, by, now).await?,
+            }
+        }
+        update_escalation(tx, row.id, &row.escalation, now).await?;
+        Ok(refresh_alert_state(tx, &row.alert).await?)
+    }
+
+    async fn go_out<W: World>(
+        &self,
+        tx: &mut Tx,
+        row: &mut EscalationRow<W>,
+        policy: &Policy,
+        material: &Material,
+        by: String,
+        now: DateTime<Utc>,
+    ) -> Result<(), DeskError> {
+        let escalation = &row.escalation;
+        let part = Part {
+            jurisdiction: Some(escalation.jurisdiction.clone()),
+            regions: escalation.regions.clone(),
+            within: Some(escalation.within.clone()),
+            approval: escalation.approval.clone(),
+        };
+        let alert = escalation.amendment.apply(&material.alert);
+        let draft = Draft {
+            policy,
+            alert: &alert,
+            chain: &material.chain,
+            decision: &material.decision,
+            replaced: &material.replaced,
+            part: &part,
+            name: format!("escalation/{}", row.id),
+            signed_by: &by,
+            correction: false,
+        };
+        match self.release::<W>(tx, &draft, &row.alert, now).await {
+            Ok(_) => row.escalation.released(by),
+            Err(DeskError::Compose(error)) => {
+                tracing::error!(%error, alert.id = %row.alert, "approved, and its messages cannot be made");
+                row.escalation.not_released(now);
+                let detail = json!({"escalation": row.id, "error": error.to_string()});
+                record(tx, now, &Entry::new("tocsin", "release.failed", &row.alert, detail)).await?;
+            }
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    }
+
+    /// Writes a release of this world: whatever was asked for, an exercise reaches the drill's list.
+    pub(super) async fn release<W: World>(
+        &self,
+        tx: &mut Tx,
+        draft: &Draft<'_>,
+        alert: &str,
+        now: DateTime<Utc>,
+    ) -> Result<i64, DeskError> {
+        let mut release = draft.release(now)?;
+        release.reach = W::reach(release.reach);
+        let id = insert_release(tx, &release, now).await?;
+        let detail = json!({
+            "release": id, "jurisdiction": release.jurisdiction, "counties": release.regions.len(),
+            "lane": release.lane, "audience": release.reach, "channels": release.channels, "signed_by": release.signed_by,
+        });
+        record(tx, now, &Entry::new("tocsin", "release", alert, detail)).await?;
+        Ok(id)
+    }
+
+    /// Everything that releases of an alert on record are made of.
+    pub(crate) async fn material(&self, id: &str) -> Result<Material, DeskError> {
+        let row = self.store.alert(id).await?.ok_or(DeskError::Unknown)?;
+        let decision: Decision = serde_json::from_value(row.decision).map_err(StoreError::corrupt)?;
+        let (raw, format) = self.store.alert_raw(id).await?.ok_or(DeskError::Unknown)?;
+        let reading = if format == "json" { cap::read_json(&raw) } else { cap::read(&raw) };
+        let alert = reading.alert.ok_or_else(|| StoreError::corrupt(format!("alert {id}")))?;
+        let alert = super::complete(&self.store, alert, &self.store.replaced_by(id).await?).await?;
+        let replaced = Replaced::load(&self.store, id).await?;
+        Ok(Material { alert, headline: row.headline, chain: row.chain, decision, replaced })
+    }
+}
+
+/// What an act is called in the record, and what was said with it.
+fn told(act: &Act) -> (&'static str, serde_json::Value) {
+    match act {
+        Act::Take => ("escalation.take", json!(null)),
+        Act::Approve(stage) => ("escalation.approve", json!({"stage": stage})),
+        Act::Return(reason) => ("escalation.return", json!({"reason": reason})),
+        Act::Reject(reason) => ("escalation.reject", json!({"reason": reason})),
+        Act::Withdraw(reason) => ("escalation.withdraw", json!({"reason": reason})),
+        Act::Amend { amendment, regions, reason } => {
+            ("escalation.amend", json!({"reason": reason, "amendment": amendment, "regions": regions}))
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Calling officers, by the same engine that tells people.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use tocsin_channels::{ChannelKind, Content, EmailContent};
+
+use super::desk::DeskError;
+use super::escalation::Escalation;
+use crate::delivery::{Packer, officer_recipient};
+use crate::messages::{Language, PageFacts};
+use crate::officers::Role;
+use crate::policy::Policy;
+use crate::regions::RegionCode;
+use crate::rules::{Lane, Reach, Stage, Then};
+use crate::store::{
+    Entry, NewDispatch, NewRelease, OfficerRow, ReleaseKind, Store, Tx, insert_planned_chunk, insert_release, record,
+};
+use crate::world::World;
+
+/// A call is of use for so long.
+const HOLDS: TimeDelta = TimeDelta::minutes(30);
+
+/// What a call is about.
+pub(super) struct Call<'a, W: World> {
+    pub(super) id: i64,
+    pub(super) alert: &'a str,
+    pub(super) headline: &'a str,
+    pub(super) escalation: &'a Escalation<W>,
+    pub(super) step: usize,
+    /// Where the console stands; empty without a public address.
+    pub(super) base: &'a str,
+}
+
+/// Calls the officers of a step, and records who was called; when nobody can be, the record and the log say so.
+pub(super) async fn page<W: World>(
+    tx: &mut Tx,
+    store: &Store,
+    policy: &Policy,
+    call: &Call<'_, W>,
+    now: DateTime<Utc>,
+) -> Result<(), DeskError> {
+    let Some(step) = call.escalation.approval.steps.get(call.step) else { return Ok(()) };
+    let (called, on_roster) = officers(store, policy, &call.escalation.jurisdiction, step.page, now).await?;
+    let mut recipients: BTreeMap<(ChannelKind, Language), Packer> = BTreeMap::new();
+    let mut names = Vec::new();
+    for officer in &called {
+        names.push(officer.name.clone());
+        for (id, address) in store.officer_addresses(officer.id).await? {
+            if step.by.contains(&address.channel) {
+                let packer = recipients.entry((address.channel, officer.language)).or_insert_with(Packer::new);
+                packer.push(officer_recipient(id), crate::delivery::ELSEWHERE, &address.value);
+            }
+        }
+    }
+    let reached: usize = recipients.values().map(Packer::len).sum();
+    if reached == 0 {
+        tracing::error!(alert.id = call.alert, jurisdiction = %call.escalation.jurisdiction, position = step.page.as_str(),
+            "nobody can be called: no officer of this jurisdiction is on duty with an address");
+    }
+    let detail = serde_json::json!({
+        "escalation": call.id, "jurisdiction": call.escalation.jurisdiction, "step": call.step, "position": step.page,
+        "called": names, "on_roster": on_roster, "addresses": reached,
+    });
+    record(tx, now, &Entry::new("tocsin", "page", call.alert, detail)).await?;
+    let mut dispatches = Vec::new();
+    for (channel, language) in recipients.keys() {
+        let facts = facts(policy, call, *language, names.join("、"), now);
+        if let Some(content) = policy.templates.page(*channel, *language, &facts).map_err(super::ComposeError::from)? {
+            dispatches.push(NewDispatch { language: *language, variant: crate::messages::Variant::Warn, content });
+        }
+    }
+    if dispatches.is_empty() {
+        return Ok(());
+    }
+    let lane = if W::EXERCISE { Lane::REST } else { Lane::EXTREME };
+    let release = NewRelease {
+        name: format!("page/{}/{}/{}/{}", call.id, call.escalation.revision, call.step, now.timestamp_millis()),
+        kind: ReleaseKind::Page,
+        alert: format!("page/{}", call.alert),
+        jurisdiction: Some(call.escalation.jurisdiction.clone()),
+        within: None,
+        origin: None,
+        lane,
+        reach: Reach::NOBODY,
+        regions: Vec::new(),
+        channels: BTreeSet::new(),
+        expires: now + HOLDS,
+        signed_by: "tocsin".into(),
+        dispatches,
+    };
+    let id = insert_release(tx, &release, now).await?;
+    for ((channel, language), mut packer) in recipients {
+        let (body, n) = packer.take();
+        insert_planned_chunk(tx, id, lane, (channel, language), (&body, n), now).await?;
+    }
+    Ok(())
+}
+
+/// Who is on duty: of the jurisdiction, else of the region above it; where nobody is, everyone who could decide. The second
+/// part says whether the roster named them.
+async fn officers(
+    store: &Store,
+    policy: &Policy,
+    jurisdiction: &RegionCode,
+    position: crate::rules::Position,
+    now: DateTime<Utc>,
+) -> Result<(Vec<OfficerRow>, bool), DeskError> {
+    let roster = store.roster(now).await?;
+    let mut at = policy.map.get(jurisdiction);
+    while let Some(region) = at {
+        if let Some((officer, _)) = roster.on_duty(&region.code, position, now)
+            && let Some(officer) = store.officer(officer).await?.filter(|officer| officer.active)
+        {
+            return Ok((vec![officer], true));
+        }
+        at = region.parent.as_ref().and_then(|above| policy.map.get(above));
+    }
+    let able = |officer: &OfficerRow| {
+        let may = |role| officer.grants.may(role, jurisdiction, &policy.map);
+        officer.active && (may(Role::Reviewer) || may(Role::Signer))
+    };
+    Ok((store.officers().await?.into_iter().filter(able).collect(), false))
+}
+
+fn facts<W: World>(
+    policy: &Policy,
+    call: &Call<'_, W>,
+    language: Language,
+    called: String,
+    now: DateTime<Utc>,
+) -> PageFacts {
+    let chinese = language == Language::Chinese;
+    let pick = |zh: &str, en: &str| if chinese { zh.to_owned() } else { en.to_owned() };
+    let escalation = call.escalation;
+    let asked = match escalation.missing().as_slice() {
+        [Stage::Review, Stage::Sign] => pick("复核与签发", "Review and sign"),
+        [Stage::Review] => pick("复核", "Review"),
+        _ => pick("签发", "Sign"),
+    };
+    let then = match escalation.approval.steps.get(call.step).map(|step| step.then) {
+        Some(Then::Release) => pick("自动发布", "it goes out"),
+        Some(Then::ReleaseSigned) => {
+            pick("一人签字即发布，否则呼叫下一位", "one signature is enough, else the next is called")
+        }
+        Some(Then::Lapse) => pick("作废", "it lapses"),
+        Some(Then::Hold) => pick("标为超时并再次呼叫", "it is overdue, and you are called again"),
+        _ => pick("呼叫下一位", "the next is called"),
+    };
+    let beijing = FixedOffset::east_opt(8 * 3_600);
+    let until = beijing.map_or_else(String::new, |zone| {
+        escalation.due.unwrap_or(now).with_timezone(&zone).format("%H:%M").to_string()
+    });
+    let name = policy.map.get(&escalation.jurisdiction).map_or("", |region| region.name_in(language));
+    PageFacts {
+        exercise: W::EXERCISE,
+        headline: call.headline.chars().take(60).collect(),
+        jurisdiction: name.to_owned(),
+        counties: escalation.regions.len(),
+        asked,
+        until,
+        then,
+        called,
+        link: if call.base.is_empty() {
+            String::new()
+        } else {
+            format!("{}{}/alerts/{}#e{}", call.base, W::BASE, call.alert, call.id)
+        },
+        topic: format!("page{}", call.id),
+    }
+}
+
+impl super::Desk {
+    /// Calls an officer who wants to know whether calls arrive; gives how many addresses were called.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the call cannot be made.
+    pub async fn call_test(&self, officer: &OfficerRow) -> Result<usize, DeskError> {
+        let policy = self.policy.load_full();
+        let chinese = officer.language == Language::Chinese;
+        let pick = |zh: &str, en: &str| if chinese { zh.to_owned() } else { en.to_owned() };
+        let facts = PageFacts {
+            exercise: true,
+            headline: pick("呼叫测试，无需处理", "Test of calls; nothing to do"),
+            jurisdiction: officer.name.clone(),
+            asked: pick("知悉", "For your knowledge"),
+            until: "--:--".into(),
+            then: pick("无后续", "nothing happens"),
+            called: officer.name.clone(),
+            topic: format!("test{}", officer.id),
+            ..PageFacts::default()
+        };
+        let make =
+            |channel| policy.templates.page(channel, officer.language, &facts).map_err(super::ComposeError::from);
+        let content: Vec<Content> =
+            ChannelKind::ALL.into_iter().filter_map(|kind| make(kind).transpose()).collect::<Result<_, _>>()?;
+        self.send_to(officer, "duty.test", content).await
+    }
+
+    /// Mails a text with a picture (SVG) to an officer's own addresses; gives how many there are.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn mail(
+        &self,
+        officer: &OfficerRow,
+        subject: &str,
+        text: &str,
+        picture: &str,
+    ) -> Result<usize, DeskError> {
+        let body = quick_xml::escape::escape(text);
+        let html = format!(
+            "<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body style=\"font:16px/1.6 system-ui,sans-serif\">\
+             <div style=\"white-space:pre-line\">{body}</div>{picture}</body></html>"
+        );
+        let mail = EmailContent { subject: subject.to_owned(), text: text.to_owned(), html };
+        self.send_to(officer, "draft.mail", vec![Content::Email(mail)]).await
+    }
+
+    async fn send_to(
+        &self,
+        officer: &OfficerRow,
+        kind: &'static str,
+        content: Vec<Content>,
+    ) -> Result<usize, DeskError> {
+        let now = self.clock.now();
+        let mut recipients: BTreeMap<ChannelKind, Packer> = BTreeMap::new();
+        for (id, address) in self.store.officer_addresses(officer.id).await? {
+            if content.iter().any(|content| content.kind() == address.channel) {
+                let packer = recipients.entry(address.channel).or_insert_with(Packer::new);
+                packer.push(officer_recipient(id), crate::delivery::ELSEWHERE, &address.value);
+            }
+        }
+        let reached: usize = recipients.values().map(Packer::len).sum();
+        let own = content.into_iter().filter(|content| recipients.contains_key(&content.kind()));
+        let dispatches = own.map(|content| NewDispatch {
+            language: officer.language,
+            variant: crate::messages::Variant::Warn,
+            content,
+        });
+        let release = NewRelease {
+            name: format!("page/{kind}/{}/{}", officer.id, now.timestamp_millis()),
+            kind: ReleaseKind::Page,
+            alert: format!("page/{kind}"),
+            jurisdiction: None,
+            within: None,
+            origin: None,
+            lane: Lane::REST,
+            reach: Reach::NOBODY,
+            regions: Vec::new(),
+            channels: BTreeSet::new(),
+            expires: now + HOLDS,
+            signed_by: officer.name.clone(),
+            dispatches: dispatches.collect(),
+        };
+        let mut tx = self.store.begin().await?;
+        let login = officer.login.as_str();
+        record(&mut tx, now, &Entry::new(login, kind, login, serde_json::json!({"addresses": reached}))).await?;
+        if reached > 0 {
+            let id = insert_release(&mut tx, &release, now).await?;
+            for (channel, mut packer) in recipients {
+                let (body, n) = packer.take();
+                insert_planned_chunk(&mut tx, id, Lane::REST, (channel, officer.language), (&body, n), now).await?;
+            }
+        }
+        tx.commit().await.map_err(crate::store::StoreError::from)?;
+        (self.wake)();
+        Ok(reached)
+    }
+}

@@ -1,0 +1,236 @@
+//! What can be done about a release that is on its way: stop it, let it go on, correct it, send it again to those missed.
+
+use chrono::{DateTime, Utc};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde_json::json;
+
+use super::compose::{Draft, Replaced};
+use super::desk::{Desk, DeskError};
+use super::escalation::ActError;
+use super::split::Part;
+use super::{ComposeError, Words};
+use crate::cap::{self, Alert, AlertId, MsgType, Reference};
+use crate::messages::Language;
+use crate::officers::Role;
+use crate::regions::RegionCode;
+use crate::store::{
+    AlertRow, AlertState, Entry, NewAlert, NewRelease, OfficerRow, Release, ReleaseKind, StoreError, Tx, hold_release,
+    insert_alert, insert_release, record, resume_release, supersede_release,
+};
+use crate::world::World;
+
+/// A correction in both languages, as the officer wrote it.
+#[derive(Debug, Clone, Default)]
+pub struct Correction {
+    /// In Chinese.
+    pub zh: String,
+    /// In English.
+    pub en: String,
+}
+
+impl Desk {
+    /// Stops what waits of an alert, in the jurisdictions where this officer may; returns how many releases.
+    ///
+    /// # Errors
+    /// When there is nothing that the officer may stop.
+    pub async fn stop<W: World>(&self, alert: &str, reason: &str, officer: &OfficerRow) -> Result<usize, DeskError> {
+        let may = [Role::Operator, Role::Reviewer, Role::Signer];
+        let mut stopped = 0;
+        let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &may).await?;
+        for release in &own {
+            stopped += usize::from(hold_release(&mut tx, release.id, now).await?);
+        }
+        let detail = json!({"releases": own.iter().map(|r| r.id).collect::<Vec<_>>(), "reason": reason});
+        record(&mut tx, now, &Entry::new(officer.login.as_str(), "release.stop", alert, detail)).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        tracing::warn!(alert.id = alert, officer = %officer.login, releases = stopped, "stopped");
+        Ok(stopped)
+    }
+
+    /// Lets stopped releases go on.
+    ///
+    /// # Errors
+    /// When there is nothing that the officer may let go on.
+    pub async fn resume<W: World>(&self, alert: &str, reason: &str, officer: &OfficerRow) -> Result<usize, DeskError> {
+        let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Signer]).await?;
+        let mut resumed = 0;
+        for release in &own {
+            resumed += usize::from(resume_release(&mut tx, release.id).await?);
+        }
+        let detail = json!({"releases": own.iter().map(|r| r.id).collect::<Vec<_>>(), "reason": reason});
+        record(&mut tx, now, &Entry::new(officer.login.as_str(), "release.resume", alert, detail)).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        (self.wake)();
+        Ok(resumed)
+    }
+
+    /// Sends an alert once more to those whom it did not reach: refused, given up, or nobody knows.
+    ///
+    /// # Errors
+    /// When there is nothing that the officer may send again, or the alert is over.
+    pub async fn resend<W: World>(&self, alert: &str, reason: &str, officer: &OfficerRow) -> Result<usize, DeskError> {
+        let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Operator, Role::Signer]).await?;
+        let mut sent = 0;
+        for release in own.iter().filter(|r| r.kind == ReleaseKind::Alert && r.superseded_at.is_none()) {
+            if release.expires <= now {
+                return Err(ActError::Over("expired").into());
+            }
+            let dispatches = self.store.dispatches(release.id).await?.into_iter();
+            let dispatches = dispatches.map(|d| crate::store::NewDispatch {
+                language: d.language,
+                variant: d.variant,
+                content: d.content,
+            });
+            let new = NewRelease {
+                name: format!("resend/{}/{}", release.id, now.timestamp_millis()),
+                kind: ReleaseKind::Resend,
+                alert: release.alert.clone(),
+                jurisdiction: release.jurisdiction.clone(),
+                within: release.within.clone(),
+                origin: Some(release.id),
+                lane: release.lane,
+                reach: W::reach(release.reach),
+                regions: release.regions.clone(),
+                channels: release.channels.clone(),
+                expires: release.expires,
+                signed_by: officer.name.clone(),
+                dispatches: dispatches.collect(),
+            };
+            insert_release(&mut tx, &new, now).await?;
+            sent += 1;
+        }
+        let detail = json!({"releases": sent, "reason": reason});
+        record(&mut tx, now, &Entry::new(officer.login.as_str(), "release.resend", alert, detail)).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        (self.wake)();
+        Ok(sent)
+    }
+
+    /// Tells exactly those who were or may have been told that it was wrong, and stops the rest for good: one step, no second
+    /// officer, because every minute of a false alarm costs. Gives the correction's alert.
+    ///
+    /// # Errors
+    /// When there is nothing that the officer may correct.
+    pub async fn correct<W: World>(
+        &self,
+        alert: &str,
+        words: &Correction,
+        officer: &OfficerRow,
+    ) -> Result<AlertId, DeskError> {
+        let wrong = self.store.alert(alert).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(alert).await?;
+        let policy = self.policy.load_full();
+        let older = [wrong.id.clone()];
+        let replaced = Replaced::of(&self.store, &older).await?;
+        let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Signer]).await?;
+        let correction = correcting(&material.alert, words, now)?;
+        let id = AlertId::of(&correction);
+        let raw = cap::write(&correction)?;
+        let row = AlertRow {
+            id: id.to_string(),
+            sender: correction.sender.clone(),
+            identifier: correction.identifier.clone(),
+            sent: correction.sent.to_utc(),
+            msg_type: correction.msg_type.to_string(),
+            headline: format!("更正：{}", wrong.headline),
+            bureau: format!("officer:{}", officer.login),
+            received_at: now,
+            verdict: "accepted".into(),
+            state: AlertState::Released,
+            superseded_by: None,
+            findings: json!([]),
+            ..wrong.clone()
+        };
+        let new = NewAlert { row: &row, format: "xml", raw: raw.as_bytes(), located: "null", refers_to: &older };
+        if !insert_alert(&mut tx, &new).await? {
+            return Err(DeskError::Unknown);
+        }
+        for release in own.iter().filter(|release| release.kind == ReleaseKind::Alert) {
+            let part = Part {
+                jurisdiction: release.jurisdiction.clone(),
+                regions: Vec::new(),
+                within: release.within.clone(),
+                approval: crate::rules::Approval::none(),
+            };
+            let draft = Draft {
+                policy: &policy,
+                alert: &correction,
+                chain: &material.chain,
+                decision: &material.decision,
+                replaced: &replaced,
+                part: &part,
+                name: format!("correction/{}", release.id),
+                signed_by: &officer.name,
+                correction: true,
+            };
+            supersede_release(&mut tx, release.id, now).await?;
+            self.release::<W>(&mut tx, &draft, id.as_str(), now).await?;
+        }
+        for release in own.iter().filter(|release| release.kind == ReleaseKind::Resend) {
+            supersede_release(&mut tx, release.id, now).await?;
+        }
+        let detail = json!({"correction": id, "zh": words.zh, "en": words.en, "releases": own.len()});
+        record(&mut tx, now, &Entry::new(officer.login.as_str(), "release.correct", alert, detail)).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        (self.wake)();
+        Ok(id)
+    }
+
+    /// The releases of an alert where the officer has one of these roles, with a transaction to change them in.
+    async fn own_releases<W: World>(
+        &self,
+        alert: &str,
+        officer: &OfficerRow,
+        roles: &[Role],
+    ) -> Result<(Vec<Release>, Tx, DateTime<Utc>), DeskError> {
+        let row = self.store.alert(alert).await?.filter(|row| row.status == W::STATUS.as_str());
+        let row = row.ok_or(DeskError::Unknown)?;
+        let tx = self.store.begin().await?;
+        let map = &self.policy.load().map;
+        let may = |release: &Release| {
+            // A release of the whole is everybody's: it takes a role for every county that it reaches.
+            let places: Vec<RegionCode> = match &release.jurisdiction {
+                Some(jurisdiction) => vec![jurisdiction.clone()],
+                None => release.regions.clone(),
+            };
+            let holds = |place: &RegionCode| roles.iter().any(|role| officer.grants.may(*role, place, map));
+            if places.is_empty() {
+                return roles.iter().any(|role| officer.grants.everywhere(*role));
+            }
+            places.iter().all(holds)
+        };
+        let own: Vec<_> = self.store.releases_of(&[row.id]).await?.into_iter().filter(may).collect();
+        if own.is_empty() {
+            return Err(ActError::NotYours.into());
+        }
+        Ok((own, tx, self.clock.now()))
+    }
+}
+
+/// The CAP message that says that another one was wrong.
+fn correcting(wrong: &Alert, words: &Correction, now: DateTime<Utc>) -> Result<Alert, DeskError> {
+    let mut nonce = [0_u8; 8];
+    SystemRandom::new()
+        .fill(&mut nonce)
+        .map_err(|_| ComposeError::Template(crate::messages::TemplateError::Template("no randomness".into())))?;
+    let mut correction = wrong.clone();
+    correction.msg_type = MsgType::Cancel;
+    correction.sender = "tocsin".into();
+    correction.identifier = format!("correction-{}", crate::hex(&nonce));
+    correction.sent = beijing(now);
+    correction.references =
+        vec![Reference { sender: wrong.sender.clone(), identifier: wrong.identifier.clone(), sent: wrong.sent }];
+    correction.note = Some("correction: issued in error".into());
+    let mut amendment = super::Amendment::default();
+    for (language, text) in [(Language::Chinese, &words.zh), (Language::English, &words.en)] {
+        let words = super::Amendment::words_of(wrong, language);
+        let said = Words { description: text.trim().chars().take(500).collect(), instruction: String::new(), ..words };
+        amendment.words.insert(language, said);
+    }
+    Ok(amendment.apply(&correction))
+}
+
+fn beijing(now: DateTime<Utc>) -> DateTime<chrono::FixedOffset> {
+    let seconds = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now);
+    chrono::FixedOffset::east_opt(8 * 3_600).map_or(seconds.fixed_offset(), |zone| seconds.with_timezone(&zone))
+}

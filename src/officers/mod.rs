@@ -1,0 +1,14 @@
+//! Officers: who they are, what they may do where, and how they prove it. Pure, but for randomness.
+
+mod account;
+mod grants;
+mod password;
+mod secrets;
+mod totp;
+
+pub use account::{Login, LoginError, OfficerId};
+pub use grants::{Grant, Grants, Role};
+pub use password::{PasswordError, hash_password, verify_password};
+pub(crate) use secrets::write_secret;
+pub use secrets::{SealKey, SecretError, random_token, token_digest};
+pub use totp::{Totp, TotpError};

@@ -1,0 +1,87 @@
+//! The officers of this service: invited, signed in, given roles; grave settings need a second administrator.
+
+mod accounts;
+mod proposals;
+mod sign_in;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+pub use accounts::NewOfficer;
+pub use proposals::{Grave, SCOPES};
+pub use sign_in::{Ask, IDLE, Session, SignInError};
+
+use crate::clock::Clock;
+use crate::delivery::AddressError;
+use crate::officers::{LoginError, PasswordError, SealKey, SecretError, TotpError};
+use crate::policy::Policy;
+use crate::store::{Store, StoreError};
+
+/// Keeps officers.
+pub struct Staff {
+    store: Store,
+    policy: Arc<ArcSwap<Policy>>,
+    clock: Arc<dyn Clock>,
+    key: SealKey,
+    /// Two at a time may try to prove who they are: hashing is slow and hungry on purpose, and no crowd of guesses gets past the
+    /// count of failures.
+    door: tokio::sync::Semaphore,
+}
+
+/// Why something about officers is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum StaffError {
+    /// No such officer, invitation, token or proposal.
+    #[error("没有此项，或已失效 / there is no such thing, or it no longer holds")]
+    Unknown,
+    /// Not theirs to do.
+    #[error("您没有这项权限 / you may not do this")]
+    NotYours,
+    /// The login is taken.
+    #[error("登录名已被使用 / this login is taken")]
+    Taken,
+    /// Proposals are decided by somebody else.
+    #[error("须由另一位管理员确认 / it takes another administrator")]
+    Own,
+    /// Two administrators are there: it is done in the console.
+    #[error("已有两位管理员，请在控制台办理 / there are two administrators: this is done in the console")]
+    NotHere,
+    /// A role or region that does not exist.
+    #[error("角色或地区无效：{0} / no such role or region: {0}")]
+    BadGrant(String),
+    /// The login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// The password.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The code.
+    #[error(transparent)]
+    Totp(#[from] TotpError),
+    /// An address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// A secret cannot be made or opened.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Runs slow hashing off the async threads.
+async fn slowly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StaffError> {
+    Ok(tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Stopped)?)
+}
+
+impl Staff {
+    /// The officers of this store; their authenticator secrets are sealed with this key.
+    pub fn new(store: Store, policy: Arc<ArcSwap<Policy>>, clock: Arc<dyn Clock>, key: SealKey) -> Self {
+        Self { store, policy, clock, key, door: tokio::sync::Semaphore::new(2) }
+    }
+
+    async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StaffError> {
+        Ok(self.door.acquire().await.map_err(|_| StoreError::Stopped)?)
+    }
+}

@@ -1,0 +1,169 @@
+//! Grave settings: one administrator proposes, another one agrees.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::accounts::may_keep;
+use super::{Staff, StaffError};
+use crate::officers::{Grant, OfficerId, random_token, token_digest};
+use crate::store::{
+    Entry, OfficerRow, ProposalRow, StoreError, TokenRow, decide_proposal, end_token, insert_proposal, insert_token,
+    open_proposal, record, set_grant,
+};
+
+/// What a token for programs may do.
+pub const SCOPES: [&str; 3] = ["read", "approve", "stop"];
+
+/// A setting that two administrators agree on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Grave {
+    /// A signer or an administrator.
+    Grant {
+        /// Who.
+        officer: OfficerId,
+        /// What, where.
+        grant: Grant,
+    },
+    /// A token for programs.
+    Token {
+        /// Whose rights it has.
+        officer: OfficerId,
+        /// What it is for.
+        name: String,
+        /// What it may do, words apart by spaces.
+        scopes: String,
+        /// SHA-256 of the token.
+        digest: String,
+        /// How long it holds.
+        days: u16,
+    },
+    /// Rules and bureaus as the configuration has them now, by their digest.
+    Policy {
+        /// SHA-256 of what decides.
+        digest: String,
+    },
+}
+
+impl Grave {
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Grant { .. } => "grant",
+            Self::Token { .. } => "token",
+            Self::Policy { .. } => "policy",
+        }
+    }
+
+    pub(super) fn body(&self) -> Result<String, StaffError> {
+        Ok(serde_json::to_string(self).map_err(StoreError::corrupt)?)
+    }
+
+    /// The setting of a row.
+    pub(crate) fn of(row: &ProposalRow) -> Result<Self, StoreError> {
+        serde_json::from_str(&row.body).map_err(StoreError::corrupt)
+    }
+}
+
+impl Staff {
+    /// Makes a token for programs with an officer's own rights; it works once another administrator has agreed.
+    ///
+    /// # Errors
+    /// When a scope does not exist.
+    pub async fn propose_token(
+        &self,
+        officer: &OfficerRow,
+        name: &str,
+        scopes: &[String],
+        days: u16,
+    ) -> Result<String, StaffError> {
+        if scopes.is_empty() || scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
+            return Err(StaffError::BadGrant(scopes.join(" ")));
+        }
+        let token = format!("tocsin_{}", random_token()?);
+        let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+        let grave = Grave::Token {
+            officer: officer.id,
+            name: name.clone(),
+            scopes: scopes.join(" "),
+            digest: token_digest(&token),
+            days: days.clamp(1, 365),
+        };
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        insert_proposal(&mut tx, grave.kind(), &grave.body()?, officer.id, now).await?;
+        let detail = json!({"token": name, "scopes": scopes});
+        record(
+            &mut tx,
+            now,
+            &Entry::new(officer.login.as_str(), "proposal", format!("officer/{}", officer.id), detail),
+        )
+        .await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(token)
+    }
+
+    /// Asks for rules and bureaus of the configuration to come into force.
+    pub(crate) async fn propose_policy(&self, digest: &str) -> Result<(), StaffError> {
+        let grave = Grave::Policy { digest: digest.to_owned() };
+        let body = grave.body()?;
+        if self.store.proposals().await?.iter().any(|open| open.body == body) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        // The operator of the machine is nobody's id.
+        insert_proposal(&mut tx, grave.kind(), &body, OfficerId(0), now).await?;
+        record(&mut tx, now, &Entry::new("operator", "proposal", "policy", json!({"digest": digest}))).await?;
+        Ok(tx.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Decides a proposal. What was agreed to is done in the same transaction; a policy is for the caller to swap in.
+    ///
+    /// # Errors
+    /// When it is the proposer's own, does not wait, or the officer is no administrator of the whole.
+    pub async fn decide(&self, id: i64, agreed: bool, by: &OfficerRow) -> Result<Grave, StaffError> {
+        may_keep(by)?;
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let row = open_proposal(&mut tx, id).await?.ok_or(StaffError::Unknown)?;
+        let grave = Grave::of(&row)?;
+        let beneficiary = match &grave {
+            Grave::Grant { officer, .. } | Grave::Token { officer, .. } => Some(*officer),
+            Grave::Policy { .. } => None,
+        };
+        if agreed && (row.by == by.id || beneficiary == Some(by.id)) {
+            return Err(StaffError::Own);
+        }
+        decide_proposal(&mut tx, id, if agreed { "agreed" } else { "refused" }, by.id, now).await?;
+        match &grave {
+            _ if !agreed => {}
+            Grave::Grant { officer, grant } => set_grant(&mut tx, *officer, grant, true).await?,
+            Grave::Token { officer, name, scopes, digest, days } => {
+                let expires_at = now + TimeDelta::days(i64::from(*days));
+                let (digest, name, scopes) = (digest.clone(), name.clone(), scopes.clone());
+                insert_token(&mut tx, &TokenRow { digest, officer: *officer, name, scopes, expires_at }).await?;
+            }
+            Grave::Policy { .. } => {}
+        }
+        let kind = if agreed { "proposal.agree" } else { "proposal.refuse" };
+        let detail = json!({"proposal": id, "by": row.by, "what": grave});
+        record(&mut tx, now, &Entry::new(by.login.as_str(), kind, format!("proposal/{id}"), detail)).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(grave)
+    }
+
+    /// Ends one of an officer's own tokens.
+    ///
+    /// # Errors
+    /// When there is no such token.
+    pub async fn end_token(&self, officer: &OfficerRow, digest: &str) -> Result<(), StaffError> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        if !end_token(&mut tx, officer.id, digest).await? {
+            return Err(StaffError::Unknown);
+        }
+        record(&mut tx, now, &Entry::new(officer.login.as_str(), "token.end", &officer.login, json!({}))).await?;
+        Ok(tx.commit().await.map_err(StoreError::from)?)
+    }
+}

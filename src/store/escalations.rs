@@ -1,0 +1,230 @@
+//! What waits for officers.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::alerts::time;
+use super::{Store, StoreError, Tx, take_ids};
+use crate::approval::Escalation;
+use crate::regions::RegionCode;
+use crate::rules::Lane;
+use crate::world::World;
+
+/// An escalation on record.
+#[derive(Debug, Clone)]
+pub struct EscalationRow<W: World> {
+    /// Its id.
+    pub id: i64,
+    /// Which alert.
+    pub alert: String,
+    /// How urgent.
+    pub lane: Lane,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+    /// When nothing more could happen.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// The machine.
+    pub escalation: Escalation<W>,
+}
+
+/// Which world an escalation belongs to, for what must look before it knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Due {
+    pub(crate) id: i64,
+    pub(crate) world: String,
+}
+
+/// What the queue shows of one escalation.
+#[derive(Debug, Clone)]
+pub struct QueueRow<W: World> {
+    /// The escalation.
+    pub row: EscalationRow<W>,
+    /// The alert's headline.
+    pub headline: String,
+    /// The hazard's slug.
+    pub hazard: String,
+    /// CAP severity.
+    pub severity: String,
+    /// `Alert`, `Update`, `Cancel`.
+    pub msg_type: String,
+}
+
+const COLUMNS: &str = "escalation.id AS id, escalation.alert AS alert, lane, created_at, closed_at, body";
+
+impl Store {
+    /// An escalation of this world.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn escalation<W: World>(&self, id: i64) -> Result<Option<EscalationRow<W>>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM escalation WHERE id = $1 AND world = $2");
+        let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(W::SLUG).fetch_optional(&self.read).await?;
+        found.as_ref().map(row).transpose()
+    }
+
+    /// The escalations of an alert, by jurisdiction.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn escalations_of<W: World>(&self, alert: &str) -> Result<Vec<EscalationRow<W>>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM escalation WHERE alert = $1 AND world = $2 ORDER BY jurisdiction, id");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(alert).bind(W::SLUG).fetch_all(&self.read).await?;
+        rows.iter().map(row).collect()
+    }
+
+    /// What is open, most urgent first, at most so many.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn queue<W: World>(&self, limit: i64) -> Result<Vec<QueueRow<W>>, StoreError> {
+        let mut found = Vec::new();
+        // One lane and state at a time, so that the index gives the order.
+        for state in ["approved", "waiting", "returned"] {
+            for lane in Lane::ALL {
+                let left = limit - i64::try_from(found.len()).unwrap_or(limit);
+                if left <= 0 {
+                    break;
+                }
+                let sql = format!(
+                    "SELECT {COLUMNS}, headline, hazard, severity, msg_type FROM escalation
+                     JOIN alert ON alert.id = escalation.alert
+                     WHERE world = $1 AND escalation.state = $2 AND lane = $3 ORDER BY due_at LIMIT $4"
+                );
+                let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+                    .bind(W::SLUG)
+                    .bind(state)
+                    .bind(i64::from(lane.number()))
+                    .bind(left)
+                    .fetch_all(&self.read)
+                    .await?;
+                for item in &rows {
+                    found.push(QueueRow {
+                        row: row(item)?,
+                        headline: item.try_get("headline")?,
+                        hazard: item.try_get("hazard")?,
+                        severity: item.try_get("severity")?,
+                        msg_type: item.try_get("msg_type")?,
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many are open, in this world.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn queue_length<W: World>(&self) -> Result<u64, StoreError> {
+        let n: i64 = sqlx::query_scalar(
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM escalation WHERE world = $1 AND state IN ('approved', 'waiting', 'returned')",
+        )
+        .bind(W::SLUG)
+        .fetch_one(&self.read)
+        .await?;
+        Ok(u64::try_from(n).unwrap_or(0))
+    }
+
+    /// Escalations whose time has come.
+    pub(crate) async fn due_escalations(&self, now: DateTime<Utc>, limit: i64) -> Result<Vec<Due>, StoreError> {
+        let rows = sqlx::query("SELECT id, world FROM escalation WHERE due_at <= $1 ORDER BY lane, due_at LIMIT $2")
+            .bind(now.timestamp_millis())
+            .bind(limit)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter().map(|row| Ok(Due { id: row.try_get("id")?, world: row.try_get("world")? })).collect()
+    }
+}
+
+/// Writes a new escalation.
+pub(crate) async fn insert_escalation<W: World>(
+    tx: &mut Tx,
+    alert: &str,
+    lane: Lane,
+    escalation: &Escalation<W>,
+    now: DateTime<Utc>,
+) -> Result<i64, StoreError> {
+    let id = take_ids(tx, "escalation", 1).await?;
+    sqlx::query(
+        "INSERT INTO escalation (id, alert, world, jurisdiction, state, lane, body, created_at, due_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(id)
+    .bind(alert)
+    .bind(W::SLUG)
+    .bind(escalation.jurisdiction.as_str())
+    .bind(escalation.state.as_str())
+    .bind(i64::from(lane.number()))
+    .bind(serde_json::to_string(escalation).map_err(StoreError::corrupt)?)
+    .bind(now.timestamp_millis())
+    .bind(escalation.next_look().map(|at| at.timestamp_millis()))
+    .execute(&mut **tx)
+    .await?;
+    Ok(id)
+}
+
+/// Reads an escalation inside a transaction: nobody else changes it until that ends.
+pub(crate) async fn escalation_in<W: World>(tx: &mut Tx, id: i64) -> Result<Option<EscalationRow<W>>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM escalation WHERE id = $1 AND world = $2");
+    let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(W::SLUG).fetch_optional(&mut **tx).await?;
+    found.as_ref().map(row).transpose()
+}
+
+/// Writes what became of an escalation.
+pub(crate) async fn update_escalation<W: World>(
+    tx: &mut Tx,
+    id: i64,
+    escalation: &Escalation<W>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let closed = (!escalation.state.is_open()).then(|| now.timestamp_millis());
+    sqlx::query("UPDATE escalation SET state = $2, body = $3, due_at = $4, closed_at = $5 WHERE id = $1")
+        .bind(id)
+        .bind(escalation.state.as_str())
+        .bind(serde_json::to_string(escalation).map_err(StoreError::corrupt)?)
+        .bind(escalation.next_look().map(|at| at.timestamp_millis()))
+        .bind(closed)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Ends what still waits of an alert that a newer one replaces. Returns the jurisdictions.
+pub(crate) async fn withdraw_escalations<W: World>(
+    tx: &mut Tx,
+    alert: &str,
+    by: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<RegionCode>, StoreError> {
+    let ids: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM escalation WHERE alert = $1 AND world = $2 AND state IN ('approved', 'waiting', 'returned')",
+    )
+    .bind(alert)
+    .bind(W::SLUG)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut ended = Vec::new();
+    for id in ids {
+        if let Some(mut row) = escalation_in::<W>(tx, id).await? {
+            row.escalation.replaced(by);
+            update_escalation(tx, id, &row.escalation, now).await?;
+            ended.push(row.escalation.jurisdiction);
+        }
+    }
+    Ok(ended)
+}
+
+fn row<W: World>(row: &AnyRow) -> Result<EscalationRow<W>, StoreError> {
+    let body: String = row.try_get("body")?;
+    let lane: i64 = row.try_get("lane")?;
+    let lane = u8::try_from(lane).ok().and_then(|lane| Lane::try_from(lane).ok());
+    Ok(EscalationRow {
+        id: row.try_get("id")?,
+        alert: row.try_get("alert")?,
+        lane: lane.ok_or_else(|| StoreError::corrupt("escalation lane"))?,
+        created_at: time(row.try_get("created_at")?),
+        closed_at: row.try_get::<Option<i64>, _>("closed_at")?.map(time),
+        escalation: serde_json::from_str(&body).map_err(|e| StoreError::corrupt(format!("escalation: {e}")))?,
+    })
+}

@@ -1,0 +1,133 @@
+//! The record's lines. They are only ever added, each in the transaction of what it tells of.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{QueryBuilder, Row};
+
+use super::alerts::time;
+use super::{Store, StoreError, Tx, take_ids};
+use crate::record::{GENESIS, Line};
+
+/// What is to be recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) actor: String,
+    pub(crate) kind: &'static str,
+    pub(crate) subject: String,
+    pub(crate) detail: serde_json::Value,
+}
+
+impl Entry {
+    /// An entry about a subject.
+    pub(crate) fn new(actor: &str, kind: &'static str, subject: impl ToString, detail: serde_json::Value) -> Self {
+        Self { actor: actor.to_owned(), kind, subject: subject.to_string(), detail }
+    }
+}
+
+/// Which lines to show.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RecordFilter {
+    /// Lines about this subject.
+    pub subject: Option<String>,
+    /// Lines of this actor.
+    pub actor: Option<String>,
+    /// Lines whose kind begins so.
+    pub kind: Option<String>,
+    /// Lines before this one.
+    pub before: Option<i64>,
+}
+
+/// Adds a line, chained to the last one.
+pub(crate) async fn record(tx: &mut Tx, at: DateTime<Utc>, entry: &Entry) -> Result<(), StoreError> {
+    let seq = take_ids(tx, "record", 1).await?;
+    let before: Option<String> =
+        sqlx::query_scalar("SELECT hash FROM record WHERE seq = $1").bind(seq - 1).fetch_optional(&mut **tx).await?;
+    let detail = entry.detail.to_string();
+    let mut line = Line {
+        seq,
+        at: time(at.timestamp_millis()),
+        actor: entry.actor.clone(),
+        kind: entry.kind.to_owned(),
+        subject: entry.subject.clone(),
+        detail,
+        hash: String::new(),
+    };
+    line.hash = line.hash_after(before.as_deref().unwrap_or(GENESIS));
+    sqlx::query("INSERT INTO record (seq, at, actor, kind, subject, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)")
+        .bind(line.seq)
+        .bind(line.at.timestamp_millis())
+        .bind(&line.actor)
+        .bind(&line.kind)
+        .bind(&line.subject)
+        .bind(&line.detail)
+        .bind(&line.hash)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Adds a line about something that changes nothing else.
+    pub(crate) async fn record_one(&self, at: DateTime<Utc>, entry: &Entry) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        record(&mut tx, at, entry).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Lines from this one on, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn record_from(&self, seq: i64, limit: i64) -> Result<Vec<Line>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, actor, kind, subject, detail, hash FROM record WHERE seq >= $1 ORDER BY seq LIMIT $2",
+        )
+        .bind(seq)
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter().map(line).collect()
+    }
+
+    /// The number of the last line that was ever written, by a counter apart from the lines.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn record_count(&self) -> Result<i64, StoreError> {
+        let count: Option<i64> =
+            sqlx::query_scalar("SELECT value FROM counter WHERE name = 'record'").fetch_optional(&self.read).await?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// The newest lines that a filter lets through, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn record_lines(&self, filter: &RecordFilter, limit: i64) -> Result<Vec<Line>, StoreError> {
+        let mut sql = QueryBuilder::new("SELECT seq, at, actor, kind, subject, detail, hash FROM record WHERE seq < ");
+        sql.push_bind(filter.before.unwrap_or(i64::MAX));
+        if let Some(subject) = &filter.subject {
+            sql.push(" AND subject = ").push_bind(subject);
+        }
+        if let Some(actor) = &filter.actor {
+            sql.push(" AND actor = ").push_bind(actor);
+        }
+        if let Some(kind) = &filter.kind {
+            sql.push(" AND kind LIKE ").push_bind(format!("{}%", kind.replace(['%', '_'], "")));
+        }
+        sql.push(" ORDER BY seq DESC LIMIT ").push_bind(limit);
+        sql.build().fetch_all(&self.read).await?.iter().map(line).collect()
+    }
+}
+
+fn line(row: &sqlx::any::AnyRow) -> Result<Line, StoreError> {
+    Ok(Line {
+        seq: row.try_get("seq")?,
+        at: time(row.try_get("at")?),
+        actor: row.try_get("actor")?,
+        kind: row.try_get("kind")?,
+        subject: row.try_get("subject")?,
+        detail: row.try_get("detail")?,
+        hash: row.try_get("hash")?,
+    })
+}

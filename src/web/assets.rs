@@ -1,0 +1,31 @@
+//! Files of the pages, in the program itself.
+
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Path, kind, content.
+const FILES: [(&str, &str, &[u8]); 7] = [
+    ("console.css", "text/css; charset=utf-8", include_bytes!("assets/console.css")),
+    ("console.js", "text/javascript; charset=utf-8", include_bytes!("assets/console.js")),
+    ("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")),
+    ("vendor/htmx.min.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/htmx.min.js")),
+    ("vendor/leaflet.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/leaflet.js")),
+    ("vendor/leaflet.css", "text/css; charset=utf-8", include_bytes!("assets/vendor/leaflet.css")),
+    ("vendor/LICENSES", "text/plain; charset=utf-8", include_bytes!("assets/vendor/LICENSES")),
+];
+
+/// One file; unchanged ones are not sent again.
+pub(super) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    let Some((_, kind, content)) = FILES.iter().find(|(name, ..)| *name == path) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let digest = crate::hex(ring::digest::digest(&ring::digest::SHA256, content).as_ref());
+    let tag = format!("\"{}\"", digest.get(..16).unwrap_or_default());
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) == Some(tag.as_str());
+    let shared = [(header::CACHE_CONTROL, "no-cache".to_owned()), (header::ETAG, tag)];
+    if known {
+        return (StatusCode::NOT_MODIFIED, shared).into_response();
+    }
+    (shared, [(header::CONTENT_TYPE, *kind)], *content).into_response()
+}

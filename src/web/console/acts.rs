@@ -1,0 +1,166 @@
+//! What officers do, by form. Every act carries what was seen; grave ones a typed word and a proof of presence.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+use super::alert::confirm_word;
+use crate::approval::{Act, Amendment, Correction, Words};
+use crate::messages::Language;
+use crate::regions::RegionCode;
+use crate::rules::Stage;
+use crate::web::page::{Fault, Frame};
+use crate::web::session::{Fields, Posted};
+use crate::web::site::Site;
+use crate::world::World;
+
+/// An act on an escalation: take, approve, return, reject, amend, split, withdraw.
+pub(super) async fn act<W: World>(
+    State(site): State<Site>,
+    Path((id, what)): Path<(i64, String)>,
+    posted: Posted,
+) -> Response {
+    let frame = Frame::of::<W>(&posted.session, "queue");
+    match perform::<W>(&site, id, &what, &posted).await {
+        Ok(alert) => Redirect::to(&format!("{}/alerts/{alert}#e{id}", W::BASE)).into_response(),
+        Err(fault) => fault.show(&frame),
+    }
+}
+
+async fn perform<W: World>(site: &Site, id: i64, what: &str, posted: &Posted) -> Result<String, Fault> {
+    let (fields, officer) = (&posted.fields, &posted.session.officer);
+    let row = site.app.store.escalation::<W>(id).await?.ok_or(Fault::Unknown)?;
+    let seen: u32 = fields.get("seen").parse().map_err(|_| Fault::Bad("seen".into()))?;
+    let reason = || fields.get("reason").to_owned();
+    let act = match what {
+        "take" => Act::Take,
+        "approve" => {
+            let stage = match fields.get("stage") {
+                "review" => Stage::Review,
+                "sign" => Stage::Sign,
+                other => return Err(Fault::Bad(other.to_owned())),
+            };
+            let e = &row.escalation;
+            let policy = site.app.policy.load();
+            let place = policy.map.get(&e.jurisdiction).map_or("", |region| region.name_in(officer.language));
+            confirmed(fields, &confirm_word::<W>(place, e.approval.officers(), row.lane.number()))?;
+            // Whoever may not decide is told so, and spends no code.
+            site.app.desk.may(officer, &row, stage)?;
+            site.app.staff.prove(&posted.session, fields.get("code")).await?;
+            Act::Approve(stage)
+        }
+        "return" => Act::Return(reason()),
+        "reject" => Act::Reject(reason()),
+        "withdraw" => Act::Withdraw(reason()),
+        "amend" => {
+            let material = site.app.desk.material(&row.alert).await?;
+            Act::Amend {
+                amendment: amendment(fields, &material.alert, row.escalation.expires)?,
+                regions: regions(fields)?,
+                reason: reason(),
+            }
+        }
+        "split" => {
+            site.app.desk.split::<W>(id, &regions(fields)?, seen, officer).await?;
+            return Ok(row.alert);
+        }
+        _ => return Err(Fault::Unknown),
+    };
+    site.app.desk.act::<W>(id, act, seen, officer).await?;
+    Ok(row.alert)
+}
+
+/// The word that a grave act asks for.
+fn confirmed(fields: &Fields, word: &str) -> Result<(), Fault> {
+    if fields.get("word").trim() == word { Ok(()) } else { Err(Fault::NotConfirmed) }
+}
+
+fn regions(fields: &Fields) -> Result<Vec<RegionCode>, Fault> {
+    fields.all("region").map(|code| code.parse().map_err(|e| Fault::Bad(format!("{e}")))).collect()
+}
+
+/// What a form changes of an alert: only languages that say something else than the alert.
+fn amendment(fields: &Fields, alert: &crate::cap::Alert, end: DateTime<Utc>) -> Result<Amendment, Fault> {
+    let mut words = BTreeMap::new();
+    for language in Language::ALL {
+        let text = |part: &str| {
+            let text = fields.get(&format!("{}.{part}", language.tag())).replace("\r\n", "\n");
+            text.trim().chars().take(4_000).collect::<String>()
+        };
+        let said =
+            Words { headline: text("headline"), description: text("description"), instruction: text("instruction") };
+        if said != Amendment::words_of(alert, language) {
+            words.insert(language, said);
+        }
+    }
+    let expires = match fields.get("expires") {
+        "" => None,
+        text => Some(beijing_time(text)?).filter(|at| at.timestamp() / 60 != end.timestamp() / 60),
+    };
+    Ok(Amendment { words, expires })
+}
+
+/// A time as a form gives it, on Beijing's clocks.
+pub(super) fn beijing_time(text: &str) -> Result<DateTime<Utc>, Fault> {
+    let bad = || Fault::Bad(format!("时间无效：{text} / no time: {text}"));
+    let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M")
+        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S"))
+        .map_err(|_| bad())?;
+    let zone = chrono::FixedOffset::east_opt(8 * 3_600).ok_or_else(bad)?;
+    local.and_local_timezone(zone).single().map(|at| at.to_utc()).ok_or_else(bad)
+}
+
+/// Stops what waits. It needs no code and no word: a wrong stop costs seconds, a late one cannot be made good.
+pub(super) async fn stop<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
+    let done = site.app.desk.stop::<W>(&id, posted.fields.get("reason"), &posted.session.officer).await;
+    back::<W>(&id, &posted, done.map(drop).map_err(Fault::from))
+}
+
+/// Lets what was stopped go on.
+pub(super) async fn resume<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
+    let done = async {
+        site.app.staff.prove(&posted.session, posted.fields.get("code")).await?;
+        site.app.desk.resume::<W>(&id, posted.fields.get("reason"), &posted.session.officer).await?;
+        Ok(())
+    };
+    let done = done.await;
+    back::<W>(&id, &posted, done)
+}
+
+/// Tells those who were told that it was wrong.
+pub(super) async fn correct<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
+    let done = async {
+        let fields = &posted.fields;
+        confirmed(fields, correct_word::<W>(posted.session.officer.language))?;
+        site.app.staff.prove(&posted.session, fields.get("code")).await?;
+        let words = Correction { zh: fields.get("zh").to_owned(), en: fields.get("en").to_owned() };
+        site.app.desk.correct::<W>(&id, &words, &posted.session.officer).await?;
+        Ok(())
+    };
+    let done = done.await;
+    back::<W>(&id, &posted, done)
+}
+
+/// What is typed before a correction.
+pub(super) const fn correct_word<W: World>(language: Language) -> &'static str {
+    match (W::EXERCISE, language) {
+        (true, _) => "演练",
+        (false, Language::Chinese) => "更正",
+        (false, Language::English) => "CORRECT",
+    }
+}
+
+/// Sends again to those missed.
+pub(super) async fn resend<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
+    let done = site.app.desk.resend::<W>(&id, posted.fields.get("reason"), &posted.session.officer).await;
+    back::<W>(&id, &posted, done.map(drop).map_err(Fault::from))
+}
+
+fn back<W: World>(id: &str, posted: &Posted, done: Result<(), Fault>) -> Response {
+    match done {
+        Ok(()) => Redirect::to(&format!("{}/alerts/{id}/live", W::BASE)).into_response(),
+        Err(fault) => fault.show(&Frame::of::<W>(&posted.session, "")),
+    }
+}

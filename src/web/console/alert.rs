@@ -1,0 +1,456 @@
+//! Do I let this go out as it is?
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tocsin_channels::sms::encoding;
+use tocsin_channels::{ChannelKind, Content};
+
+use super::diff::{Change, change};
+use super::queue::{asked, countdown, kind, stands};
+use super::stages;
+use crate::app::App;
+use crate::approval::{Amendment, Material, Words as Said};
+use crate::cap::{Alert, AlertId, Colour};
+use crate::messages::Language;
+use crate::officers::Role;
+use crate::policy::Policy;
+use crate::regions::{How, Located, RegionCode};
+use crate::rules::{RuleVerdict, Stage};
+use crate::staff::Session;
+use crate::store::{AlertRow, AlertState, EscalationRow};
+use crate::web::page::{Fault, Frame, Mark, beijing, clock, page, span};
+use crate::web::session::SignedIn;
+use crate::web::site::Site;
+use crate::web::words::Words;
+use crate::world::World;
+
+/// A message as a phone would show it.
+pub(super) struct Text {
+    pub(super) channel: String,
+    pub(super) language: &'static str,
+    pub(super) note: String,
+    pub(super) title: String,
+    pub(super) body: String,
+}
+
+pub(super) struct Place {
+    pub(super) code: String,
+    pub(super) name: String,
+    pub(super) how: String,
+}
+
+pub(super) struct Forecast {
+    pub(super) channel: String,
+    pub(super) addresses: String,
+    pub(super) time: String,
+}
+
+struct InLanguage {
+    tag: &'static str,
+    name: &'static str,
+    words: Said,
+}
+
+struct Part {
+    id: i64,
+    jurisdiction: String,
+    state: String,
+    says: String,
+    overdue: bool,
+    open: bool,
+    from: i64,
+    due: i64,
+    share: i64,
+    left: String,
+    then: String,
+    signatures: Vec<String>,
+    changed: Vec<Change>,
+    revision: u32,
+    can_take: bool,
+    stage: Option<&'static str>,
+    word: String,
+    go: String,
+    reaches: String,
+    why_not: String,
+    can_judge: bool,
+    can_amend: bool,
+    can_withdraw: bool,
+    words: Vec<InLanguage>,
+    end: String,
+    regions: Vec<Place>,
+}
+
+struct Link {
+    id: String,
+    here: bool,
+    sent: String,
+    mark: Mark,
+    kind: String,
+    headline: String,
+}
+
+#[derive(Template)]
+#[template(path = "alert.html")]
+struct AlertPage {
+    frame: Frame,
+    alert: AlertRow,
+    mark: Mark,
+    kind: String,
+    state: String,
+    received: String,
+    expires: String,
+    released: bool,
+    regions_list: String,
+    edge_list: String,
+    shapes: String,
+    places: Vec<Place>,
+    forecast: Vec<Forecast>,
+    rules: Vec<RuleVerdict>,
+    texts: Vec<Text>,
+    escalations: Vec<Part>,
+    chain: Vec<Link>,
+    since: Vec<Change>,
+    stages: Vec<stages::Row>,
+}
+
+pub(super) async fn show<W: World>(
+    State(site): State<Site>,
+    SignedIn(session): SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let frame = Frame::of::<W>(&session, "alerts");
+    match load::<W>(&site, &session, &id, frame.clone()).await {
+        Ok(found) => page(&found),
+        Err(fault) => fault.show(&frame),
+    }
+}
+
+async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) -> Result<AlertPage, Fault> {
+    let id: AlertId = id.parse().map_err(|_| Fault::Unknown)?;
+    let app = &site.app;
+    let alert = app.store.alert(id.as_str()).await?.filter(|row| row.status == W::STATUS.as_str());
+    let alert = alert.ok_or(Fault::Unknown)?;
+    let policy = app.policy.load_full();
+    let material = app.desk.material(id.as_str()).await?;
+    let rows = app.store.escalations_of::<W>(id.as_str()).await?;
+    let now = app.clock.now();
+    let words = frame.t;
+    let mut parts = Vec::with_capacity(rows.len());
+    for row in &rows {
+        parts.push(part::<W>(app, &policy, session, row, &material, words, now).await?);
+    }
+    // The texts shown are those of the first part that is this officer's to decide.
+    let own = rows.iter().find(|row| !app.desk.who(&session.officer, &row.escalation.jurisdiction).roles.is_empty());
+    let (amended, regions) = match own.or(rows.first()) {
+        Some(row) => (row.escalation.amendment.apply(&material.alert), row.escalation.regions.clone()),
+        None => (material.alert.clone(), material.decision.regions.clone()),
+    };
+    let located: Located = serde_json::from_value(app.store.located(id.as_str()).await?).unwrap_or_default();
+    let chain = app.store.chain(&alert.chain).await?;
+    let codes = |codes: &[RegionCode]| codes.iter().map(RegionCode::as_str).collect::<Vec<_>>().join(",");
+    let edge: Vec<RegionCode> =
+        located.counties.iter().filter(|m| m.covered < 0.999).map(|m| m.region.clone()).collect();
+    Ok(AlertPage {
+        mark: mark(&alert, &material.alert),
+        kind: kind(&alert.msg_type, words).to_owned(),
+        state: stands(&alert, words).to_owned(),
+        received: clock(alert.received_at, now),
+        expires: alert.expires.map_or_else(|| "—".into(), |at| clock(at, now)),
+        released: matches!(alert.state, AlertState::Released | AlertState::Partly),
+        regions_list: codes(&material.decision.regions),
+        edge_list: codes(&edge),
+        shapes: shapes(&material.alert),
+        places: places(&policy, &material.decision.regions, &located, words),
+        forecast: forecast(app, &material, &regions, words).await?,
+        rules: material.decision.rules.clone(),
+        texts: texts(&policy, &material, &amended, &regions, words)?,
+        escalations: parts,
+        since: since(app, &chain, &alert, &material.alert, words).await?,
+        chain: chain.iter().map(|row| link(row, &alert.id, words, now)).collect(),
+        stages: stages::rows(app, id.as_str(), words).await?,
+        alert,
+        frame,
+    })
+}
+
+/// The level that an alert shows.
+pub(super) fn mark(row: &AlertRow, alert: &Alert) -> Mark {
+    if row.msg_type == "Cancel" { Mark::ended() } else { Mark::of(Colour::of_alert(alert)) }
+}
+
+#[expect(clippy::too_many_lines, reason = "one view, field by field")]
+async fn part<W: World>(
+    app: &App,
+    policy: &Policy,
+    session: &Session,
+    row: &EscalationRow<W>,
+    material: &Material,
+    words: Words,
+    now: DateTime<Utc>,
+) -> Result<Part, Fault> {
+    let e = &row.escalation;
+    let who = app.desk.who(&session.officer, &e.jurisdiction);
+    let name = policy.map.get(&e.jurisdiction).map_or("", |region| region.name_in(words.language)).to_owned();
+    let (from, due, share, left, then) = countdown(e, words, now);
+    let open = e.state.is_open();
+    let waiting = e.state.as_str() == "waiting";
+    let stage = e.next_stage(&who);
+    let judge = who.roles.contains(&Role::Reviewer) || who.roles.contains(&Role::Signer);
+    let why_not = match (waiting, stage, judge) {
+        (true, None, true) if e.authors.contains(&who.id) => {
+            words.s("Your own words: another officer decides").to_owned()
+        }
+        (true, None, true) if e.signatures.iter().any(|s| s.by == who.id) => {
+            words.s("You have said yes; it takes another officer").to_owned()
+        }
+        (true, None, _) => words.s("This is for others to decide; you may read it").to_owned(),
+        _ => String::new(),
+    };
+    let sizes = app.store.audience_size(material.decision.reach.lists(), &e.regions).await?;
+    let people: u64 =
+        sizes.iter().filter(|((kind, _), _)| material.decision.channels.contains(kind)).map(|(_, n)| n).sum();
+    let reaches = format!(
+        "{} · {}",
+        words.f("counties: {}", e.regions.len()),
+        words.f("addresses: {}", crate::show::number(people))
+    );
+    let amended = e.amendment.apply(&material.alert);
+    let end = e.amendment.expires.unwrap_or(e.expires);
+    Ok(Part {
+        id: row.id,
+        state: state_word(&e.state, words).to_owned(),
+        says: asked(e, words),
+        overdue: e.overdue,
+        open,
+        from,
+        due,
+        share,
+        left,
+        then,
+        signatures: e
+            .signatures
+            .iter()
+            .map(|s| format!("{} {} {}", s.name, stage_word(s.stage, words), clock(s.at, now)))
+            .collect(),
+        changed: changes(&material.alert, &amended, words),
+        revision: e.revision,
+        can_take: waiting && judge,
+        stage: stage.map(Stage::as_str),
+        word: confirm_word::<W>(&name, e.approval.officers(), row.lane.number()),
+        go: format!("{}：{name}", stage.map_or("", |stage| stage_act(stage, words))),
+        reaches,
+        why_not,
+        can_judge: waiting && judge,
+        can_amend: open && (judge || who.roles.contains(&Role::Author)),
+        can_withdraw: open && (e.authors.contains(&who.id) || who.roles.contains(&Role::Signer)),
+        words: Language::ALL
+            .into_iter()
+            .map(|language| InLanguage {
+                tag: language.tag(),
+                name: language_name(language),
+                words: Amendment::words_of(&amended, language),
+            })
+            .collect(),
+        end: beijing(end).format("%Y-%m-%dT%H:%M").to_string(),
+        regions: e.regions.iter().map(|code| named(policy, code, words)).collect(),
+        jurisdiction: name,
+    })
+}
+
+/// What must be typed before a grave act: never the same word live and in a drill.
+pub(super) fn confirm_word<W: World>(place: &str, officers: usize, lane: u8) -> String {
+    match () {
+        () if W::EXERCISE => "演练".to_owned(),
+        () if officers > 1 || lane == 0 => place.to_owned(),
+        () => String::new(),
+    }
+}
+
+fn named(policy: &Policy, code: &RegionCode, words: Words) -> Place {
+    let name = policy.map.get(code).map_or("", |region| region.name_in(words.language));
+    Place { code: code.to_string(), name: name.to_owned(), how: String::new() }
+}
+
+fn state_word(state: &crate::approval::State, words: Words) -> &'static str {
+    use crate::approval::State;
+    match state {
+        State::Waiting => words.s("waits"),
+        State::Returned { .. } => words.s("returned"),
+        State::Approved => words.s("approved"),
+        State::Released { .. } => words.s("released"),
+        State::Rejected { .. } => words.s("rejected"),
+        State::Withdrawn { .. } => words.s("withdrawn"),
+        State::Expired => words.s("lapsed"),
+    }
+}
+
+fn stage_word(stage: Stage, words: Words) -> &'static str {
+    match stage {
+        Stage::Review => words.s("reviewed"),
+        Stage::Sign => words.s("signed"),
+    }
+}
+
+fn stage_act(stage: Stage, words: Words) -> &'static str {
+    match stage {
+        Stage::Review => words.s("Reviewed: it is right"),
+        Stage::Sign => words.s("Sign: let it go out"),
+    }
+}
+
+/// A language by its own name.
+pub(super) const fn language_name(language: Language) -> &'static str {
+    match language {
+        Language::Chinese => "中文",
+        Language::English => "English",
+    }
+}
+
+fn places(policy: &Policy, regions: &[RegionCode], located: &Located, words: Words) -> Vec<Place> {
+    let how = |code: &RegionCode| {
+        let found = located.counties.iter().find(|found| found.region == *code);
+        let Some(found) = found else { return words.s("by a rule").to_owned() };
+        let ways: Vec<_> = found
+            .how
+            .iter()
+            .map(|how| match how {
+                How::Polygon | How::Circle => words.f("{} % inside the shape", (found.covered * 100.0).round()),
+                How::Geocode { value, .. } => value.clone(),
+                How::Coast { .. } => words.s("on the coast of a warned sea").to_owned(),
+                How::Neighbour { .. } => words.s("beside a warned county").to_owned(),
+            })
+            .collect();
+        ways.join(", ")
+    };
+    regions.iter().map(|code| Place { how: how(code), ..named(policy, code, words) }).collect()
+}
+
+/// The alert's own shapes, for the map: `[[lat, lon], …]` and `[lat, lon, metres]`.
+fn shapes(alert: &Alert) -> String {
+    /// Corners that a browser draws without stumbling.
+    const CORNERS: usize = 5_000;
+    let areas = || alert.infos.iter().take(1).flat_map(|info| &info.areas);
+    let polygons: Vec<Vec<[f64; 2]>> = areas()
+        .flat_map(|area| &area.polygons)
+        .map(|polygon| {
+            let step = polygon.ring.len().div_ceil(CORNERS).max(1);
+            polygon.ring.iter().step_by(step).map(|p| [p.lat, p.lon]).collect()
+        })
+        .collect();
+    let circles: Vec<[f64; 3]> = areas()
+        .flat_map(|area| &area.circles)
+        .map(|circle| [circle.center.lat, circle.center.lon, circle.radius_km * 1_000.0])
+        .collect();
+    json!({"polygons": polygons, "circles": circles}).to_string()
+}
+
+/// Whom each channel reaches, and how long it takes at the configured rate.
+pub(super) async fn forecast(
+    app: &App,
+    material: &Material,
+    regions: &[RegionCode],
+    words: Words,
+) -> Result<Vec<Forecast>, Fault> {
+    let sizes = app.store.audience_size(material.decision.reach.lists(), regions).await?;
+    let row = |kind: &ChannelKind| {
+        let n: u64 = sizes.iter().filter(|((own, _), _)| own == kind).map(|(_, n)| n).sum();
+        let time = match (app.channels.contains(kind), app.rates.get(kind)) {
+            (false, _) => words.s("not set up").to_owned(),
+            (true, None) => words.s("as fast as the provider takes it").to_owned(),
+            (true, Some(rate)) => span(i64::try_from(n.div_ceil(u64::from((*rate).max(1)))).unwrap_or(i64::MAX), words),
+        };
+        Forecast { channel: channel_name(*kind, words).to_owned(), addresses: crate::show::number(n), time }
+    };
+    Ok(material.decision.channels.iter().map(row).collect())
+}
+
+/// A channel in words.
+pub(super) fn channel_name(kind: ChannelKind, words: Words) -> &'static str {
+    match kind {
+        ChannelKind::Sms => words.s("short message"),
+        ChannelKind::Email => words.s("e-mail"),
+        ChannelKind::Push => words.s("browser push"),
+        ChannelKind::Mqtt => "MQTT",
+    }
+}
+
+/// Each channel's text in each language.
+pub(super) fn texts(
+    policy: &Policy,
+    material: &Material,
+    alert: &Alert,
+    regions: &[RegionCode],
+    words: Words,
+) -> Result<Vec<Text>, Fault> {
+    let rendered =
+        crate::approval::preview(policy, material, alert, regions).map_err(crate::approval::DeskError::from)?;
+    let mut found = Vec::new();
+    for dispatch in rendered {
+        let (title, body, note) = match &dispatch.content {
+            Content::Sms(sms) => {
+                let note = words.f("parts: {}", encoding::parts(&sms.text));
+                (String::new(), sms.text.clone(), note)
+            }
+            Content::Email(mail) => (mail.subject.clone(), mail.text.clone(), String::new()),
+            Content::Push(push) => {
+                let payload: serde_json::Value = serde_json::from_str(&push.payload).unwrap_or_default();
+                let text = |name: &str| payload[name].as_str().unwrap_or_default().to_owned();
+                (text("title"), text("body"), String::new())
+            }
+            Content::Mqtt(_) => continue,
+        };
+        let note = match dispatch.variant {
+            crate::messages::Variant::Lifted => {
+                [note.as_str(), words.s("to those no longer in the area")].join(" ").trim().to_owned()
+            }
+            _ => note,
+        };
+        let channel = channel_name(dispatch.content.kind(), words).to_owned();
+        found.push(Text { channel, language: language_name(dispatch.language), note, title, body });
+    }
+    Ok(found)
+}
+
+/// What differs between two forms of an alert.
+pub(super) fn changes(old: &Alert, new: &Alert, words: Words) -> Vec<Change> {
+    let mut found = Vec::new();
+    for language in Language::ALL {
+        let (before, after) = (Amendment::words_of(old, language), Amendment::words_of(new, language));
+        let what = |text: &'static str| format!("{} {text}", language_name(language));
+        found.extend(change(&what(words.s("Headline")), &before.headline, &after.headline));
+        found.extend(change(&what(words.s("Description")), &before.description, &after.description));
+        found.extend(change(&what(words.s("What to do")), &before.instruction, &after.instruction));
+    }
+    let end = |alert: &Alert| alert.expires().map(|at| beijing(at.to_utc()).format("%m-%d %H:%M").to_string());
+    found.extend(change(words.s("Until"), &end(old).unwrap_or_default(), &end(new).unwrap_or_default()));
+    let level = |alert: &Alert| Colour::of_alert(alert).map_or("", |c| words.pick(c.name_zh(), c.name_en()));
+    found.extend(change(words.s("Level"), level(old), level(new)));
+    found
+}
+
+async fn since(
+    app: &App,
+    chain: &[AlertRow],
+    alert: &AlertRow,
+    now: &Alert,
+    words: Words,
+) -> Result<Vec<Change>, Fault> {
+    let at = chain.iter().position(|row| row.id == alert.id).unwrap_or(0);
+    let Some(before) = at.checked_sub(1).and_then(|at| chain.get(at)) else { return Ok(Vec::new()) };
+    let before = app.desk.material(&before.id).await?;
+    Ok(changes(&before.alert, now, words))
+}
+
+fn link(row: &AlertRow, here: &str, words: Words, now: DateTime<Utc>) -> Link {
+    Link {
+        id: row.id.clone(),
+        here: row.id == here,
+        sent: clock(row.sent, now),
+        mark: if row.msg_type == "Cancel" { Mark::ended() } else { Mark::of_severity(&row.severity) },
+        kind: kind(&row.msg_type, words).to_owned(),
+        headline: row.headline.clone(),
+    }
+}

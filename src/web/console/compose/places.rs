@@ -1,0 +1,150 @@
+//! Lists of places as people paste them, and shapes as they draw them.
+
+use crate::cap::{Circle, Point, Polygon};
+use crate::regions::{Region, RegionCode, RegionMap};
+
+/// Corners that an outline keeps: more says nothing that a county would notice.
+pub(super) const CORNERS: usize = 500;
+/// Corners that are read at all.
+pub(super) const MOST: usize = 100_000;
+
+/// The regions of a pasted list, and what in it is none.
+pub(super) fn regions<'a>(map: &'a RegionMap, text: &str) -> (Vec<&'a Region>, Vec<String>) {
+    let (mut found, mut bad): (Vec<&Region>, Vec<String>) = (Vec::new(), Vec::new());
+    let apart = |c: char| matches!(c, '\n' | '\t' | ',' | '，' | '、' | ';' | '；');
+    let mut words: Vec<&str> = text.split(apart).map(str::trim).filter(|word| !word.is_empty()).collect();
+    // A line without commas may hold several codes, or one English name of several words.
+    if words.iter().any(|word| word.contains(' ')) {
+        let known = |word: &&str| !of_word(map, word).is_empty();
+        words =
+            words.into_iter().flat_map(|w| if known(&w) { vec![w] } else { w.split_whitespace().collect() }).collect();
+    }
+    for word in words.into_iter().take(2_000) {
+        match of_word(map, word).as_slice() {
+            [one] => found.push(one),
+            [] => bad.push(word.chars().take(40).collect()),
+            several => {
+                let codes: Vec<_> = several.iter().map(|region| region.code.to_string()).collect();
+                bad.push(format!("{word}（{}）", codes.join(" / ")));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.code.cmp(&b.code));
+    found.dedup_by(|a, b| a.code == b.code);
+    (found, bad)
+}
+
+fn of_word<'a>(map: &'a RegionMap, word: &str) -> Vec<&'a Region> {
+    // Twelve digits are a division with its villages: the county's six count.
+    let digits = word.len() == 12 && word.bytes().all(|b| b.is_ascii_digit());
+    let code = if digits { word.get(..6).unwrap_or(word) } else { word };
+    if let Some(region) = code.parse::<RegionCode>().ok().and_then(|code| map.get(&code)) {
+        return vec![region];
+    }
+    let is = |region: &&Region| region.name == word || region.name_en.eq_ignore_ascii_case(word);
+    let named: Vec<_> = map.regions().filter(is).collect();
+    if !named.is_empty() || word.chars().count() < 2 {
+        return named;
+    }
+    let short =
+        |region: &&Region| ["省", "市", "区", "县"].iter().any(|end| region.name.strip_suffix(end) == Some(word));
+    map.regions().filter(short).collect()
+}
+
+/// Outlines, one a line, thinned; with how many corners each lost, and the lines that are none.
+pub(super) fn polygons(text: &str) -> (Vec<Polygon>, Vec<(usize, usize)>, Vec<String>) {
+    let (mut found, mut thinned, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()).take(50) {
+        let corners: Option<Vec<Point>> = line.split_whitespace().take(MOST + 1).map(point).collect();
+        let Some(mut ring) = corners.filter(|ring| (3..=MOST).contains(&ring.len())) else {
+            bad.push(line.chars().take(40).collect());
+            continue;
+        };
+        if ring.first() == ring.last() {
+            ring.pop();
+        }
+        let before = ring.len();
+        let mut near = 0.000_5;
+        while ring.len() > CORNERS {
+            ring = thin(&ring, near);
+            near *= 1.5;
+        }
+        if ring.len() < 3 {
+            bad.push(line.chars().take(40).collect());
+            continue;
+        }
+        if ring.len() < before {
+            thinned.push((before, ring.len()));
+        }
+        ring.extend(ring.first().copied());
+        found.push(Polygon { ring });
+    }
+    (found, thinned, bad)
+}
+
+fn thin(ring: &[Point], near: f64) -> Vec<Point> {
+    let mut kept: Vec<Point> = Vec::new();
+    for point in ring {
+        let far = |last: &Point| (point.lat - last.lat).abs() + (point.lon - last.lon).abs() > near;
+        if kept.last().is_none_or(far) {
+            kept.push(*point);
+        }
+    }
+    kept
+}
+
+/// Circles, one a line: `lat,lon radius`, the radius in kilometres.
+pub(super) fn circles(text: &str) -> (Vec<Circle>, Vec<String>) {
+    let (mut found, mut bad) = (Vec::new(), Vec::new());
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()).take(50) {
+        let circle = line.split_once(char::is_whitespace).and_then(|(center, radius)| {
+            let radius_km = radius.trim().parse::<f64>().ok().filter(|km| (0.1..=1_000.0).contains(km))?;
+            Some(Circle { center: point(center)?, radius_km })
+        });
+        match circle {
+            Some(circle) => found.push(circle),
+            None => bad.push(line.chars().take(40).collect()),
+        }
+    }
+    (found, bad)
+}
+
+fn point(text: &str) -> Option<Point> {
+    let (lat, lon) = text.split_once(',')?;
+    let (lat, lon) = (lat.trim().parse::<f64>().ok()?, lon.trim().parse::<f64>().ok()?);
+    let good = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
+    // Five places are a metre.
+    let round = |degrees: f64| (degrees * 100_000.0).round() / 100_000.0;
+    good.then(|| Point { lat: round(lat), lon: round(lon) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pasted_list_names_the_bad_ones() {
+        let map = RegionMap::delta().unwrap();
+        let (found, bad) = regions(&map, "青浦区、320509000000\n嘉善，Hangzhou Bay\n330000 鼓楼区; 亚特兰蒂斯");
+        let codes: Vec<_> = found.iter().map(|r| r.code.as_str()).collect();
+        assert_eq!(codes, ["310118", "320509", "330000", "330421", "HZB"]);
+        assert_eq!(bad.len(), 2, "{bad:?}");
+        assert!(bad[0].starts_with("鼓楼区（3201"), "named with the codes it could be: {bad:?}");
+    }
+
+    #[test]
+    fn a_scribble_is_thinned_and_nonsense_is_named() {
+        let ring: Vec<String> = (0..5_000)
+            .map(|n| {
+                let angle = f64::from(n) / 5_000.0 * std::f64::consts::TAU;
+                format!("{},{}", 31.0 + angle.sin(), 121.0 + angle.cos())
+            })
+            .collect();
+        let (found, thinned, bad) = polygons(&format!("{}\nnonsense\n1,2 3,4\n91,0 1,1 2,2", ring.join(" ")));
+        assert_eq!((found.len(), bad.len()), (1, 3));
+        assert!(found[0].ring.len() <= CORNERS + 1 && found[0].ring.first() == found[0].ring.last());
+        assert_eq!(thinned[0].0, 5_000);
+        let (found, bad) = circles("31.2,121.5 20\n31.2,121.5 0\n31.2,121.5 x");
+        assert_eq!((found.len(), bad.len()), (1, 2));
+    }
+}

@@ -1,0 +1,280 @@
+//! Is it arriving? One reader of the store for each thing watched, however many consoles watch it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::HeaderValue;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::acts::correct_word;
+use super::alert::{channel_name, mark};
+use super::told::{Column, state_name};
+use crate::app::App;
+use crate::delivery::DeliveryState;
+use crate::dispatch::Lamp;
+use crate::officers::Role;
+use crate::store::{AlertRow, StoreError};
+use crate::web::page::{Fault, Frame, Mark, page};
+use crate::web::session::SignedIn;
+use crate::web::site::Site;
+use crate::world::World;
+
+/// The store is read this often for what is watched.
+const ROUND: Duration = Duration::from_secs(1);
+
+type Snapshot = Arc<str>;
+
+/// What is being watched, by name.
+pub(in crate::web) struct Live {
+    app: Arc<App>,
+    stop: CancellationToken,
+    streams: Mutex<HashMap<String, watch::Sender<Snapshot>>>,
+}
+
+impl Live {
+    pub(in crate::web) fn new(app: Arc<App>, stop: CancellationToken) -> Self {
+        Self { app, stop, streams: Mutex::default() }
+    }
+
+    fn queue<W: World>(&self) -> watch::Receiver<Snapshot> {
+        let app = Arc::clone(&self.app);
+        self.watch(format!("queue/{}", W::SLUG), move || {
+            let app = Arc::clone(&app);
+            async move { queue_snapshot::<W>(&app).await }
+        })
+    }
+
+    fn alert(&self, id: &str) -> watch::Receiver<Snapshot> {
+        let (app, alert) = (Arc::clone(&self.app), id.to_owned());
+        self.watch(format!("alert/{id}"), move || {
+            let (app, alert) = (Arc::clone(&app), alert.clone());
+            async move { alert_snapshot(&app, &alert).await }
+        })
+    }
+
+    /// A receiver of what `read` gives, read once for all who watch, as long as somebody does.
+    fn watch<R>(&self, name: String, read: impl Fn() -> R + Send + 'static) -> watch::Receiver<Snapshot>
+    where
+        R: Future<Output = Result<String, StoreError>> + Send,
+    {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        // A reader stops when its last watcher has gone, and its sender with it.
+        streams.retain(|_, sender| sender.receiver_count() > 0);
+        if let Some(sender) = streams.get(&name) {
+            return sender.subscribe();
+        }
+        let (sender, receiver) = watch::channel(Snapshot::from(""));
+        streams.insert(name, sender.clone());
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            while sender.receiver_count() > 0 {
+                match read().await {
+                    Ok(now) => {
+                        sender.send_if_modified(|last| {
+                            let changed = **last != *now;
+                            if changed {
+                                *last = Snapshot::from(now.as_str());
+                            }
+                            changed
+                        });
+                    }
+                    Err(error) => tracing::error!(%error, "what is watched cannot be read"),
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(ROUND) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        });
+        receiver
+    }
+}
+
+async fn queue_snapshot<W: World>(app: &App) -> Result<String, StoreError> {
+    let rows = app.store.queue::<W>(100).await?;
+    let total = app.store.queue_length::<W>().await?;
+    let reds = rows.iter().filter(|row| row.row.lane.number() == 0).count();
+    let newest = rows.iter().filter(|row| row.row.lane.number() == 0).map(|row| row.row.id).max().unwrap_or(0);
+    let overdue = rows.iter().filter(|row| row.row.escalation.overdue).count();
+    let seen: String = rows
+        .iter()
+        .map(|row| {
+            let e = &row.row.escalation;
+            let due = e.due.map_or(0, |due| due.timestamp_millis());
+            format!("{}/{}/{}/{}/{due};", row.row.id, e.state.as_str(), e.revision, e.signatures.len())
+        })
+        .collect();
+    let digest = crate::officers::token_digest(&seen);
+    Ok(json!({"total": total, "reds": reds, "newest_red": newest, "overdue": overdue, "digest": digest.get(..16)})
+        .to_string())
+}
+
+async fn alert_snapshot(app: &App, id: &str) -> Result<String, StoreError> {
+    let channels = app.store.states(id).await?;
+    let held = app.store.is_held(id).await?;
+    let state = app.store.alert(id).await?.map(|row| (row.state, row.superseded_by));
+    let parts = app.store.escalation_states(id).await?;
+    let lamps: BTreeMap<String, bool> = app.engine.lamps().into_iter().map(|lamp| (lamp.name, lamp.up)).collect();
+    Ok(json!({"channels": channels, "held": held, "state": state, "parts": parts, "lamps": lamps}).to_string())
+}
+
+/// Who has which alert open.
+#[derive(Default)]
+pub(in crate::web) struct Watchers {
+    open: Mutex<HashMap<String, HashMap<String, usize>>>,
+}
+
+impl Watchers {
+    /// The names of those who have it open, but for one's own.
+    pub(in crate::web) fn of(&self, alert: &str, own: &str) -> String {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<_> =
+            open.get(alert).into_iter().flat_map(HashMap::keys).filter(|name| *name != own).cloned().collect();
+        names.sort();
+        names.join("、")
+    }
+}
+
+/// Somebody has an alert open, until this is dropped.
+struct Watching {
+    watchers: Arc<Watchers>,
+    alert: String,
+    name: String,
+}
+
+impl Watching {
+    fn new(watchers: &Arc<Watchers>, alert: &str, name: &str) -> Self {
+        let mut open = watchers.open.lock().unwrap_or_else(PoisonError::into_inner);
+        *open.entry(alert.to_owned()).or_default().entry(name.to_owned()).or_default() += 1;
+        Self { watchers: Arc::clone(watchers), alert: alert.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let mut open = self.watchers.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(names) = open.get_mut(&self.alert) {
+            if let Some(count) = names.get_mut(&self.name) {
+                *count -= 1;
+            }
+            names.retain(|_, count| *count > 0);
+        }
+        open.retain(|_, names| !names.is_empty());
+    }
+}
+
+/// A stream of snapshots. Each is whole, so whoever comes back after a break has everything with the first one.
+fn events(receiver: watch::Receiver<Snapshot>, stop: CancellationToken, watching: Option<Watching>) -> Response {
+    let begin = (receiver, stop, watching, 0_u64);
+    let stream = stream::unfold(begin, |(mut receiver, stop, watching, sent)| async move {
+        loop {
+            if sent > 0 || receiver.borrow().is_empty() {
+                tokio::select! {
+                    changed = receiver.changed() => if changed.is_err() { return None },
+                    () = stop.cancelled() => return None,
+                }
+            }
+            let now = Arc::clone(&receiver.borrow_and_update());
+            if !now.is_empty() {
+                let event = Event::default().id(sent.to_string()).data(&*now);
+                return Some((Ok::<_, Infallible>(event), (receiver, stop, watching, sent + 1)));
+            }
+        }
+    });
+    let mut answer = Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))).into_response();
+    // A proxy that gathers before it passes on would make "live" late.
+    answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
+pub(super) async fn queue_events<W: World>(State(site): State<Site>, SignedIn(_): SignedIn) -> Response {
+    events(site.live.queue::<W>(), site.stop.clone(), None)
+}
+
+pub(super) async fn alert_events<W: World>(
+    State(site): State<Site>,
+    SignedIn(session): SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let known = site.app.store.alert(&id).await;
+    if !known.is_ok_and(|row| row.is_some_and(|row| row.status == W::STATUS.as_str())) {
+        return Fault::Unknown.show(&Frame::of::<W>(&session, ""));
+    }
+    let watching = Watching::new(&site.watchers, &id, &session.officer.name);
+    events(site.live.alert(&id), site.stop.clone(), Some(watching))
+}
+
+struct Cell {
+    state: &'static str,
+    n: u64,
+}
+
+struct ChannelRow {
+    channel: String,
+    total: u64,
+    done: u64,
+    cells: Vec<Cell>,
+}
+
+#[derive(Template)]
+#[template(path = "live.html")]
+struct LivePage {
+    frame: Frame,
+    alert: AlertRow,
+    mark: Mark,
+    can_stop: bool,
+    can_sign: bool,
+    held: bool,
+    word: &'static str,
+    states: Vec<Column>,
+    channels: Vec<ChannelRow>,
+    lamps: Vec<Lamp>,
+    regions_list: String,
+}
+
+pub(super) async fn show<W: World>(
+    State(site): State<Site>,
+    SignedIn(session): SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let frame = Frame::of::<W>(&session, "alerts");
+    match load::<W>(&site.app, &session, &id, frame.clone()).await {
+        Ok(found) => page(&found),
+        Err(fault) => fault.show(&frame),
+    }
+}
+
+async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, frame: Frame) -> Result<LivePage, Fault> {
+    let alert = app.store.alert(id).await?.filter(|row| row.status == W::STATUS.as_str()).ok_or(Fault::Unknown)?;
+    let material = app.desk.material(id).await?;
+    let grants = &session.officer.grants;
+    let row = |(kind, counts): (&tocsin_channels::ChannelKind, &crate::delivery::StateCounts)| ChannelRow {
+        channel: channel_name(*kind, frame.t).to_owned(),
+        total: counts.total(),
+        done: counts.total() - counts.open(),
+        cells: DeliveryState::ALL.iter().map(|state| Cell { state: state.as_str(), n: counts.get(*state) }).collect(),
+    };
+    let regions: Vec<_> = material.decision.regions.iter().map(crate::regions::RegionCode::as_str).collect();
+    Ok(LivePage {
+        mark: mark(&alert, &material.alert),
+        can_stop: [Role::Operator, Role::Reviewer, Role::Signer].into_iter().any(|role| grants.has(role)),
+        can_sign: grants.has(Role::Signer),
+        held: app.store.is_held(id).await?,
+        word: correct_word::<W>(session.officer.language),
+        states: DeliveryState::ALL.iter().map(|state| Column { name: state_name(*state, frame.t) }).collect(),
+        channels: app.store.states(id).await?.iter().map(row).collect(),
+        lamps: app.engine.lamps(),
+        regions_list: regions.join(","),
+        alert,
+        frame,
+    })
+}

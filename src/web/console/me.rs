@@ -1,0 +1,117 @@
+//! One's own: addresses for calls, language, tokens.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use tocsin_channels::ChannelKind;
+
+use super::people::grant_name;
+use crate::delivery::Address;
+use crate::messages::Language;
+use crate::staff::{SCOPES, Session};
+use crate::web::page::{Fault, Frame, beijing, page};
+use crate::web::session::{Posted, SignedIn};
+use crate::web::site::Site;
+use crate::world::Live;
+
+struct Token {
+    digest: String,
+    name: String,
+    scopes: String,
+    until: String,
+}
+
+#[derive(Template)]
+#[template(path = "me.html")]
+struct MePage {
+    frame: Frame,
+    roles: String,
+    told: String,
+    sms: String,
+    email: String,
+    tokens: Vec<Token>,
+    scopes: [&'static str; 3],
+}
+
+pub(super) async fn show(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
+    show_with(&site, &session, String::new()).await
+}
+
+async fn show_with(site: &Site, session: &Session, told: String) -> Response {
+    let frame = Frame::of::<Live>(session, "me");
+    let officer = &session.officer;
+    let found = (site.app.store.officer_addresses(officer.id).await, site.app.store.api_tokens(officer.id).await);
+    let (addresses, tokens) = match found {
+        (Ok(addresses), Ok(tokens)) => (addresses, tokens),
+        (Err(error), _) | (_, Err(error)) => return Fault::from(error).show(&frame),
+    };
+    let of = |kind| {
+        let own = addresses.iter().filter(|(_, address)| address.channel == kind);
+        own.map(|(_, address)| address.value.as_str()).collect::<Vec<_>>().join("\n")
+    };
+    let tokens = tokens.into_iter().map(|token| Token {
+        until: beijing(token.expires_at).format("%Y-%m-%d").to_string(),
+        digest: token.digest,
+        name: token.name,
+        scopes: token.scopes,
+    });
+    let roles: Vec<_> = officer.grants.0.iter().map(|grant| grant_name(&site.app, grant, frame.t)).collect();
+    page(&MePage {
+        roles: roles.join("；"),
+        told,
+        sms: of(ChannelKind::Sms),
+        email: of(ChannelKind::Email),
+        tokens: tokens.collect(),
+        scopes: SCOPES,
+        frame,
+    })
+}
+
+pub(super) async fn addresses(State(site): State<Site>, posted: Posted) -> Response {
+    let done = async {
+        let mut addresses = Vec::new();
+        for kind in [ChannelKind::Sms, ChannelKind::Email] {
+            for line in posted.fields.get(kind.as_str()).split_whitespace() {
+                addresses.push(Address::parse(kind, line).map_err(crate::staff::StaffError::from)?);
+            }
+        }
+        // What the person set up elsewhere, a browser for push, stays.
+        let others = site.app.store.officer_addresses(posted.session.officer.id).await?;
+        addresses.extend(others.into_iter().map(|(_, a)| a).filter(|a| a.channel == ChannelKind::Push));
+        Ok(site.app.staff.set_own_addresses(&posted.session.officer, &addresses).await?)
+    };
+    let done = done.await;
+    back(&posted, done)
+}
+
+pub(super) async fn language(State(site): State<Site>, posted: Posted) -> Response {
+    let language = Language::of_tag(posted.fields.get("language")).unwrap_or(Language::Chinese);
+    let done = site.app.store.set_language(posted.session.officer.id, language).await;
+    back(&posted, done.map_err(Fault::from))
+}
+
+pub(super) async fn ask_token(State(site): State<Site>, posted: Posted) -> Response {
+    let fields = &posted.fields;
+    let scopes: Vec<String> = fields.all("scope").map(str::to_owned).collect();
+    let days = fields.get("days").parse().unwrap_or(90);
+    match site.app.staff.propose_token(&posted.session.officer, fields.get("name"), &scopes, days).await {
+        Ok(token) => {
+            let frame = Frame::of::<Live>(&posted.session, "me");
+            let told = frame.t.f("Shown once; it works when another administrator has agreed: {}", token);
+            show_with(&site, &posted.session, told).await
+        }
+        Err(error) => Fault::from(error).show(&Frame::of::<Live>(&posted.session, "me")),
+    }
+}
+
+pub(super) async fn end_token(State(site): State<Site>, posted: Posted) -> Response {
+    let done = site.app.staff.end_token(&posted.session.officer, posted.fields.get("digest")).await;
+    back(&posted, done.map_err(Fault::from))
+}
+
+fn back(posted: &Posted, done: Result<(), Fault>) -> Response {
+    match done {
+        Ok(()) => Redirect::to("/console/me").into_response(),
+        Err(fault) => fault.show(&Frame::of::<Live>(&posted.session, "me")),
+    }
+}

@@ -1,0 +1,237 @@
+//! What needs me now, and the search over everything that came.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::approval::{Escalation, State as Stands};
+use crate::messages::Language;
+use crate::rules::{Stage, Then};
+use crate::staff::Session;
+use crate::store::{QueueRow, StoreError};
+use crate::web::page::{Fault, Frame, Mark, clock, page, span};
+use crate::web::session::SignedIn;
+use crate::web::site::Site;
+use crate::web::words::Words;
+use crate::world::World;
+
+/// Cards on a page: nobody reads more, and the most urgent come first.
+const CARDS: i64 = 100;
+
+/// One escalation, as the queue shows it.
+pub(super) struct Card {
+    id: i64,
+    alert: String,
+    mark: Mark,
+    headline: String,
+    jurisdiction: String,
+    counties: usize,
+    asked: String,
+    taken: String,
+    watchers: String,
+    overdue: bool,
+    from: i64,
+    due: i64,
+    share: i64,
+    left: String,
+    then: String,
+    button: String,
+}
+
+#[derive(Template)]
+#[template(path = "queue.html")]
+struct QueuePage {
+    frame: Frame,
+    cards: Vec<Card>,
+    total: u64,
+    digest: String,
+}
+
+#[derive(Template)]
+#[template(path = "queue_list.html")]
+struct QueueList {
+    frame: Frame,
+    cards: Vec<Card>,
+    total: u64,
+}
+
+pub(super) async fn show<W: World>(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
+    let frame = Frame::of::<W>(&session, "queue");
+    match cards::<W>(&site, &session).await {
+        Ok((cards, total)) => page(&QueuePage { frame, cards, total, digest: String::new() }),
+        Err(error) => Fault::from(error).show(&frame),
+    }
+}
+
+/// The list alone, for a page that is open.
+pub(super) async fn list<W: World>(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
+    let frame = Frame::of::<W>(&session, "queue");
+    match cards::<W>(&site, &session).await {
+        Ok((cards, total)) => page(&QueueList { frame, cards, total }),
+        Err(error) => Fault::from(error).show(&frame),
+    }
+}
+
+async fn cards<W: World>(site: &Site, session: &Session) -> Result<(Vec<Card>, u64), StoreError> {
+    let rows = site.app.store.queue::<W>(CARDS).await?;
+    let total = site.app.store.queue_length::<W>().await?;
+    let now = site.app.clock.now();
+    let words = Words { language: session.officer.language };
+    let card =
+        |row: &QueueRow<W>| card(&site.app, row, site.watchers.of(&row.row.alert, &session.officer.name), words, now);
+    Ok((rows.iter().map(card).collect(), total))
+}
+
+fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, now: DateTime<Utc>) -> Card {
+    let escalation = &row.row.escalation;
+    let policy = app.policy.load();
+    let name = policy.map.get(&escalation.jurisdiction).map_or("", |region| region.name_in(words.language));
+    let (from, due, share, left, then) = countdown(escalation, words, now);
+    let returned = matches!(escalation.state, Stands::Returned { .. });
+    Card {
+        id: row.row.id,
+        alert: row.row.alert.clone(),
+        mark: if row.msg_type == "Cancel" { Mark::ended() } else { Mark::of_severity(&row.severity) },
+        headline: row.headline.clone(),
+        jurisdiction: name.to_owned(),
+        counties: escalation.regions.len(),
+        asked: asked(escalation, words),
+        taken: escalation.taken.as_ref().map(|taken| taken.name.clone()).unwrap_or_default(),
+        watchers,
+        overdue: escalation.overdue,
+        from,
+        due,
+        share,
+        left,
+        then,
+        button: if returned { words.s("Mend it").to_owned() } else { words.s("Look and decide").to_owned() },
+    }
+}
+
+/// What an escalation waits for.
+pub(super) fn asked<W: World>(escalation: &Escalation<W>, words: Words) -> String {
+    match &escalation.state {
+        Stands::Waiting => match escalation.missing().as_slice() {
+            [Stage::Review, Stage::Sign] => words.s("waits for review and signature").to_owned(),
+            [Stage::Review] => words.s("waits for review").to_owned(),
+            _ => words.s("waits for signature").to_owned(),
+        },
+        Stands::Returned { by, reason } => format!("{} {by}：{reason}", words.s("returned by")),
+        Stands::Approved => words.s("approved; its messages cannot be made yet").to_owned(),
+        Stands::Released { by } => format!("{} {by}", words.s("released; signed by")),
+        Stands::Rejected { by, reason } => format!("{} {by}：{reason}", words.s("rejected by")),
+        Stands::Withdrawn { by, reason } => format!("{} {by}：{reason}", words.s("withdrawn by")),
+        Stands::Expired => words.s("lapsed: nobody decided in time").to_owned(),
+    }
+}
+
+/// When the ladder's step began and ends, the share left, that in words, and what happens then.
+pub(super) fn countdown<W: World>(
+    escalation: &Escalation<W>,
+    words: Words,
+    now: DateTime<Utc>,
+) -> (i64, i64, i64, String, String) {
+    let step = escalation.approval.steps.get(escalation.step);
+    let (Some(due), Some(step), Stands::Waiting) = (escalation.due, step, &escalation.state) else {
+        return (0, 0, 0, String::new(), String::new());
+    };
+    let (whole, left) = (step.within.time().num_milliseconds().max(1), (due - now).num_milliseconds().max(0));
+    let then = match step.then {
+        Then::Next => words.s("then the next officer is called"),
+        Then::ReleaseSigned => words.s("then one signature is enough"),
+        Then::Release => words.s("then it goes out by itself"),
+        Then::Hold => words.s("then it is overdue and you are called again"),
+        Then::Lapse => words.s("then it lapses"),
+    };
+    let due = due.timestamp_millis();
+    (due - whole, due, (left * 100 / whole).min(100), words.f("{} left", span(left / 1_000, words)), then.to_owned())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Search {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    before: String,
+}
+
+struct Found {
+    id: String,
+    received: String,
+    mark: Mark,
+    headline: String,
+    kind: String,
+    state: String,
+    bureau: String,
+}
+
+#[derive(Template)]
+#[template(path = "alerts.html")]
+struct Alerts {
+    frame: Frame,
+    q: String,
+    rows: Vec<Found>,
+    older: String,
+}
+
+/// Alerts by words.
+pub(super) async fn search<W: World>(
+    State(site): State<Site>,
+    SignedIn(session): SignedIn,
+    Query(search): Query<Search>,
+) -> Response {
+    const PAGE: usize = 50;
+    let frame = Frame::of::<W>(&session, "alerts");
+    let before = DateTime::parse_from_rfc3339(&search.before).ok().map(|at| at.to_utc());
+    let found = site.app.store.search_alerts(W::STATUS.as_str(), &search.q, before, PAGE as i64).await;
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return Fault::from(error).show(&frame),
+    };
+    let now = site.app.clock.now();
+    let older = found.get(PAGE - 1).map(|row| row.received_at.to_rfc3339()).unwrap_or_default();
+    let rows = found
+        .into_iter()
+        .map(|row| Found {
+            received: clock(row.received_at, now),
+            mark: if row.msg_type == "Cancel" { Mark::ended() } else { Mark::of_severity(&row.severity) },
+            kind: kind(&row.msg_type, frame.t).to_owned(),
+            state: stands(&row, frame.t).to_owned(),
+            id: row.id,
+            headline: row.headline,
+            bureau: row.bureau,
+        })
+        .collect();
+    page(&Alerts { frame, q: search.q, rows, older })
+}
+
+/// A kind of alert in words.
+pub(super) fn kind(msg_type: &str, words: Words) -> &'static str {
+    let zh = words.language == Language::Chinese;
+    match msg_type {
+        "Alert" if zh => "首发",
+        "Update" if zh => "更新",
+        "Cancel" if zh => "解除",
+        "Alert" => "first warning",
+        "Update" => "update",
+        "Cancel" => "cancel",
+        _ if zh => "回执",
+        _ => "reply",
+    }
+}
+
+/// Where an alert stands, in words.
+pub(super) fn stands(row: &crate::store::AlertRow, words: Words) -> &'static str {
+    use crate::store::AlertState;
+    match row.state {
+        _ if row.superseded_by.is_some() => words.s("replaced"),
+        AlertState::Withheld => words.s("goes to nobody"),
+        AlertState::Waiting => words.s("waits for officers"),
+        AlertState::Partly => words.s("released in part"),
+        AlertState::Released => words.s("released"),
+        AlertState::Closed => words.s("closed without release"),
+    }
+}

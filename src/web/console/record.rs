@@ -1,0 +1,166 @@
+//! Who did what, when.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::officers::Role;
+use crate::record::{Chain, Line};
+use crate::store::{RecordFilter, StoreError};
+use crate::web::page::{Fault, Frame, clock, page};
+use crate::web::session::SignedIn;
+use crate::web::site::Site;
+use crate::world::Live;
+
+/// Lines of a page.
+const PAGE: usize = 100;
+/// Lines that a page walks to see whether the chain is whole; `tocsin audit verify` walks them all.
+const WALK: i64 = 2_000;
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    actor: String,
+    #[serde(default)]
+    kind: String,
+    before: Option<i64>,
+}
+
+struct Row {
+    seq: i64,
+    at: String,
+    actor: String,
+    kind: String,
+    subject: String,
+    detail: String,
+}
+
+#[derive(Template)]
+#[template(path = "record.html")]
+struct RecordPage {
+    frame: Frame,
+    subject: String,
+    actor: String,
+    kind: String,
+    rows: Vec<Row>,
+    older: i64,
+    lines: i64,
+    /// What is broken; empty when nothing is.
+    whole: String,
+}
+
+pub(super) async fn show(
+    State(site): State<Site>,
+    SignedIn(session): SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let frame = Frame::of::<Live>(&session, "record");
+    let some = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+    // Auditors read everything; others what concerns an alert, or themselves.
+    let auditor = session.officer.grants.has(Role::Auditor) || session.officer.grants.has(Role::Administrator);
+    let mut filter = RecordFilter {
+        subject: some(&wanted.subject),
+        actor: some(&wanted.actor),
+        kind: some(&wanted.kind),
+        before: wanted.before,
+    };
+    if !auditor && filter.subject.is_none() {
+        filter.actor = Some(session.officer.login.to_string());
+    }
+    let app = &site.app;
+    let found = async {
+        let whole = broken(app).await?.map(|why| {
+            let (zh, en) = why.split_once(" / ").unwrap_or((&why, &why));
+            frame.t.pick(zh, en).to_owned()
+        });
+        Ok::<_, StoreError>((
+            app.store.record_lines(&filter, PAGE as i64).await?,
+            app.store.record_count().await?,
+            whole,
+        ))
+    };
+    match found.await {
+        Ok((found, lines, whole)) => {
+            let now = app.clock.now();
+            let older = found.get(PAGE - 1).map_or(0, |line| line.seq);
+            let rows = found.into_iter().map(|line| Row {
+                seq: line.seq,
+                at: clock(line.at, now),
+                actor: line.actor,
+                kind: line.kind,
+                subject: line.subject,
+                detail: line.detail.chars().take(400).collect(),
+            });
+            let (subject, actor, kind) = (wanted.subject, wanted.actor, wanted.kind);
+            page(&RecordPage {
+                rows: rows.collect(),
+                subject,
+                actor,
+                kind,
+                older,
+                lines,
+                whole: whole.unwrap_or_default(),
+                frame,
+            })
+        }
+        Err(error) => Fault::from(error).show(&frame),
+    }
+}
+
+/// What is broken in the newest part of the chain.
+async fn broken(app: &App) -> Result<Option<String>, StoreError> {
+    let written = app.store.record_count().await?;
+    let from = (written - WALK).max(1);
+    let lines = app.store.record_from(from, WALK + 1).await?;
+    let mut chain = match (from, lines.first()) {
+        (1, _) => Chain::new(None),
+        (_, Some(first)) => Chain::after(first),
+        (_, None) => return Ok(Some(crate::record::Broken::Missing(from).to_string())),
+    };
+    let skip = usize::from(from > 1);
+    let walked = lines.iter().skip(skip).try_for_each(|line| chain.follow(line));
+    // Lines may have been added since the count was read.
+    Ok(walked.and_then(|()| chain.end_at_least(written)).err().map(|why| why.to_string()))
+}
+
+/// Everything, for an auditor's own tools.
+pub(super) async fn export(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
+    let frame = Frame::of::<Live>(&session, "record");
+    if !session.officer.grants.has(Role::Auditor) {
+        return Fault::NotYours.show(&frame);
+    }
+    let store = &site.app.store;
+    let mut out = csv::Writer::from_writer(Vec::new());
+    // A Vec takes every line.
+    let _ = out.write_record(["seq", "at", "actor", "kind", "subject", "detail", "hash"]);
+    let mut next = 1;
+    loop {
+        match store.record_from(next, 5_000).await {
+            Ok(lines) if lines.is_empty() => break,
+            Ok(lines) => {
+                next = lines.last().map_or(next, |line| line.seq + 1);
+                lines.iter().for_each(|line| drop(out.write_record(cells(line))));
+            }
+            Err(error) => return Fault::from(error).show(&frame),
+        }
+    }
+    let body = out.into_inner().unwrap_or_default();
+    let name = "attachment; filename=\"tocsin-record.csv\"";
+    ([(header::CONTENT_TYPE, "text/csv; charset=utf-8"), (header::CONTENT_DISPOSITION, name)], body).into_response()
+}
+
+fn cells(line: &Line) -> [String; 7] {
+    let text = |text: &str| harmless(text);
+    let (seq, at) = (line.seq.to_string(), line.at.timestamp_millis().to_string());
+    [seq, at, text(&line.actor), text(&line.kind), text(&line.subject), text(&line.detail), line.hash.clone()]
+}
+
+/// A cell that no spreadsheet takes for a formula.
+pub(super) fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}

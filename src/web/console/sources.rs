@@ -1,0 +1,83 @@
+//! Who sends to us, and is it healthy?
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::store::SourceCount;
+use crate::web::page::{Fault, Frame, clock, page};
+use crate::web::session::SignedIn;
+use crate::web::site::Site;
+use crate::world::Live;
+
+struct Row {
+    name: String,
+    seen: String,
+    taken: u64,
+    remarks: u64,
+    refused: u64,
+    regions: String,
+}
+
+struct Refused {
+    at: String,
+    bureau: String,
+    code: String,
+    why: String,
+}
+
+#[derive(Template)]
+#[template(path = "sources.html")]
+struct SourcesPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    refusals: Vec<Refused>,
+}
+
+pub(super) async fn show(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
+    let frame = Frame::of::<Live>(&session, "sources");
+    let app = &site.app;
+    let now = app.clock.now();
+    let (counts, refusals) = match (app.store.sources().await, app.store.refusals(20).await) {
+        (Ok(counts), Ok(refusals)) => (counts, refusals),
+        (Err(error), _) | (_, Err(error)) => return Fault::from(error).show(&frame),
+    };
+    let policy = app.policy.load();
+    let mut rows: Vec<Row> = policy
+        .bureaus
+        .iter()
+        .map(|bureau| {
+            let own = |code: &crate::regions::RegionCode| {
+                policy
+                    .map
+                    .get(code)
+                    .map_or_else(|| code.to_string(), |region| region.name_in(frame.t.language).to_owned())
+            };
+            let regions: Vec<_> = bureau.regions.iter().map(own).collect();
+            let count = counts.iter().find(|count| count.bureau == bureau.name);
+            row(&bureau.name, count, regions.join("、"), now)
+        })
+        .collect();
+    // Officers' own alerts, and bureaus that are no longer configured.
+    let strange = counts.iter().filter(|count| !policy.bureaus.iter().any(|bureau| bureau.name == count.bureau));
+    rows.extend(strange.map(|count| row(&count.bureau, Some(count), String::new(), now)));
+    let refusals = refusals
+        .into_iter()
+        .map(|(at, bureau, code, findings)| {
+            let first = findings.get(0).and_then(|f| f.get(frame.t.pick("zh", "en"))).and_then(|text| text.as_str());
+            Refused { at: clock(at, now), bureau, code, why: first.unwrap_or_default().to_owned() }
+        })
+        .collect();
+    page(&SourcesPage { frame, rows, refusals })
+}
+
+fn row(name: &str, count: Option<&SourceCount>, regions: String, now: chrono::DateTime<chrono::Utc>) -> Row {
+    Row {
+        name: name.to_owned(),
+        seen: count.and_then(|count| count.seen).map_or_else(|| "—".to_owned(), |at| clock(at, now)),
+        taken: count.map_or(0, |count| count.taken),
+        remarks: count.map_or(0, |count| count.remarks),
+        refused: count.map_or(0, |count| count.refused),
+        regions,
+    }
+}

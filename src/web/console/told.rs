@@ -1,0 +1,160 @@
+//! Who got it and who did not, by region and state.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::delivery::{DeliveryState, StateCounts, mask};
+use crate::officers::Role;
+use crate::regions::RegionCode;
+use crate::staff::Session;
+use crate::store::Entry;
+use crate::web::page::{Fault, Frame, page};
+use crate::web::session::{Posted, SignedIn};
+use crate::web::site::Site;
+use crate::web::words::Words;
+use crate::world::World;
+
+/// Missed people shown at once.
+const MISSED: usize = 500;
+
+pub(super) struct Column {
+    pub(super) name: &'static str,
+}
+
+struct Row {
+    name: String,
+    total: u64,
+    cells: Vec<u64>,
+}
+
+struct Missed {
+    address: String,
+    state: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "told.html")]
+struct ToldPage {
+    frame: Frame,
+    id: String,
+    headline: String,
+    states: Vec<Column>,
+    rows: Vec<Row>,
+    may_see: bool,
+    missed: Option<Vec<Missed>>,
+}
+
+/// A state in words.
+pub(super) fn state_name(state: DeliveryState, words: Words) -> &'static str {
+    match state {
+        DeliveryState::Waiting => words.s("waiting"),
+        DeliveryState::Sending => words.s("on its way"),
+        DeliveryState::Accepted => words.s("handed over"),
+        DeliveryState::Failed => words.s("refused"),
+        DeliveryState::OptedOut => words.s("had left"),
+        DeliveryState::Expired => words.s("too late"),
+        DeliveryState::Superseded => words.s("overtaken"),
+        DeliveryState::Unknown => words.s("not known"),
+    }
+}
+
+pub(super) async fn show<W: World>(
+    State(site): State<Site>,
+    SignedIn(session): SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let frame = Frame::of::<W>(&session, "alerts");
+    match load::<W>(&site.app, &session, &id, frame.clone(), None).await {
+        Ok(found) => page(&found),
+        Err(fault) => fault.show(&frame),
+    }
+}
+
+async fn load<W: World>(
+    app: &App,
+    session: &Session,
+    id: &str,
+    frame: Frame,
+    missed: Option<Vec<Missed>>,
+) -> Result<ToldPage, Fault> {
+    let alert = app.store.alert(id).await?.filter(|row| row.status == W::STATUS.as_str()).ok_or(Fault::Unknown)?;
+    let counts = app.store.states_by_region(id).await?;
+    let policy = app.policy.load();
+    let row = |(code, counts): (&Option<RegionCode>, &StateCounts)| Row {
+        name: match code {
+            Some(code) => {
+                policy.map.get(code).map_or_else(|| code.to_string(), |r| r.name_in(frame.t.language).to_owned())
+            }
+            None => frame.t.s("no longer in the area").to_owned(),
+        },
+        total: counts.total(),
+        cells: DeliveryState::ALL.iter().map(|state| counts.get(*state)).collect(),
+    };
+    Ok(ToldPage {
+        id: id.to_owned(),
+        headline: alert.headline,
+        states: DeliveryState::ALL.iter().map(|state| Column { name: state_name(*state, frame.t) }).collect(),
+        rows: counts.iter().map(row).collect(),
+        may_see: session.officer.grants.has(Role::Operator) || session.officer.grants.has(Role::Signer),
+        missed,
+        frame,
+    })
+}
+
+/// The share told of each county, for the map.
+pub(super) async fn shares<W: World>(
+    State(site): State<Site>,
+    SignedIn(session): SignedIn,
+    Path(id): Path<String>,
+) -> Response {
+    let frame = Frame::of::<W>(&session, "");
+    let shares = async {
+        let known = site.app.store.alert(&id).await?.is_some_and(|row| row.status == W::STATUS.as_str());
+        if !known {
+            return Err(Fault::Unknown);
+        }
+        let counts = site.app.store.states_by_region(&id).await?;
+        let share = |counts: &StateCounts| counts.accepted as f64 / (counts.total().max(1)) as f64;
+        Ok(counts.iter().filter_map(|(code, counts)| Some((code.as_ref()?.to_string(), share(counts)))).collect())
+    };
+    match shares.await {
+        Ok::<BTreeMap<String, f64>, Fault>(shares) => Json(shares).into_response(),
+        Err(fault) => fault.show(&frame),
+    }
+}
+
+/// The missed of the officer's own jurisdictions, masked; that somebody looked goes on record first.
+pub(super) async fn missed<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
+    let frame = Frame::of::<W>(&posted.session, "alerts");
+    let (app, officer) = (&site.app, &posted.session.officer);
+    let found = async {
+        let map = &app.policy.load_full().map;
+        let own = |code: &RegionCode| {
+            officer.grants.may(Role::Operator, code, map) || officer.grants.may(Role::Signer, code, map)
+        };
+        let known = app.store.alert(&id).await?.is_some_and(|row| row.status == W::STATUS.as_str());
+        if !known {
+            return Err(Fault::Unknown);
+        }
+        let rows = app.store.missed(&id, MISSED, own).await?;
+        if rows.is_empty() && !officer.grants.has(Role::Operator) && !officer.grants.has(Role::Signer) {
+            return Err(Fault::NotYours);
+        }
+        let entry = Entry::new(officer.login.as_str(), "person.view", &id, json!({"missed": rows.len()}));
+        app.store.record_one(app.clock.now(), &entry).await?;
+        let shown = rows
+            .into_iter()
+            .map(|(address, state)| Missed { address: mask(&address), state: state_name(state, frame.t) });
+        load::<W>(app, &posted.session, &id, frame.clone(), Some(shown.collect())).await
+    };
+    match found.await {
+        Ok(found) => page(&found),
+        Err(fault) => fault.show(&frame),
+    }
+}

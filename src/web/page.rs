@@ -1,0 +1,228 @@
+//! What every page has: its frame, its answers, its times and numbers.
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, FixedOffset, Utc};
+
+use super::words::Words;
+use crate::approval::DeskError;
+use crate::cap::Colour;
+use crate::messages::Language;
+use crate::staff::{Session, SignInError, StaffError};
+use crate::store::StoreError;
+use crate::world::World;
+
+/// What every page shows around its own part.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub(super) t: Words,
+    /// A drill: violet, and told so everywhere.
+    pub(super) exercise: bool,
+    /// Where this world's pages stand.
+    pub(super) base: &'static str,
+    /// Who is signed in; empty for nobody.
+    pub(super) name: String,
+    pub(super) csrf: String,
+    /// Whether a grave act needs a code.
+    pub(super) proved: bool,
+    /// Milliseconds since 1970 when the session ends if nothing is done.
+    pub(super) until: i64,
+    pub(super) here: &'static str,
+}
+
+impl Frame {
+    pub(super) fn of<W: World>(session: &Session, here: &'static str) -> Self {
+        Self {
+            t: Words { language: session.officer.language },
+            exercise: W::EXERCISE,
+            base: W::BASE,
+            name: session.officer.name.clone(),
+            csrf: session.csrf.clone(),
+            proved: session.proved,
+            until: session.until.timestamp_millis(),
+            here,
+        }
+    }
+
+    /// For pages before sign-in.
+    pub(super) fn nobody(language: Language) -> Self {
+        Self {
+            t: Words { language },
+            exercise: false,
+            base: "/console",
+            name: String::new(),
+            csrf: String::new(),
+            proved: false,
+            until: 0,
+            here: "",
+        }
+    }
+}
+
+/// A page, whole.
+pub(super) fn page(template: &impl Template) -> Response {
+    page_with(StatusCode::OK, template)
+}
+
+pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => {
+            let kind = HeaderValue::from_static("text/html; charset=utf-8");
+            (status, [(header::CONTENT_TYPE, kind)], html).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "notice.html")]
+struct Notice<'a> {
+    frame: &'a Frame,
+    code: &'a str,
+    text: &'a str,
+}
+
+/// A page that says why not. The text holds both languages, apart by ` / `.
+pub(super) fn notice(status: StatusCode, frame: &Frame, (code, text): (&str, &str)) -> Response {
+    let text = match text.split_once(" / ") {
+        Some((zh, en)) => frame.t.pick(zh, en),
+        None => text,
+    };
+    page_with(status, &Notice { frame, code, text })
+}
+
+/// Why a page is not shown, or an act not done.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Desk(DeskError),
+    Staff(StaffError),
+    SignIn(SignInError),
+    Unknown,
+    NotYours,
+    /// The typed word is not the one that was asked for.
+    NotConfirmed,
+    Bad(String),
+}
+
+impl From<DeskError> for Fault {
+    fn from(error: DeskError) -> Self {
+        Self::Desk(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Desk(error.into())
+    }
+}
+
+impl From<StaffError> for Fault {
+    fn from(error: StaffError) -> Self {
+        Self::Staff(error)
+    }
+}
+
+impl From<SignInError> for Fault {
+    fn from(error: SignInError) -> Self {
+        Self::SignIn(error)
+    }
+}
+
+impl Fault {
+    /// Status, stable code, and what to tell in both languages.
+    pub(super) fn told(&self) -> (StatusCode, &'static str, String) {
+        match self {
+            Self::Unknown | Self::Desk(DeskError::Unknown) => {
+                (StatusCode::NOT_FOUND, "T6001", "没有此项 / there is no such thing here".into())
+            }
+            Self::NotYours => (StatusCode::FORBIDDEN, "T6009", "您没有这项权限 / you may not do this".into()),
+            Self::NotConfirmed => {
+                let text = "确认词不符，未执行 / the typed word is not the one asked for; nothing was done";
+                (StatusCode::CONFLICT, "T6014", text.into())
+            }
+            Self::Bad(what) => (StatusCode::BAD_REQUEST, "T5003", what.clone()),
+            Self::Desk(DeskError::Store(error)) | Self::Staff(StaffError::Store(error)) => {
+                tracing::error!(%error, "a page could not be answered");
+                let text = "存储暂不可用，请稍后再试 / the store does not answer; try again later";
+                (StatusCode::SERVICE_UNAVAILABLE, "T5005", text.into())
+            }
+            Self::Desk(error) => {
+                let status = match error.code() {
+                    "T6009" => StatusCode::FORBIDDEN,
+                    "T6010" | "T6011" | "T6012" => StatusCode::UNPROCESSABLE_ENTITY,
+                    _ => StatusCode::CONFLICT,
+                };
+                (status, error.code(), error.to_string())
+            }
+            Self::Staff(StaffError::NotYours) => (StatusCode::FORBIDDEN, "T6104", StaffError::NotYours.to_string()),
+            Self::Staff(StaffError::Unknown) => (StatusCode::NOT_FOUND, "T6105", StaffError::Unknown.to_string()),
+            Self::Staff(StaffError::Own) => (StatusCode::CONFLICT, "T6106", StaffError::Own.to_string()),
+            Self::Staff(error) => (StatusCode::UNPROCESSABLE_ENTITY, "T6107", error.to_string()),
+            Self::SignIn(SignInError::Staff(StaffError::Totp(error))) => {
+                (StatusCode::FORBIDDEN, "T6108", error.to_string())
+            }
+            Self::SignIn(error) => (StatusCode::FORBIDDEN, "T6108", error.to_string()),
+        }
+    }
+
+    pub(super) fn show(&self, frame: &Frame) -> Response {
+        let (status, code, text) = self.told();
+        notice(status, frame, (code, &text))
+    }
+}
+
+/// A time on Beijing's clocks.
+pub(super) fn beijing(at: DateTime<Utc>) -> DateTime<FixedOffset> {
+    FixedOffset::east_opt(8 * 3_600).map_or(at.fixed_offset(), |zone| at.with_timezone(&zone))
+}
+
+/// A time as pages show it: the day only where it is not today.
+pub(super) fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let (at, now) = (beijing(at), beijing(now));
+    let shape = if at.date_naive() == now.date_naive() { "%H:%M:%S" } else { "%m-%d %H:%M" };
+    at.format(shape).to_string()
+}
+
+/// A span of time in words: 3 min 20 s.
+pub(super) fn span(seconds: i64, words: Words) -> String {
+    let seconds = seconds.max(0);
+    match seconds {
+        0..=119 => words.f("{} s", seconds),
+        120..=7_199 => words.f("{} min", seconds / 60),
+        7_200..=172_799 => words.f("{} h", seconds / 3_600),
+        _ => words.f("{} days", seconds / 86_400),
+    }
+}
+
+/// A level as pages mark it: a word, a shape, and a class for the colour; never the colour alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) class: &'static str,
+    pub(super) shape: &'static str,
+    pub(super) zh: &'static str,
+    pub(super) en: &'static str,
+}
+
+impl Mark {
+    pub(super) fn of(colour: Option<Colour>) -> Self {
+        match colour {
+            Some(Colour::Red) => Self { class: "red", shape: "⬢", zh: "红色", en: "Red" },
+            Some(Colour::Orange) => Self { class: "orange", shape: "◆", zh: "橙色", en: "Orange" },
+            Some(Colour::Yellow) => Self { class: "yellow", shape: "▲", zh: "黄色", en: "Yellow" },
+            Some(Colour::Blue) => Self { class: "blue", shape: "●", zh: "蓝色", en: "Blue" },
+            None => Self { class: "plain", shape: "■", zh: "未分级", en: "No level" },
+        }
+    }
+
+    pub(super) fn of_severity(severity: &str) -> Self {
+        Self::of(crate::cap::Severity::parse(severity).and_then(Colour::of_severity))
+    }
+
+    pub(super) fn ended() -> Self {
+        Self { class: "ended", shape: "✓", zh: "解除", en: "All clear" }
+    }
+}

@@ -1,0 +1,167 @@
+//! Who asks, and whether the form is really theirs.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::page::{Frame, notice};
+use super::site::Site;
+use crate::delivery::constant_time_equal;
+use crate::messages::Language;
+use crate::staff::Session;
+
+/// The session's cookie.
+const COOKIE: &str = "tocsin";
+/// The largest form: a drawn area with 100,000 corners has its own limit.
+const FORM: usize = 2 * 1024 * 1024;
+
+/// The value of a cookie.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The header that sets the session's cookie; an empty token takes it away.
+pub(super) fn set_cookie(site: &Site, token: &str) -> String {
+    let secure = if site.app.secure { "; Secure" } else { "" };
+    let age = if token.is_empty() { "; Max-Age=0" } else { "" };
+    format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")
+}
+
+/// The language that somebody who is not signed in wants.
+pub(super) fn wanted_language(headers: &HeaderMap) -> Language {
+    let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = wanted.split(',').find_map(|tag| Language::of_tag(tag.split(';').next()?.trim()));
+    first.unwrap_or(Language::Chinese)
+}
+
+/// Somebody who is signed in.
+pub(super) struct SignedIn(pub(super) Session);
+
+impl FromRequestParts<Site> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Self::Rejection> {
+        let language = wanted_language(&parts.headers);
+        // What the page asks for by itself does not keep a session alive.
+        let active = !parts.headers.contains_key("x-by-itself") && !parts.uri.path().ends_with("/events");
+        let session = match cookie(&parts.headers, COOKIE) {
+            Some(token) => site.app.staff.session(token, active).await,
+            None => Ok(None),
+        };
+        match session {
+            Ok(Some(session)) => Ok(Self(session)),
+            Ok(None) if parts.method == axum::http::Method::GET => {
+                let next = parts.uri.path_and_query().map_or("/console", |path| path.as_str());
+                let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+                Err(Redirect::to(&format!("/sign-in?next={next}")).into_response())
+            }
+            Ok(None) => Err(notice(
+                StatusCode::UNAUTHORIZED,
+                &Frame::nobody(language),
+                ("T6101", "会话已结束，请重新登录 / the session is over; sign in again"),
+            )),
+            Err(error) => {
+                tracing::error!(%error, "sessions cannot be read");
+                let why = ("T5005", "存储暂不可用，请稍后再试 / the store does not answer; try again later");
+                Err(notice(StatusCode::SERVICE_UNAVAILABLE, &Frame::nobody(language), why))
+            }
+        }
+    }
+}
+
+/// What a form holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub(super) fn parse(body: &[u8]) -> Self {
+        Self(form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    /// A field's value; empty where it is not there.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
+    }
+
+    /// Every value of a field.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        !self.get(name).is_empty()
+    }
+}
+
+/// A form of somebody who is signed in: it carries the session's own token, and comes from our pages.
+pub(super) struct Posted {
+    pub(super) session: Session,
+    pub(super) fields: Fields,
+}
+
+impl FromRequest<Site> for Posted {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, site: &Site) -> Result<Self, Self::Rejection> {
+        let (mut parts, body) = request.into_parts();
+        let SignedIn(session) = SignedIn::from_request_parts(&mut parts, site).await?;
+        let frame = Frame::nobody(session.officer.language);
+        let refuse = |status, why: (&'static str, &'static str)| Err(notice(status, &frame, why));
+        if !same_origin(&parts.headers) {
+            return refuse(
+                StatusCode::FORBIDDEN,
+                ("T6102", "请求来自其他网站，已拒绝 / the request comes from another site"),
+            );
+        }
+        let Ok(bytes) = axum::body::to_bytes(body, FORM).await else {
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, ("T5004", "内容过大 / the form is too large"));
+        };
+        let fields = Fields::parse(&bytes);
+        if !constant_time_equal(fields.get("csrf").as_bytes(), session.csrf.as_bytes()) {
+            return refuse(
+                StatusCode::FORBIDDEN,
+                ("T6103", "表单已失效，请刷新页面 / the form is stale; reload the page"),
+            );
+        }
+        Ok(Self { session, fields })
+    }
+}
+
+/// Whether a browser says that the request comes from our own pages. A program that says nothing has no cookie to steal.
+pub(super) fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return matches!(site, "same-origin" | "none");
+    }
+    match (text("origin"), text("host")) {
+        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, rest)| rest == host),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_site_cannot_post_here() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>()
+        };
+        assert!(same_origin(&headers(&[("sec-fetch-site", "same-origin")])));
+        assert!(!same_origin(&headers(&[("sec-fetch-site", "cross-site")])));
+        assert!(!same_origin(&headers(&[("sec-fetch-site", "same-site")])));
+        assert!(same_origin(&headers(&[("origin", "https://a.example"), ("host", "a.example")])));
+        assert!(!same_origin(&headers(&[("origin", "https://b.example"), ("host", "a.example")])));
+        assert!(!same_origin(&headers(&[("origin", "null"), ("host", "a.example")])));
+        let jar = headers(&[("cookie", "a=1; tocsin=abc; b=2")]);
+        assert_eq!(cookie(&jar, "tocsin"), Some("abc"));
+        assert_eq!(cookie(&jar, "toc"), None);
+    }
+}

@@ -1,0 +1,187 @@
+//! In, out, and still here.
+
+use std::net::SocketAddr;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::page::{Fault, Frame, notice, page, page_with};
+use super::session::{Fields, Posted, same_origin, set_cookie, wanted_language};
+use super::site::Site;
+use crate::officers::Totp;
+use crate::staff::{Ask, StaffError};
+use crate::store::OfficerRow;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    frame: Frame,
+    next: String,
+    login: String,
+    error: String,
+    oidc: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+/// Where to go after sign-in: a path of ours, never another site.
+pub(super) fn own_path(next: &str) -> &str {
+    let own = (next.starts_with("/console") || next.starts_with("/exercise"))
+        && !next.contains(['\\', '\r', '\n'])
+        && !next.contains("//");
+    if own { next } else { "/console" }
+}
+
+pub(super) async fn show(State(site): State<Site>, headers: HeaderMap, Query(next): Query<Next>) -> Response {
+    let frame = Frame::nobody(wanted_language(&headers));
+    let oidc = site.app.has_oidc();
+    page(&SignInPage { next: own_path(&next.next).to_owned(), login: String::new(), error: String::new(), oidc, frame })
+}
+
+pub(super) async fn sign_in(
+    State(site): State<Site>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let frame = Frame::nobody(wanted_language(&headers));
+    let fields = Fields::parse(body.get(..8_192).unwrap_or(&body));
+    if !same_origin(&headers) {
+        let why = ("T6102", "请求来自其他网站，已拒绝 / the request comes from another site");
+        return notice(StatusCode::FORBIDDEN, &frame, why);
+    }
+    if !site.may_try(from.ip()) {
+        let why = ("T6109", "尝试过多，请稍后再试 / too many attempts; try again later");
+        return notice(StatusCode::TOO_MANY_REQUESTS, &frame, why);
+    }
+    let text = |name: &str| fields.get(name).to_owned();
+    let ask = Ask { login: text("login"), password: text("password"), code: text("code") };
+    match site.app.staff.sign_in(ask).await {
+        Ok(token) => entered(&site, &token, fields.get("next")),
+        Err(error) => {
+            let (status, _, why) = Fault::from(error).told();
+            let (zh, en) = why.split_once(" / ").unwrap_or((&why, &why));
+            let error = frame.t.pick(zh, en).to_owned();
+            let (next, login) = (own_path(fields.get("next")).to_owned(), text("login"));
+            let status = if status == StatusCode::SERVICE_UNAVAILABLE { status } else { StatusCode::FORBIDDEN };
+            page_with(status, &SignInPage { next, login, error, oidc: site.app.has_oidc(), frame })
+        }
+    }
+}
+
+/// Somebody has come in: the cookie, and on to where they wanted.
+pub(super) fn entered(site: &Site, token: &str, next: &str) -> Response {
+    let mut answer = Redirect::to(own_path(next)).into_response();
+    if let Ok(cookie) = set_cookie(site, token).parse() {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    answer
+}
+
+pub(super) async fn sign_out(State(site): State<Site>, posted: Posted) -> Response {
+    if let Err(error) = site.app.staff.sign_out(&posted.session).await {
+        return Fault::from(error).show(&Frame::nobody(posted.session.officer.language));
+    }
+    let mut answer = Redirect::to("/sign-in").into_response();
+    if let Ok(cookie) = set_cookie(&site, "").parse() {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    answer
+}
+
+/// "I am still here": the form itself keeps the session alive. Tells until when.
+pub(super) async fn stay(posted: Posted) -> Response {
+    posted.session.until.timestamp_millis().to_string().into_response()
+}
+
+#[derive(Template)]
+#[template(path = "invitation.html")]
+struct InvitationPage {
+    frame: Frame,
+    officer: OfficerRow,
+    secret: String,
+    link: String,
+    sealed: String,
+    error: String,
+}
+
+fn invitation_page(officer: OfficerRow, totp: &Totp, sealed: String, error: String) -> InvitationPage {
+    InvitationPage {
+        frame: Frame::nobody(officer.language),
+        secret: totp.base32(),
+        link: totp.link(officer.login.as_str()),
+        officer,
+        sealed,
+        error,
+    }
+}
+
+pub(super) async fn invitation(State(site): State<Site>, headers: HeaderMap, Path(token): Path<String>) -> Response {
+    match site.app.staff.invited(&token).await {
+        Ok((officer, totp, sealed)) => page(&invitation_page(officer, &totp, sealed, String::new())),
+        Err(error) => Fault::from(error).show(&Frame::nobody(wanted_language(&headers))),
+    }
+}
+
+pub(super) async fn accept(
+    State(site): State<Site>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    body: Bytes,
+) -> Response {
+    let frame = Frame::nobody(wanted_language(&headers));
+    let fields = Fields::parse(&body);
+    if !site.may_try(from.ip()) || !same_origin(&headers) {
+        let why = ("T6109", "尝试过多，请稍后再试 / too many attempts; try again later");
+        return notice(StatusCode::TOO_MANY_REQUESTS, &frame, why);
+    }
+    let sealed = fields.get("sealed");
+    match site.app.staff.accept(&token, sealed, fields.get("password").to_owned(), fields.get("code")).await {
+        Ok(()) => Redirect::to("/sign-in").into_response(),
+        Err(error @ (StaffError::Password(_) | StaffError::Totp(_))) => {
+            // The same authenticator key again, so that it need not be typed twice.
+            match (site.app.staff.invited(&token).await, site.app.staff.carried(&token, sealed)) {
+                (Ok((officer, ..)), Ok(totp)) => {
+                    let why = error.to_string();
+                    let (zh, en) = why.split_once(" / ").unwrap_or((&why, &why));
+                    let why = Frame::nobody(officer.language).t.pick(zh, en).to_owned();
+                    let page = invitation_page(officer, &totp, sealed.to_owned(), why);
+                    page_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+                }
+                (Err(error), _) | (_, Err(error)) => Fault::from(error).show(&frame),
+            }
+        }
+        Err(error) => Fault::from(error).show(&frame),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_to_another_site_after_sign_in() {
+        assert_eq!(own_path("/console/alerts/a?x=1#e1"), "/console/alerts/a?x=1#e1");
+        assert_eq!(own_path("/exercise"), "/exercise");
+        for bad in [
+            "https://evil.example",
+            "//evil.example",
+            "/console//evil",
+            "/\\evil",
+            "javascript:1",
+            "/console\\@evil",
+            "",
+        ] {
+            assert_eq!(own_path(bad), "/console", "{bad}");
+        }
+    }
+}

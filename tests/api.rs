@@ -21,7 +21,8 @@ async fn every_described_path_is_served_as_described() {
     let id = answer["id"].as_str().unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     for (path, methods) in described["paths"].as_object().unwrap() {
-        let url = format!("{}{}", server.url, path.replace("{id}", id).replace("{token}", "x"));
+        let url =
+            format!("{}{}", server.url, path.replace("{id}", id).replace("{token}", "x").replace("{act}", "take"));
         for (method, operation) in methods.as_object().unwrap() {
             let method: reqwest::Method = method.to_uppercase().parse().unwrap();
             let open = operation["security"].as_array().is_some_and(Vec::is_empty);
@@ -32,8 +33,10 @@ async fn every_described_path_is_served_as_described() {
         let other = client.delete(&url).send().await.unwrap().status();
         assert_eq!(other, 405, "DELETE {path}");
     }
-    let routes = include_str!("../src/web/mod.rs").matches(".route(\"").count();
-    assert_eq!(routes, described["paths"].as_object().unwrap().len(), "a route without a description");
+    let api = include_str!("../src/web/api/mod.rs");
+    for route in api.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(described["paths"].get(route).is_some(), "{route} is not described");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -58,6 +59,20 @@ async fn officer(app: &App, headers: &HeaderMap, scope: &str) -> Result<OfficerR
     found.ok_or_else(unknown)
 }
 
+/// Who asks, then what: whoever is nobody is told nothing about the form of an act.
+async fn asked(
+    app: &App,
+    headers: &HeaderMap,
+    scope: &str,
+    said: Result<Json<Said>, JsonRejection>,
+) -> Result<(OfficerRow, Said), Response> {
+    let officer = officer(app, headers, scope).await?;
+    match said {
+        Ok(Json(said)) => Ok((officer, said)),
+        Err(bad) => Err(Fault::Bad(bad.body_text()).into_response()),
+    }
+}
+
 /// What waits.
 pub(super) async fn queue(State(app): State<Arc<App>>, headers: HeaderMap, Query(which): Query<Which>) -> Response {
     if let Err(refused) = officer(&app, &headers, "read").await {
@@ -89,10 +104,10 @@ pub(super) async fn act(
     headers: HeaderMap,
     Path((id, what)): Path<(i64, String)>,
     Query(which): Query<Which>,
-    Json(said): Json<Said>,
+    said: Result<Json<Said>, JsonRejection>,
 ) -> Response {
-    let officer = match officer(&app, &headers, "approve").await {
-        Ok(officer) => officer,
+    let (officer, said) = match asked(&app, &headers, "approve", said).await {
+        Ok(asked) => asked,
         Err(refused) => return refused,
     };
     let done = if which.exercise {
@@ -145,10 +160,10 @@ pub(super) async fn stop(
     headers: HeaderMap,
     Path(id): Path<String>,
     Query(which): Query<Which>,
-    Json(said): Json<Said>,
+    said: Result<Json<Said>, JsonRejection>,
 ) -> Response {
-    let officer = match officer(&app, &headers, "stop").await {
-        Ok(officer) => officer,
+    let (officer, said) = match asked(&app, &headers, "stop", said).await {
+        Ok(asked) => asked,
         Err(refused) => return refused,
     };
     let done = if which.exercise {

@@ -21,8 +21,9 @@ async fn every_described_path_is_served_as_described() {
     let id = answer["id"].as_str().unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     for (path, methods) in described["paths"].as_object().unwrap() {
-        let url =
-            format!("{}{}", server.url, path.replace("{id}", id).replace("{token}", "x").replace("{act}", "take"));
+        let id = if path.contains("escalations") { "1" } else { id };
+        let filled = path.replace("{id}", id).replace("{token}", "x").replace("{act}", "take");
+        let url = format!("{}{filled}", server.url);
         for (method, operation) in methods.as_object().unwrap() {
             let method: reqwest::Method = method.to_uppercase().parse().unwrap();
             let open = operation["security"].as_array().is_some_and(Vec::is_empty);

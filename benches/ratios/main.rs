@@ -7,6 +7,7 @@
     reason = "a measurement that cannot go on is INVALID, and stops"
 )]
 
+mod console;
 mod ours;
 mod process;
 mod raw;
@@ -23,6 +24,9 @@ fn main() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     if let Some(kind) = arguments.first().and_then(|first| first.strip_prefix("sink=")) {
         return runtime.block_on(process::be_a_sink(kind));
+    }
+    if let Some(what) = arguments.first().and_then(|first| first.strip_prefix("consoles=")) {
+        return runtime.block_on(console::be_consoles(what));
     }
     rustls::crypto::ring::default_provider().install_default().expect("the first provider");
     let json = arguments.iter().any(|argument| argument == "--json");
@@ -52,8 +56,21 @@ fn main() {
             print(json, &line.with_goal(goal));
         }
     }
+    for (name, goal) in
+        [("approve", Goal::AtMost(1_000.0)), ("queue", Goal::AtMost(50.0)), ("consoles", Goal::AtLeast(0.95))]
+    {
+        if wanted(name) {
+            known = true;
+            let line = match name {
+                "approve" => runtime.block_on(console::approve()),
+                "queue" => runtime.block_on(console::queue()),
+                _ => runtime.block_on(console::consoles(runs)),
+            };
+            print(json, &line.with_goal(goal));
+        }
+    }
     if !known {
-        eprintln!("no such measurement: email, sms, push, mqtt, plan, memory, points");
+        eprintln!("no such measurement: email, sms, push, mqtt, plan, memory, points, approve, queue, consoles");
         std::process::exit(2);
     }
 }

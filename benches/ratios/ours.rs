@@ -55,7 +55,7 @@ fn config(folder: &std::path::Path, name: &str, port: u16) -> Config {
 /// A program with so many people on one channel, ready to warn them.
 pub(crate) struct Stage {
     pub(crate) folder: tempfile::TempDir,
-    app: App,
+    pub(crate) app: Arc<App>,
 }
 
 impl Stage {
@@ -66,6 +66,7 @@ impl Stage {
     async fn set_with(channel: &str, addresses: &str, people: u64, port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let app = App::start(&config(folder.path(), channel, port), Arc::new(SystemClock)).await.expect("it starts");
+        let app = Arc::new(app);
         let column = match addresses {
             "email" => "email",
             "sms" => "phone",
@@ -88,25 +89,24 @@ impl Stage {
 
     /// Warns everyone; returns when the alert is on disk.
     pub(crate) async fn warn(&self) {
+        self.warn_as("bench", ("Moderate", "黄色"), &["310000000000", "320509000000", "330421000000"]).await;
+    }
+
+    /// Warns at a level (severity and colour) for places; gives the alert's id.
+    pub(crate) async fn warn_as(&self, identifier: &str, (severity, colour): (&str, &str), places: &[&str]) -> String {
         let sent = Utc::now().with_timezone(&FixedOffset::east_opt(8 * 3_600).expect("Beijing"));
         let time = |at: chrono::DateTime<FixedOffset>| at.format("%Y-%m-%dT%H:%M:%S%:z").to_string();
         let alert = serde_json::json!({
-            "identifier": "bench", "sender": "上海中心气象台", "sent": time(sent), "status": "Actual", "msgType": "Alert", "scope": "Public",
-            "info": {"language": "zh-CN", "category": "Met", "event": "台风", "urgency": "Expected", "severity": "Moderate",
-                "certainty": "Likely", "expires": time(sent + TimeDelta::hours(6)), "headline": "上海中心气象台发布台风黄色预警",
-                "area": {"areaDesc": "长三角", "geocode": [
-                    {"valueName": "CPEAS Geographic Code", "value": "310000000000"},
-                    {"valueName": "CPEAS Geographic Code", "value": "320509000000"},
-                    {"valueName": "CPEAS Geographic Code", "value": "330421000000"}]}}
+            "identifier": identifier, "sender": "上海中心气象台", "sent": time(sent), "status": "Actual", "msgType": "Alert", "scope": "Public",
+            "info": {"language": "zh-CN", "category": "Met", "event": "台风", "urgency": "Expected", "severity": severity,
+                "certainty": "Likely", "expires": time(sent + TimeDelta::hours(6)), "headline": format!("上海中心气象台发布台风{colour}预警"),
+                "area": {"areaDesc": "长三角", "geocode": places.iter().map(|code| serde_json::json!({"valueName": "CPEAS Geographic Code", "value": code})).collect::<Vec<_>>()}}
         });
         let regions = ["310000", "320000", "330000"].map(|code| code.parse().expect("a code")).to_vec();
         let bureau = BureauConfig { name: "bench".into(), token_sha256: String::new(), regions, hazards: None };
-        self.app
-            .intake
-            .accept(&bureau, alert.to_string().as_bytes(), Format::Json)
-            .await
-            .expect("INVALID: the alert is refused");
+        let receipt = self.app.intake.accept(&bureau, alert.to_string().as_bytes(), Format::Json).await;
         self.app.engine.wake();
+        receipt.expect("INVALID: the alert is refused").id.to_string()
     }
 
     pub(crate) async fn planned(&self) -> bool {
@@ -129,7 +129,7 @@ impl Stage {
     }
 
     pub(crate) async fn stop(self) {
-        self.app.stop().await;
+        Arc::into_inner(self.app).expect("nobody else holds it").stop().await;
     }
 }
 

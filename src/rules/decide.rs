@@ -49,7 +49,7 @@ pub fn decide(alert: &Alert, located: &Located, rules: &RuleSet, map: &RegionMap
         .into_iter()
         .map(|(rule, (matched, why))| RuleVerdict { rule: rule.name.clone(), matched, why })
         .collect();
-    let reach = reach(alert, matched.iter().flat_map(|rule| rule.audience.iter().copied()).collect());
+    let reach = reach(alert, &matched.iter().flat_map(|rule| rule.audience.iter().copied()).collect());
     let withheld = withheld(alert, located, now).or(reach.is_empty().then_some(Withheld::NoRule));
     let exercise = alert.status == Status::Exercise;
     let lane = matched.iter().map(|rule| rule.priority).min().unwrap_or(Lane::REST);
@@ -102,7 +102,7 @@ fn withheld(alert: &Alert, located: &Located, now: DateTime<Utc>) -> Option<With
 }
 
 /// The lists that the rules may reach with this alert.
-fn reach(alert: &Alert, wanted: BTreeSet<Audience>) -> Reach {
+fn reach(alert: &Alert, wanted: &BTreeSet<Audience>) -> Reach {
     if alert.status == Status::Exercise {
         return if wanted.is_empty() { Reach::NOBODY } else { Reach::Exercise };
     }

@@ -79,11 +79,11 @@ pub(crate) async fn insert_override(tx: &mut Tx, new: &Override) -> Result<(), S
     Ok(())
 }
 
-fn region(code: String) -> Result<RegionCode, StoreError> {
+fn region(code: &str) -> Result<RegionCode, StoreError> {
     code.parse().map_err(StoreError::corrupt)
 }
 
-fn position(word: String) -> Result<Position, StoreError> {
+fn position(word: &str) -> Result<Position, StoreError> {
     let found = Position::ALL.into_iter().find(|position| position.as_str() == word);
     found.ok_or_else(|| StoreError::corrupt(format!("duty position {word}")))
 }

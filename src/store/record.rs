@@ -19,6 +19,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// An entry about a subject.
+    #[expect(clippy::needless_pass_by_value, reason = "a subject is made in place as often as it is at hand")]
     pub(crate) fn new(actor: &str, kind: &'static str, subject: impl ToString, detail: serde_json::Value) -> Self {
         Self { actor: actor.to_owned(), kind, subject: subject.to_string(), detail }
     }

@@ -184,3 +184,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_earthquake_is_told_in_words_approved_beforehand_and_in_no_others() {
+    let free = "自由文字 free text";
+    let alert = alert("地震", free);
+    let messages: String = Language::ALL.into_iter().map(|language| told(&alert, language, Variant::Warn)).collect();
+    // What devices get over MQTT is the bureau's own message.
+    let for_people: Vec<&str> =
+        messages.lines().filter(|line| !line.starts_with('{') || line.contains("\"body\"")).collect();
+    let for_people = for_people.join("\n");
+    assert!(!for_people.contains("free text"), "{for_people}");
+    insta::assert_snapshot!(for_people);
+}
+
+/// A red warning over Qingpu with this text wherever a bureau may write one.
+fn alert(event: &str, text: &str) -> Alert {
+    let json = serde_json::json!({
+        "identifier": "e", "sender": "中国地震台网", "sent": "2026-07-01T08:00:00+08:00", "status": "Actual", "msgType": "Alert",
+        "scope": "Public",
+        "info": {"language": "zh-CN", "category": "Geo", "event": event, "urgency": "Immediate", "severity": "Extreme",
+            "certainty": "Observed", "expires": "2026-07-01T09:00:00+08:00", "headline": format!("{event}预警 {text}"),
+            "description": text, "instruction": text,
+            "area": {"areaDesc": text, "geocode": {"valueName": "CPEAS Geographic Code", "value": "310118000000"}}}
+    });
+    cap::read_json(json.to_string().as_bytes()).alert.expect("an alert")
+}

@@ -81,7 +81,8 @@ macro_rules! shipped {
 }
 const SHIPPED: &[(&str, &str)] = shipped! {
     "common" "advice.txt", "sms" "message.txt", "email" "subject.txt", "email" "body.txt", "email" "body.html",
-    "push" "title.txt", "push" "body.txt", "page" "message.txt", "page" "subject.txt", "page" "body.txt",
+    "push" "title.txt", "push" "body.txt", "sms" "message.earthquake.txt", "email" "body.earthquake.txt",
+    "email" "body.earthquake.html", "push" "body.earthquake.txt", "page" "message.txt", "page" "subject.txt", "page" "body.txt",
 };
 
 impl Templates {

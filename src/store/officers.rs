@@ -39,7 +39,6 @@ pub(crate) struct Credentials {
     pub(crate) password: Option<String>,
     pub(crate) totp: Option<Vec<u8>>,
     pub(crate) totp_step: i64,
-    pub(crate) failures: i64,
     pub(crate) locked_until: DateTime<Utc>,
 }
 
@@ -102,7 +101,7 @@ impl Store {
 
     /// What an officer proves themselves with.
     pub(crate) async fn credentials(&self, id: OfficerId) -> Result<Option<Credentials>, StoreError> {
-        let row = sqlx::query("SELECT password, totp, totp_step, failures, locked_until FROM officer WHERE id = $1")
+        let row = sqlx::query("SELECT password, totp, totp_step, locked_until FROM officer WHERE id = $1")
             .bind(id.0)
             .fetch_optional(&self.read)
             .await?;
@@ -112,7 +111,6 @@ impl Store {
                 password: row.try_get("password")?,
                 totp: row.try_get("totp")?,
                 totp_step: row.try_get("totp_step")?,
-                failures: row.try_get("failures")?,
                 locked_until: time(row.try_get("locked_until")?),
             })
         })

@@ -26,6 +26,17 @@ pub struct Line {
 }
 
 impl Line {
+    /// The head of a table of lines.
+    pub const HEAD: [&str; 7] = ["seq", "at", "actor", "kind", "subject", "detail", "hash"];
+
+    /// A row of a table of lines, that no spreadsheet takes for formulas; the time in milliseconds, as it is hashed.
+    pub fn cells(&self) -> [String; 7] {
+        let (seq, at) = (self.seq.to_string(), self.at.timestamp_millis().to_string());
+        let [actor, kind, subject, detail] =
+            [&self.actor, &self.kind, &self.subject, &self.detail].map(|t| harmless(t));
+        [seq, at, actor, kind, subject, detail, self.hash.clone()]
+    }
+
     /// The hash that this line must have after that one.
     pub fn hash_after(&self, before: &str) -> String {
         let mut bytes = Vec::with_capacity(256);
@@ -37,6 +48,11 @@ impl Line {
         }
         crate::hex(ring::digest::digest(&ring::digest::SHA256, &bytes).as_ref())
     }
+}
+
+/// A cell that no spreadsheet takes for a formula.
+pub(crate) fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 /// What is wrong with a record.
@@ -58,9 +74,22 @@ pub enum Broken {
         /// Lines found.
         found: i64,
     },
+    /// A line is there that was never counted.
+    #[error("第 {0} 行不是本程序写入的 / line {0} was not written by this program")]
+    Added(i64),
     /// A line is not the one that was noted down.
     #[error("第 {0} 行与留存的摘要不符 / line {0} is not the one whose hash was noted down")]
     NotAsNoted(i64),
+}
+
+impl Broken {
+    /// The first line that does not hold.
+    pub const fn line(&self) -> i64 {
+        match self {
+            Self::Missing(line) | Self::Changed(line) | Self::Added(line) | Self::NotAsNoted(line) => *line,
+            Self::Cut { found, .. } => *found + 1,
+        }
+    }
 }
 
 /// Walks along the lines of a record.
@@ -116,7 +145,11 @@ impl Chain {
     /// When lines are missing there.
     pub fn end(self, written: i64) -> Result<(i64, String), Broken> {
         let wanted = self.noted.as_ref().map_or(written, |(seq, _)| written.max(*seq));
-        if self.seq == wanted { Ok((self.seq, self.hash)) } else { Err(Broken::Cut { wanted, found: self.seq }) }
+        match self.seq {
+            seq if seq > wanted => Err(Broken::Added(wanted + 1)),
+            seq if seq < wanted => Err(Broken::Cut { wanted, found: seq }),
+            seq => Ok((seq, self.hash)),
+        }
     }
 }
 
@@ -160,6 +193,10 @@ mod tests {
         assert_eq!(broken(|l| l[2].detail = "{\"a\":1}".into()), Broken::Changed(3));
         assert_eq!(broken(|l| drop(l.remove(2))), Broken::Missing(3));
         assert_eq!(broken(|l| l.swap(1, 2)), Broken::Missing(2));
+        let mut longer = lines(6);
+        assert_eq!(walk(&longer, 5, None), Err(Broken::Added(6)), "a line that fits, and was never counted");
+        longer[5].hash = String::new();
+        assert_eq!(walk(&longer, 5, None), Err(Broken::Changed(6)));
         assert_eq!(broken(|l| drop(l.pop())), Broken::Cut { wanted: 5, found: 4 });
         assert_eq!(walk(&lines(0), 0, None), Ok((0, GENESIS.into())));
         // Written anew from line 2 on, every hash right: only a note kept elsewhere shows it.

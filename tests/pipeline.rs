@@ -13,6 +13,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::json;
+use support::crew::Crew;
 use support::{Cma, RED, Server, YELLOW, write_config};
 use tocsin_sinks::real::{Kannel, Mosquitto, SmtpSink};
 use tocsin_sinks::{Tally, broker, gateway, smtp};
@@ -143,22 +144,46 @@ fn done(states: &serde_json::Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_red_warning_waits_for_an_officer_and_goes_out_once() {
+async fn a_red_warning_waits_for_two_officers_and_goes_out_once() {
     let (server, mail, _mqtt) = small().await;
+    let crew = Crew::of(&server).await;
+    let mut tokens = Vec::new();
+    let (li, wang) = (crew.officer("li", &["reviewer:310000"]).await, crew.officer("wang", &["signer:310000"]).await);
+    for officer in [&li, &wang] {
+        tokens.push(crew.token(officer, &["read", "approve"], 1).await);
+    }
     let red = Cma { colour: RED, ..Cma::new("red") };
     let (status, answer) = server.post(red.xml()).await;
     assert_eq!((status, answer["state"].as_str()), (201, Some("waiting")));
     let id = answer["id"].as_str().unwrap();
     assert_eq!(server.states(id).await["audience"], 0);
-    let (well, out, _) = server.tocsin(&["release", id, "--by", "li"]);
-    assert!(well, "{out}");
+    let as_officer = |token: &str, arguments: &[&str]| {
+        let path = server.folder.path().join("token");
+        std::fs::write(&path, token).unwrap();
+        server.tocsin(&[arguments, &["--server", &server.url, "--token-file", path.to_str().unwrap()]].concat())
+    };
+    let (well, out, _) = as_officer(&tokens[0], &["queue"]);
+    assert!(well && out.contains("review+sign") && out.contains("上海"), "{out}");
+    let (well, out, _) = as_officer(&tokens[0], &["approve", "1", "--confirm", "青浦", "--code", &li.code().await]);
+    assert!(!well && out.contains("T6014"), "the word is the jurisdiction's name: {out}");
+    let (well, out, _) = as_officer(&tokens[0], &["approve", "1", "--confirm", "上海市", "--code", &li.code().await]);
+    assert!(well && out.contains("waiting for: sign"), "{out}");
+    assert_eq!(server.states(id).await["audience"], 0, "one yes of two");
+    let (well, out, _) =
+        as_officer(&tokens[1], &["approve", "1", "--confirm", "Shanghai", "--code", &wang.code().await]);
+    assert!(well && out.contains("released"), "{out}");
     server.until(id, done).await;
     assert_eq!(mail.tally.counts().messages, 5);
-    let (well, _, error) = server.tocsin(&["release", id, "--by", "wang"]);
-    assert!(!well && error.contains("does not wait"), "{error}");
-    let (well, _, error) = server.tocsin(&["release", "aaaaaaaaaaaaaaaa"]);
-    assert!(!well && error.contains("there is no alert"), "{error}");
+    let (well, out, _) =
+        as_officer(&tokens[1], &["approve", "1", "--confirm", "Shanghai", "--code", &wang.code().await]);
+    assert!(!well && out.contains("T6002") && out.contains("does not wait"), "{out}");
+    let (well, out, _) = as_officer(&tokens[1], &["take", "99"]);
+    assert!(!well && out.contains("T6001"), "{out}");
+    let (_, out, _) = as_officer(&tokens[1], &["queue"]);
+    assert_eq!(out, "nothing waits\n");
     assert_eq!(mail.tally.counts(), tocsin_sinks::Counts { messages: 5, repeats: 0, faults: 0 });
+    let (well, out, _) = server.tocsin(&["audit", "verify"]);
+    assert!(well && out.contains("the record is whole"), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

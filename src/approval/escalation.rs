@@ -1,5 +1,10 @@
 //! The state machine of what waits for officers. Pure: the time is an argument, and what must be done about a change is returned.
 
+mod act;
+mod state;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
@@ -12,183 +17,9 @@ use crate::regions::RegionCode;
 use crate::rules::{Approval, Stage, Step, Then};
 use crate::world::World;
 
-/// Where an escalation stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "is")]
-pub enum State {
-    /// For officers to decide.
-    Waiting,
-    /// For its author to mend.
-    Returned {
-        /// Who gave it back.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// Everyone has said yes; it goes out as soon as its messages can be made.
-    Approved,
-    /// It goes out.
-    Released {
-        /// Who signed, or which rule.
-        by: String,
-    },
-    /// Refused for good.
-    Rejected {
-        /// By whom.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// Taken back, or replaced by a newer alert.
-    Withdrawn {
-        /// By whom.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// Its time was over first.
-    Expired,
-}
-
-impl State {
-    /// The word in tables.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Returned { .. } => "returned",
-            Self::Approved => "approved",
-            Self::Released { .. } => "released",
-            Self::Rejected { .. } => "rejected",
-            Self::Withdrawn { .. } => "withdrawn",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// Whether something can still happen.
-    pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Waiting | Self::Returned { .. } | Self::Approved)
-    }
-}
-
-/// Somebody's yes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signature {
-    /// Whose.
-    pub by: OfficerId,
-    /// Their name.
-    pub name: String,
-    /// As what.
-    pub stage: Stage,
-    /// When.
-    pub at: DateTime<Utc>,
-}
-
-/// Somebody who has said that they look at it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
-    /// Who.
-    pub by: OfficerId,
-    /// Their name.
-    pub name: String,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// In which step of the ladder.
-    pub step: usize,
-}
-
-/// Who acts, with what they may do for this jurisdiction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Who {
-    /// Their id.
-    pub id: OfficerId,
-    /// Their name, as the record shows it.
-    pub name: String,
-    /// What they may do here.
-    pub roles: BTreeSet<Role>,
-}
-
-impl Who {
-    fn any(&self, roles: &[Role]) -> bool {
-        roles.iter().any(|role| self.roles.contains(role))
-    }
-}
-
-/// What an officer does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
-    /// "I look at it": the ladder gives them the step's time once more.
-    Take,
-    /// Yes, to what was shown.
-    Approve(Stage),
-    /// Back to its author.
-    Return(String),
-    /// No, for good.
-    Reject(String),
-    /// Other words, another end, or fewer regions; approval begins anew.
-    Amend {
-        /// The words and the end.
-        amendment: Amendment,
-        /// The regions that stay.
-        regions: Vec<RegionCode>,
-        /// Why.
-        reason: String,
-    },
-    /// Taken back by its author.
-    Withdraw(String),
-}
-
-/// What must be done about a change, in the same transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Call the officers of this step.
-    Page(usize),
-    /// Write the release.
-    Release {
-        /// Who signed, or which rule.
-        by: String,
-    },
-}
-
-/// Why an act is not done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ActError {
-    /// It does not wait any more.
-    #[error("已不在等待：{0} / it does not wait any more: it is {0}")]
-    Over(&'static str),
-    /// It was changed meanwhile.
-    #[error("内容已被修改，请重新查看后再决定 / it was changed since you looked; look again, then decide")]
-    Changed,
-    /// One's own words.
-    #[error("不可审批自己编写或修改的内容 / nobody approves their own words")]
-    OwnWords,
-    /// Once is enough.
-    #[error("您已审批过，须由另一位值班员完成 / you have said yes already; it takes another officer")]
-    Twice,
-    /// That stage is done.
-    #[error("这一环节已完成 / this stage is done already")]
-    StageDone,
-    /// The review comes first.
-    #[error("须先复核后签发 / it is reviewed first, then signed")]
-    OutOfOrder,
-    /// The policy does not ask for it.
-    #[error("此预警不需要这一环节 / this alert does not need that stage")]
-    NoSuchStage,
-    /// Not their part, or not their people.
-    #[error("您在该辖区没有相应权限 / you may not do this for this jurisdiction")]
-    NotYours,
-    /// A reason is missing.
-    #[error("请写明原因 / say why")]
-    NoReason,
-    /// Regions that were not there.
-    #[error("只能缩小区域，不能增加 / regions can be taken away here, not added")]
-    MoreRegions,
-    /// Nothing would be left.
-    #[error("至少保留一个区县 / at least one county must be left")]
-    NoRegions,
-    /// The new end is over, or after the alert's own.
-    #[error("结束时间须在现在之后，且不晚于原定结束时间 / the end is after now, and not after the alert's own")]
-    BadEnd,
-}
+pub use act::{Act, ActError, Effect, Who};
+use act::{judged, said};
+pub use state::{Signature, State, Taken};
 
 /// What waits for the officers of one jurisdiction: a part of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,6 +43,9 @@ pub struct Escalation<W: World> {
     pub amendment: Amendment,
     /// Who has said yes to this revision.
     pub signatures: Vec<Signature>,
+    /// Who signed, or which rule, once it is approved.
+    #[serde(default)]
+    pub approved_by: String,
     /// The ladder's step.
     pub step: usize,
     /// When the ladder moves on.
@@ -246,6 +80,7 @@ impl<W: World> Escalation<W> {
             revision: 0,
             amendment: Amendment::default(),
             signatures: Vec::new(),
+            approved_by: String::new(),
             step: 0,
             due: None,
             overdue: false,
@@ -257,11 +92,16 @@ impl<W: World> Escalation<W> {
         (new, effects)
     }
 
+    /// When it is over: the alert's end, or the earlier one that officers gave it.
+    pub fn end(&self) -> DateTime<Utc> {
+        self.amendment.expires.map_or(self.expires, |end| end.min(self.expires))
+    }
+
     /// When the clock must look at it next.
     pub fn next_look(&self) -> Option<DateTime<Utc>> {
         match self.state {
-            State::Waiting | State::Approved => Some(self.due.map_or(self.expires, |due| due.min(self.expires))),
-            State::Returned { .. } => Some(self.expires),
+            State::Waiting | State::Approved => Some(self.due.map_or(self.end(), |due| due.min(self.end()))),
+            State::Returned { .. } => Some(self.end()),
             _ => None,
         }
     }
@@ -285,12 +125,7 @@ impl<W: World> Escalation<W> {
         if !matches!(self.state, State::Waiting | State::Returned { .. }) {
             return Err(ActError::Over(self.state.as_str()));
         }
-        if seen != self.revision {
-            return Err(ActError::Changed);
-        }
-        if now >= self.expires {
-            return Err(ActError::Over("expired"));
-        }
+        self.still(seen, now)?;
         match act {
             Act::Take => self.take(who, now),
             Act::Approve(stage) => self.approve(stage, who, now),
@@ -322,7 +157,7 @@ impl<W: World> Escalation<W> {
 
     /// The clock's part: deadlines that have passed.
     pub fn tick(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
-        if self.state.is_open() && now >= self.expires {
+        if self.state.is_open() && now >= self.end() {
             self.close(State::Expired);
             return Vec::new();
         }
@@ -332,7 +167,7 @@ impl<W: World> Escalation<W> {
         match self.state {
             State::Approved => {
                 self.due = Some(now + super::RETRY);
-                vec![Effect::Release { by: self.signers() }]
+                vec![Effect::Release { by: self.approved_by.clone() }]
             }
             State::Waiting => self.deadline(now),
             _ => Vec::new(),
@@ -371,9 +206,7 @@ impl<W: World> Escalation<W> {
         now: DateTime<Utc>,
     ) -> Result<(Self, Vec<Effect>), ActError> {
         self.waits()?;
-        if seen != self.revision {
-            return Err(ActError::Changed);
-        }
+        self.still(seen, now)?;
         if !who.any(&[Role::Author, Role::Reviewer, Role::Signer]) {
             return Err(ActError::NotYours);
         }
@@ -405,6 +238,15 @@ impl<W: World> Escalation<W> {
 
     fn waits(&self) -> Result<(), ActError> {
         if self.state == State::Waiting { Ok(()) } else { Err(ActError::Over(self.state.as_str())) }
+    }
+
+    /// What was seen is what it is, and its time is not over.
+    fn still(&self, seen: u32, now: DateTime<Utc>) -> Result<(), ActError> {
+        match () {
+            () if seen != self.revision => Err(ActError::Changed),
+            () if now >= self.end() => Err(ActError::Over("expired")),
+            () => Ok(()),
+        }
     }
 
     fn take(&mut self, who: &Who, now: DateTime<Utc>) -> Result<Vec<Effect>, ActError> {
@@ -451,11 +293,7 @@ impl<W: World> Escalation<W> {
     fn approve(&mut self, stage: Stage, who: &Who, now: DateTime<Utc>) -> Result<Vec<Effect>, ActError> {
         self.may_approve(stage, who)?;
         self.signatures.push(Signature { by: who.id, name: who.name.clone(), stage, at: now });
-        if self.missing().is_empty() {
-            self.state = State::Approved;
-            return Ok(vec![Effect::Release { by: self.signers() }]);
-        }
-        Ok(Vec::new())
+        Ok(if self.missing().is_empty() { self.approved(self.signers(), now) } else { Vec::new() })
     }
 
     fn amend(
@@ -480,11 +318,19 @@ impl<W: World> Escalation<W> {
         if amendment.expires.is_some_and(|end| end <= now || end > self.expires) {
             return Err(ActError::BadEnd);
         }
-        self.regions = regions;
+        self.regions.retain(|own| regions.contains(own));
         self.amendment = amendment;
         self.authors.insert(who.id);
         self.begin_anew();
         Ok(self.climb_from(0, now))
+    }
+
+    /// It may go out. Should its messages not be made, they are tried again later under the same name.
+    fn approved(&mut self, by: String, now: DateTime<Utc>) -> Vec<Effect> {
+        self.state = State::Approved;
+        self.approved_by.clone_from(&by);
+        self.due = Some(now + super::RETRY);
+        vec![Effect::Release { by }]
     }
 
     fn begin_anew(&mut self) {
@@ -516,15 +362,11 @@ impl<W: World> Escalation<W> {
         let Some(then) = self.ladder_step().map(|step| step.then) else { return Vec::new() };
         match then {
             Then::ReleaseSigned if !self.signatures.is_empty() => {
-                self.state = State::Approved;
-                vec![Effect::Release { by: format!("{}（{} 时限）", self.signers(), self.approval.name) }]
+                self.approved(format!("{}（{} 时限）", self.signers(), self.approval.name), now)
             }
             Then::Next | Then::ReleaseSigned => self.climb_from(self.step + 1, now),
             Then::Release => {
-                self.state = State::Approved;
-                vec![Effect::Release {
-                    by: format!("规则 {} 时限 / deadline of {}", self.approval.name, self.approval.name),
-                }]
+                self.approved(format!("规则 {} 时限 / deadline of {}", self.approval.name, self.approval.name), now)
             }
             Then::Hold => {
                 self.overdue = true;
@@ -536,17 +378,4 @@ impl<W: World> Escalation<W> {
             }
         }
     }
-}
-
-/// A reviewer's or signer's reason.
-fn judged(who: &Who, reason: &str) -> Result<String, ActError> {
-    if !who.any(&[Role::Reviewer, Role::Signer]) {
-        return Err(ActError::NotYours);
-    }
-    said(reason)
-}
-
-fn said(reason: &str) -> Result<String, ActError> {
-    let reason: String = reason.trim().chars().filter(|c| !c.is_control()).take(500).collect();
-    if reason.is_empty() { Err(ActError::NoReason) } else { Ok(reason) }
 }

@@ -8,7 +8,7 @@ use tocsin_channels::{ChannelKind, Content, EmailContent};
 use super::desk::DeskError;
 use super::escalation::Escalation;
 use crate::delivery::{Packer, officer_recipient};
-use crate::messages::{Language, PageFacts};
+use crate::messages::{Language, PageFacts, Templates};
 use crate::officers::Role;
 use crate::policy::Policy;
 use crate::regions::RegionCode;
@@ -66,7 +66,11 @@ pub(super) async fn page<W: World>(
     let mut dispatches = Vec::new();
     for (channel, language) in recipients.keys() {
         let facts = facts(policy, call, *language, names.join("、"), now);
-        if let Some(content) = policy.templates.page(*channel, *language, &facts).map_err(super::ComposeError::from)? {
+        let content = policy.templates.page(*channel, *language, &facts).or_else(|error| {
+            tracing::error!(%error, %channel, "the template of calls failed; the shipped one is used");
+            Templates::shipped()?.page(*channel, *language, &facts)
+        });
+        if let Some(content) = content.map_err(super::ComposeError::from)? {
             dispatches.push(NewDispatch { language: *language, variant: crate::messages::Variant::Warn, content });
         }
     }

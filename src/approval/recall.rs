@@ -122,7 +122,11 @@ impl Desk {
         let policy = self.policy.load_full();
         let older = [wrong.id.clone()];
         let replaced = Replaced::of(&self.store, &older).await?;
-        let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Signer]).await?;
+        let (mut own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Signer]).await?;
+        own.retain(|release| release.superseded_at.is_none());
+        if own.is_empty() {
+            return Err(ActError::Over("replaced").into());
+        }
         let correction = correcting(&material.alert, words, now)?;
         let id = AlertId::of(&correction);
         let raw = cap::write(&correction)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::Context;
+use super::client::Server;
 use crate::cap::AlertId;
 use crate::show::Failure;
 use crate::show::{cut, state_table, table};
@@ -14,45 +15,30 @@ use crate::show::{cut, state_table, table};
 pub(crate) struct SubmitArgs {
     /// The alert: CAP XML, or JSON where the name ends in .json.
     file: PathBuf,
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:8460")]
-    server: String,
-    /// File that holds the bureau's token, alone; TOCSIN_TOKEN where left out.
-    #[arg(long)]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    server: Server,
 }
 
 pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, Failure> {
     let body = std::fs::read(&args.file).map_err(|e| format!("cannot read {}: {e}", args.file.display()))?;
-    let token = match &args.token_file {
-        Some(path) => std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?,
-        None => std::env::var("TOCSIN_TOKEN").map_err(|_| "no token: name --token-file, or set TOCSIN_TOKEN")?,
-    };
     let json = args.file.extension().is_some_and(|e| e == "json");
     let kind = if json { "application/json" } else { "application/cap+xml" };
-    let url = format!("{}/api/v1/alerts", args.server.trim_end_matches('/'));
-    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build()?;
-    let request = client.post(&url).header("content-type", kind).bearer_auth(token.trim()).body(body);
-    let response =
-        request.send().await.map_err(|e| format!("{url} does not answer: {e}; is `tocsin serve` running there?"))?;
-    let status = response.status();
-    let answer: serde_json::Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
+    let answer = args.server.post("/api/v1/alerts", kind, body).await?;
     if context.json {
-        println!("{answer}");
-        return Ok(status.is_success());
+        println!("{}", answer.body);
+        return Ok(answer.well);
     }
-    let text = |name: &str| answer.get(name).and_then(|value| value.as_str()).unwrap_or_default();
-    if status.is_success() {
-        let repeat = if answer.get("repeat") == Some(&true.into()) { " (it was on record already)" } else { "" };
-        println!("{} {}: {}{repeat}", text("id"), text("verdict"), text("state"));
+    if answer.well {
+        let repeat = if answer.body.get("repeat") == Some(&true.into()) { " (it was on record already)" } else { "" };
+        println!("{} {}: {}{repeat}", answer.text("id"), answer.text("verdict"), answer.text("state"));
     } else {
-        println!("{} {}\n{}\n{}", text("code"), text("detail"), text("zh"), text("en"));
+        println!("{}", answer.refusal());
     }
-    for finding in answer.get("findings").and_then(|list| list.as_array()).into_iter().flatten() {
+    for finding in answer.body.get("findings").and_then(|list| list.as_array()).into_iter().flatten() {
         let part = |name: &str| finding.get(name).and_then(|value| value.as_str()).unwrap_or_default();
         println!("  {} {}\n        {}\n        {}", part("code"), part("path"), part("zh"), part("en"));
     }
-    Ok(status.is_success())
+    Ok(answer.well)
 }
 
 /// List alerts, or show what became of one.

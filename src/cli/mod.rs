@@ -1,9 +1,13 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 not understood.
 
 mod alerts;
+mod audit;
 mod check;
+mod client;
+mod desk;
 mod explain;
 mod keys;
+mod officers;
 mod people;
 mod serve;
 
@@ -53,6 +57,30 @@ enum Command {
     Submit(alerts::SubmitArgs),
     /// List alerts, or show what became of one
     Status(alerts::StatusArgs),
+    /// Show what waits for officers, most urgent first
+    Queue(desk::QueueArgs),
+    /// Say that you look at it: its step lasts once more
+    Take(desk::TakeArgs),
+    /// Say yes to what waits
+    Approve(desk::ApproveArgs),
+    /// Give what waits back to its author
+    Return(desk::JudgeArgs),
+    /// Refuse what waits, for good
+    Reject(desk::JudgeArgs),
+    /// Take back what waits
+    Withdraw(desk::JudgeArgs),
+    /// Stop an alert that goes out
+    Stop(desk::StopArgs),
+    /// Let a stopped alert go on
+    Resume(desk::ResumeArgs),
+    /// Tell those who were told that an alert was wrong
+    Correct(desk::CorrectArgs),
+    /// Invite the first administrators; list officers
+    #[command(subcommand)]
+    Officers(officers::Command),
+    /// Verify or export the record of who did what
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Import, export and count subscribers
     #[command(subcommand)]
     Subscribers(people::Command),
@@ -134,6 +162,17 @@ async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
         Command::Explain(args) => explain::run(context, &args).await,
         Command::Submit(args) => alerts::submit(context, args).await,
         Command::Status(args) => alerts::status(context, args).await,
+        Command::Queue(args) => desk::queue(context, args).await,
+        Command::Take(args) => desk::take(context, args).await,
+        Command::Approve(args) => desk::approve(context, args).await,
+        Command::Return(args) => desk::judge(context, args, "return").await,
+        Command::Reject(args) => desk::judge(context, args, "reject").await,
+        Command::Withdraw(args) => desk::judge(context, args, "withdraw").await,
+        Command::Stop(args) => desk::stop(context, args).await,
+        Command::Resume(args) => desk::resume(context, args).await,
+        Command::Correct(args) => desk::correct(context, args).await,
+        Command::Officers(command) => officers::run(context, command).await,
+        Command::Audit(command) => audit::run(context, command).await,
         Command::Subscribers(command) => people::run(context, command).await,
         Command::Simulate(args) => people::simulate(context, args).await,
         Command::Config(ConfigCommand::Check) => {

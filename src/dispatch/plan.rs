@@ -158,11 +158,12 @@ impl<'a> Plan<'a> {
         Ok(home.is_some_and(|home: RegionCode| within.binary_search(&home).is_ok()))
     }
 
-    /// Those of the origin who were not reached: refused, or nobody knows.
+    /// Those of the origin who were not reached, nor by an earlier repeat: refused, or nobody knows.
     async fn add_missed(&mut self) -> Result<(), StoreError> {
         let store = &self.planner.store;
         let Some(origin) = self.release.origin else { return Ok(()) };
         let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
+        let reached = self.reached_by_repeats(origin).await?;
         let dispatches = store.dispatches(origin).await?;
         for chunk in store.chunk_ids(origin).await? {
             let Some(view) = store.chunk(chunk, true).await? else { continue };
@@ -173,12 +174,34 @@ impl<'a> Plan<'a> {
             let Some(now) = self.dispatches.iter().find(same) else { continue };
             let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
             for (recipient, state) in recipients.into_iter().zip(view.members.states()) {
-                if matches!(state, DeliveryState::Failed | DeliveryState::Unknown) && !left.contains(recipient.id) {
+                let again = reached.get(&was.content.kind()).is_some_and(|ids| ids.contains(recipient.id));
+                if is_missed(*state) && !again && !left.contains(recipient.id) {
                     self.add(now, recipient.id, recipient.region, &recipient.to).await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whom earlier repeats for the same origin have reached, or will.
+    async fn reached_by_repeats(&self, origin: i64) -> Result<BTreeMap<ChannelKind, RoaringTreemap>, StoreError> {
+        let store = &self.planner.store;
+        let mut reached: BTreeMap<_, RoaringTreemap> = BTreeMap::new();
+        for repeat in store.releases_of(std::slice::from_ref(&self.release.alert)).await? {
+            if repeat.origin != Some(origin) || repeat.id >= self.release.id {
+                continue;
+            }
+            let dispatches = store.dispatches(repeat.id).await?;
+            for chunk in store.chunk_ids(repeat.id).await? {
+                let Some(view) = store.chunk(chunk, true).await? else { continue };
+                let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
+                let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+                let states = recipients.iter().zip(view.members.states());
+                let ids = states.filter(|(_, state)| !is_missed(**state)).map(|(recipient, _)| recipient.id);
+                reached.entry(was.content.kind()).or_default().extend(ids);
+            }
+        }
+        Ok(reached)
     }
 
     /// The dispatch that tells people of an older one: withdrawn, still in the area, or no longer.
@@ -270,4 +293,9 @@ fn topic_prefixes(release: &Release) -> impl Iterator<Item = &'static str> {
         Audience::Drill => Some("drill"),
         Audience::Officials => None,
     })
+}
+
+/// Whether somebody in this state was not told, as far as anybody knows.
+const fn is_missed(state: DeliveryState) -> bool {
+    matches!(state, DeliveryState::Failed | DeliveryState::Unknown)
 }

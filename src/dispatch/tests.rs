@@ -396,3 +396,46 @@ async fn a_killed_engine_misses_nobody_and_repeats_at_most_its_open_windows() {
     let repeats: usize = people.values().map(|times| times - 1).sum();
     assert!(repeats <= 5 * 3 * 50, "{repeats} repeats over five kills");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_goes_to_those_missed_and_a_second_repeat_not_to_those_the_first_reached() {
+    let world = World::new().await;
+    world.people("310118", 100).await;
+    world.release("storm", "310118", Lane::SEVERE, &[Variant::Warn], &[]).await;
+    // Nine are refused at first; four of them for good.
+    let channel = Arc::new(Scripted::new(|message, times| match &message.to[message.to.len() - 2..] {
+        "01" | "02" | "03" | "04" => Class::BadAddress,
+        "05" | "06" | "07" | "08" | "09" if times == 1 => Class::BadAddress,
+        _ => Class::Accepted,
+    }));
+    let engine = world.engine(Arc::clone(&channel), 2, 10).await;
+    world.until("storm", |counts| counts.open() == 0 && counts.total() == 100).await;
+    let origin = world.store.releases_of(&["storm".to_owned()]).await.unwrap().remove(0);
+    for (n, total) in [(1, 109), (2, 113)] {
+        let again = world.store.dispatches(origin.id).await.unwrap().into_iter();
+        let again = again.map(|d| NewDispatch { language: d.language, variant: d.variant, content: d.content });
+        let repeat = NewRelease {
+            name: format!("resend/{n}"),
+            kind: ReleaseKind::Resend,
+            alert: "storm".into(),
+            jurisdiction: None,
+            within: None,
+            origin: Some(origin.id),
+            lane: origin.lane,
+            reach: origin.reach,
+            regions: origin.regions.clone(),
+            channels: origin.channels.clone(),
+            expires: origin.expires,
+            signed_by: "test".into(),
+            dispatches: again.collect(),
+        };
+        let mut tx = world.store.begin().await.unwrap();
+        insert_release(&mut tx, &repeat, Utc::now()).await.unwrap();
+        tx.commit().await.unwrap();
+        engine.wake();
+        world.until("storm", |counts| counts.open() == 0 && counts.total() == total).await;
+    }
+    engine.stop().await;
+    let told = channel.people("storm warn");
+    assert_eq!((told["+8600000000001"], told["+8600000000005"], told["+8600000000050"]), (3, 2, 1));
+}

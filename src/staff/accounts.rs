@@ -12,8 +12,8 @@ use crate::messages::Language;
 use crate::officers::{Grant, Login, OfficerId, Role, Totp, hash_password, random_token, token_digest};
 use crate::store::{
     Entry, OfficerRow, StoreError, Tx, administrators, insert_invitation, insert_officer, insert_override,
-    insert_proposal, record, set_active, set_addresses, set_credentials, set_grant, set_rotation, set_subject,
-    use_invitation,
+    insert_proposal, officer_named, record, set_active, set_addresses, set_credentials, set_grant, set_rotation,
+    set_subject, use_invitation,
 };
 
 /// An invitation holds so long.
@@ -36,7 +36,7 @@ pub struct NewOfficer {
 
 impl Staff {
     /// Invites an officer; gives the token of the link. `by` is None on the server's own command line, which may do so until
-    /// there are two administrators.
+    /// there are two administrators, also for somebody who lost password or authenticator.
     ///
     /// # Errors
     /// When the login is taken, a role does not exist, or the inviter may not.
@@ -53,6 +53,10 @@ impl Staff {
         }
         let name: String = new.name.chars().filter(|c| !c.is_control()).take(60).collect();
         let id = insert_officer(&mut tx, &new.login, name.trim(), new.language, now).await?;
+        let id = match (id, by) {
+            (None, None) => officer_named(&mut tx, &new.login).await?,
+            (id, _) => id,
+        };
         let id = id.ok_or(StaffError::Taken)?;
         insert_invitation(&mut tx, &token_digest(&token), id, now + INVITED).await?;
         let actor = by.map_or("operator", |by| by.login.as_str());
@@ -65,7 +69,8 @@ impl Staff {
         Ok(token)
     }
 
-    /// A new link for an officer who lost password or authenticator; the old ones hold until it is used.
+    /// A new link for an officer who lost password or authenticator; the old ones hold until it is used. Whoever has the link
+    /// can sign in as that officer: grave roles wait for a second administrator again.
     ///
     /// # Errors
     /// When there is no such officer, or the administrator may not.
@@ -78,6 +83,7 @@ impl Staff {
         let (now, token) = (self.clock.now(), random_token()?);
         let mut tx = self.store.begin().await?;
         insert_invitation(&mut tx, &token_digest(&token), id, now + INVITED).await?;
+        self.ask_again(&mut tx, &officer, by).await?;
         record(&mut tx, now, &Entry::new(by.login.as_str(), "officer.invite-again", &officer.login, json!({}))).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(token)
@@ -144,6 +150,7 @@ impl Staff {
             self.give(&mut tx, id, grant, Some(by), by.login.as_str()).await?;
         } else {
             set_grant(&mut tx, id, grant, false).await?;
+            somebody_stays(&mut tx).await?;
             let detail = json!({"grant": grant});
             record(&mut tx, now, &Entry::new(by.login.as_str(), "officer.revoke", &officer.login, detail)).await?;
         }
@@ -171,6 +178,15 @@ impl Staff {
         Ok(record(tx, now, &Entry::new(actor, kind, format!("officer/{id}"), detail)).await?)
     }
 
+    /// Takes an officer's grave roles until a second administrator gives them again.
+    async fn ask_again(&self, tx: &mut Tx, officer: &OfficerRow, by: &OfficerRow) -> Result<(), StaffError> {
+        for grant in officer.grants.0.iter().filter(|grant| grant.role.is_grave()) {
+            set_grant(tx, officer.id, grant, false).await?;
+            self.give(tx, officer.id, grant, Some(by), by.login.as_str()).await?;
+        }
+        somebody_stays(tx).await
+    }
+
     /// Lets an officer sign in, or no longer.
     ///
     /// # Errors
@@ -184,22 +200,28 @@ impl Staff {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         set_active(&mut tx, id, active).await?;
+        somebody_stays(&mut tx).await?;
         let kind = if active { "officer.restore" } else { "officer.suspend" };
         record(&mut tx, now, &Entry::new(by.login.as_str(), kind, &officer.login, json!({}))).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Ties an officer to the name that the organisation's own sign-in knows them by.
+    /// Ties an officer to the name that the organisation's own sign-in knows them by. Whoever has that name there can sign in
+    /// as this officer: grave roles wait for a second administrator again.
     ///
     /// # Errors
     /// When the administrator may not.
     pub async fn tie(&self, id: OfficerId, subject: &str, by: &OfficerRow) -> Result<(), StaffError> {
         may_keep(by)?;
         let officer = self.store.officer(id).await?.ok_or(StaffError::Unknown)?;
+        if officer.id == by.id {
+            return Err(StaffError::Own);
+        }
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         set_subject(&mut tx, id, subject.trim()).await?;
         set_active(&mut tx, id, true).await?;
+        self.ask_again(&mut tx, &officer, by).await?;
         let detail = json!({"subject": subject.trim()});
         record(&mut tx, now, &Entry::new(by.login.as_str(), "officer.tie", &officer.login, detail)).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
@@ -271,4 +293,9 @@ impl Staff {
 /// Officers are kept by administrators of the whole service.
 pub(super) fn may_keep(by: &OfficerRow) -> Result<(), StaffError> {
     if by.grants.everywhere(Role::Administrator) { Ok(()) } else { Err(StaffError::NotYours) }
+}
+
+/// Somebody must be left who can keep officers.
+async fn somebody_stays(tx: &mut Tx) -> Result<(), StaffError> {
+    if administrators(tx).await? > 0 { Ok(()) } else { Err(StaffError::Last) }
 }

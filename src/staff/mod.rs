@@ -44,6 +44,9 @@ pub enum StaffError {
     /// Proposals are decided by somebody else.
     #[error("须由另一位管理员确认 / it takes another administrator")]
     Own,
+    /// Nobody would be left to keep the officers.
+    #[error("至少须保留一位管理员 / at least one administrator of the whole service must stay")]
+    Last,
     /// Two administrators are there: it is done in the console.
     #[error("已有两位管理员，请在控制台办理 / there are two administrators: this is done in the console")]
     NotHere,

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::{Staff, StaffError, slowly};
 use crate::officers::{Login, OfficerId, Totp, TotpError, random_token, token_digest, verify_password};
 use crate::store::{
-    Credentials, Entry, OfficerRow, StoreError, end_old, end_session, insert_session, prove_session, record,
-    set_failures, use_totp_step,
+    Credentials, Entry, OfficerRow, StoreError, count_failure, end_old, end_session, insert_session, prove_session,
+    record, set_failures, use_totp_step,
 };
 
 /// A session that nobody uses ends after this.
@@ -36,7 +36,9 @@ pub struct Ask {
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
     /// Login, password or code.
-    #[error("登录名、密码或动态码不正确 / login, password or code is wrong")]
+    #[error(
+        "登录名、密码或动态码不正确，或多次失败后须稍候再试 / login, password or code is wrong, or there were too many failures: wait a while"
+    )]
     Wrong,
     /// Too many failures.
     #[error("尝试过多，请于 {seconds} 秒后再试 / too many attempts; try again in {seconds} seconds")]
@@ -85,23 +87,25 @@ impl Staff {
             Some(officer) if officer.active => self.store.credentials(officer.id).await?,
             _ => None,
         };
-        if let Some(known) = &credentials {
-            rests(known, now)?;
-        }
+        // An account that rests is answered as one that does not exist, after the same work.
+        let resting = credentials.as_ref().is_some_and(|known| rests(known, now).is_err());
         let hash = credentials.as_ref().and_then(|known| known.password.clone());
         let password = ask.password;
         let right = slowly(move || verify_password(&password, hash.as_deref())).await?;
         let (Some(officer), Some(known)) = (officer, credentials) else {
             return Err(SignInError::Wrong);
         };
+        if resting {
+            return Err(SignInError::Wrong);
+        }
         if !right {
-            return Err(self.failed(&officer, &known, "password").await?);
+            return Err(self.failed(&officer, "password").await?);
         }
         match self.take_code(&known, &ask.code, now).await {
             Ok(()) => {}
             Err(StaffError::Totp(why)) => {
                 let why = if why == TotpError::Used { "code used" } else { "code" };
-                return Err(self.failed(&officer, &known, why).await?);
+                return Err(self.failed(&officer, why).await?);
             }
             Err(other) => return Err(other.into()),
         }
@@ -183,7 +187,7 @@ impl Staff {
         rests(&known, now)?;
         match self.take_code(&known, code, now).await {
             Ok(()) => Ok(()),
-            Err(StaffError::Totp(TotpError::Wrong)) => Err(self.failed(officer, &known, "code").await?),
+            Err(StaffError::Totp(TotpError::Wrong)) => Err(self.failed(officer, "code").await?),
             Err(other) => Err(other.into()),
         }
     }
@@ -214,19 +218,14 @@ impl Staff {
     }
 
     /// Counts a failure; from the fifth on the account rests, twice as long each time, up to a quarter of an hour.
-    async fn failed(
-        &self,
-        officer: &OfficerRow,
-        known: &Credentials,
-        what: &'static str,
-    ) -> Result<SignInError, StaffError> {
+    async fn failed(&self, officer: &OfficerRow, what: &'static str) -> Result<SignInError, StaffError> {
         let now = self.clock.now();
-        let failures = known.failures + 1;
+        let mut tx = self.store.begin().await?;
+        let failures = count_failure(&mut tx, officer.id).await?;
         let rest = match failures - FAILURES {
             early if early < 0 => TimeDelta::zero(),
             late => TimeDelta::seconds(30 << late.min(5)).min(TimeDelta::minutes(15)),
         };
-        let mut tx = self.store.begin().await?;
         set_failures(&mut tx, officer.id, failures, now + rest).await?;
         let detail = json!({"what": what, "failures": failures, "rests_seconds": rest.num_seconds()});
         record(&mut tx, now, &Entry::new(officer.login.as_str(), "sign-in.failed", &officer.login, detail)).await?;

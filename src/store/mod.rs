@@ -26,8 +26,8 @@ pub(crate) use escalations::{escalation_in, insert_escalation, update_escalation
 pub(crate) use journal::{Claimed, Journal, Opened};
 pub use officers::OfficerRow;
 pub(crate) use officers::{
-    Credentials, administrators, insert_officer, set_active, set_addresses, set_credentials, set_failures, set_grant,
-    set_subject, use_totp_step,
+    Credentials, administrators, count_failure, insert_officer, officer_named, set_active, set_addresses,
+    set_credentials, set_failures, set_grant, set_subject, use_totp_step,
 };
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};

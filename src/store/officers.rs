@@ -39,7 +39,6 @@ pub(crate) struct Credentials {
     pub(crate) password: Option<String>,
     pub(crate) totp: Option<Vec<u8>>,
     pub(crate) totp_step: i64,
-    pub(crate) failures: i64,
     pub(crate) locked_until: DateTime<Utc>,
 }
 
@@ -102,7 +101,7 @@ impl Store {
 
     /// What an officer proves themselves with.
     pub(crate) async fn credentials(&self, id: OfficerId) -> Result<Option<Credentials>, StoreError> {
-        let row = sqlx::query("SELECT password, totp, totp_step, failures, locked_until FROM officer WHERE id = $1")
+        let row = sqlx::query("SELECT password, totp, totp_step, locked_until FROM officer WHERE id = $1")
             .bind(id.0)
             .fetch_optional(&self.read)
             .await?;
@@ -112,7 +111,6 @@ impl Store {
                 password: row.try_get("password")?,
                 totp: row.try_get("totp")?,
                 totp_step: row.try_get("totp_step")?,
-                failures: row.try_get("failures")?,
                 locked_until: time(row.try_get("locked_until")?),
             })
         })
@@ -214,7 +212,7 @@ pub(crate) async fn set_credentials(
     Ok(())
 }
 
-/// Lets an officer sign in, or no longer; their sessions and tokens end with it.
+/// Lets an officer sign in, or no longer; their sessions, tokens and invitations end with it.
 pub(crate) async fn set_active(tx: &mut Tx, id: OfficerId, active: bool) -> Result<(), StoreError> {
     sqlx::query("UPDATE officer SET state = $2 WHERE id = $1")
         .bind(id.0)
@@ -222,7 +220,11 @@ pub(crate) async fn set_active(tx: &mut Tx, id: OfficerId, active: bool) -> Resu
         .execute(&mut **tx)
         .await?;
     if !active {
-        for sql in ["DELETE FROM session WHERE officer = $1", "DELETE FROM api_token WHERE officer = $1"] {
+        for sql in [
+            "DELETE FROM session WHERE officer = $1",
+            "DELETE FROM api_token WHERE officer = $1",
+            "DELETE FROM invitation WHERE officer = $1",
+        ] {
             sqlx::query(sql).bind(id.0).execute(&mut **tx).await?;
         }
     }
@@ -245,7 +247,13 @@ pub(crate) async fn use_totp_step(tx: &mut Tx, id: OfficerId, step: i64) -> Resu
     Ok(done.rows_affected() == 1)
 }
 
-/// Counts a failed sign-in, or forgets them all.
+/// Counts a failed sign-in; how many there are now.
+pub(crate) async fn count_failure(tx: &mut Tx, id: OfficerId) -> Result<i64, StoreError> {
+    let sql = "UPDATE officer SET failures = failures + 1 WHERE id = $1 RETURNING failures";
+    Ok(sqlx::query_scalar(sql).bind(id.0).fetch_one(&mut **tx).await?)
+}
+
+/// Sets how many failures there were, and until when the account rests.
 pub(crate) async fn set_failures(
     tx: &mut Tx,
     id: OfficerId,
@@ -259,6 +267,13 @@ pub(crate) async fn set_failures(
         .execute(&mut **tx)
         .await?;
     Ok(())
+}
+
+/// The officer with this login.
+pub(crate) async fn officer_named(tx: &mut Tx, login: &Login) -> Result<Option<OfficerId>, StoreError> {
+    let sql = "SELECT id FROM officer WHERE login = $1";
+    let id: Option<i64> = sqlx::query_scalar(sql).bind(login.as_str()).fetch_optional(&mut **tx).await?;
+    Ok(id.map(OfficerId))
 }
 
 /// Gives or takes a role.
@@ -290,13 +305,14 @@ pub(crate) async fn set_addresses(tx: &mut Tx, id: OfficerId, addresses: &[Addre
     Ok(())
 }
 
-/// How many active administrators there are.
+/// How many administrators of the whole service can sign in.
 pub(crate) async fn administrators(tx: &mut Tx) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar(
         "SELECT CAST(COUNT(DISTINCT officer.id) AS BIGINT) FROM officer JOIN officer_grant ON officer_grant.officer = officer.id
-         WHERE state = 'active' AND role = $1",
+         WHERE state = 'active' AND (password IS NOT NULL OR subject IS NOT NULL) AND role = $1 AND region = $2",
     )
     .bind(Role::Administrator.as_str())
+    .bind(Grant::EVERYWHERE)
     .fetch_one(&mut **tx)
     .await?)
 }

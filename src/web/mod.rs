@@ -2,6 +2,7 @@
 
 mod api;
 mod assets;
+mod body;
 mod console;
 mod leave;
 mod page;

@@ -119,7 +119,7 @@ impl FromRequest<Site> for Posted {
                 ("T6102", "请求来自其他网站，已拒绝 / the request comes from another site"),
             );
         }
-        let Ok(bytes) = axum::body::to_bytes(body, FORM).await else {
+        let Ok(bytes) = super::body::read(body, FORM).await else {
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, ("T5004", "内容过大 / the form is too large"));
         };
         let fields = Fields::parse(&bytes);

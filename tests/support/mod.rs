@@ -1,6 +1,8 @@
 //! A running `tocsin serve` on a store of its own, and alerts of this minute.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod crew;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -169,6 +171,7 @@ pub struct Cma {
 }
 
 pub const YELLOW: (&str, &str, &str) = ("黄色", "yellow", "Moderate");
+pub const ORANGE: (&str, &str, &str) = ("橙色", "orange", "Severe");
 pub const RED: (&str, &str, &str) = ("红色", "red", "Extreme");
 
 impl Cma {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,20 +14,18 @@ use serde_json::{Value, json};
 
 use super::answer::{Problem, bureau};
 use crate::app::App;
-use crate::cap::AlertId;
+use crate::cap::{self, AlertId};
 use crate::delivery::StateCounts;
 use crate::intake::Format;
+use crate::web::body::{self, BodyError};
 
 /// Takes in an alert: 201 when it is on disk, 200 when it was there already.
-pub(super) async fn submit(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
+pub(super) async fn submit(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    let body = body::read(body, cap::MAX_BYTES).await;
     let bureau = bureau(&app, &headers)?;
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
-        _ => Problem::BadRequest(rejection.body_text()),
+    let body = body.map_err(|error| match error {
+        BodyError::TooLarge => Problem::TooLarge,
+        BodyError::Broken(why) => Problem::BadRequest(why),
     })?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = if kind.contains("json") { Format::Json } else { Format::Xml };

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::{get, post};
 
+use self::officers::Recall;
 use super::site::Site;
 
 /// The description of the API, OpenAPI 3.1.
@@ -19,7 +20,9 @@ pub(super) fn router() -> Router<Site> {
         .route("/api/v1/alerts", get(alerts::list).post(alerts::submit))
         .route("/api/v1/alerts/{id}", get(alerts::one))
         .route("/api/v1/alerts/{id}/states", get(alerts::states))
-        .route("/api/v1/alerts/{id}/stop", post(officers::stop))
+        .route("/api/v1/alerts/{id}/stop", post(|s, h, p, w, b| officers::recall(Recall::Stop, s, h, p, w, b)))
+        .route("/api/v1/alerts/{id}/resume", post(|s, h, p, w, b| officers::recall(Recall::Resume, s, h, p, w, b)))
+        .route("/api/v1/alerts/{id}/correct", post(|s, h, p, w, b| officers::recall(Recall::Correct, s, h, p, w, b)))
         .route("/api/v1/queue", get(officers::queue))
         .route("/api/v1/escalations/{id}/{act}", post(officers::act))
         .route("/api/v1/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], OPENAPI) }))

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Problem, bearer, problem};
 use crate::app::App;
-use crate::approval::Act;
+use crate::approval::{Act, Correction};
 use crate::rules::Stage;
 use crate::store::OfficerRow;
 use crate::web::page::Fault;
@@ -30,19 +30,36 @@ pub(super) struct Which {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Said {
-    /// The revision that was seen.
+    /// The revision that was seen; an approval names it, because a yes is to certain words.
     seen: Option<u32>,
     /// `review` or `sign`; what is missing where left out.
     stage: Option<String>,
     #[serde(default)]
     reason: String,
-    /// The authenticator's code, for an approval.
+    /// The authenticator's code, for an approval, a resumption or a correction.
     #[serde(default)]
     code: String,
-    /// The jurisdiction's name, typed; `演练` in an exercise.
+    /// The jurisdiction's name, typed; `更正` or `CORRECT` for a correction; `演练` for both in an exercise.
     #[serde(default)]
     confirm: String,
+    /// What a correction says, in Chinese.
+    #[serde(default)]
+    zh: String,
+    /// And in English.
+    #[serde(default)]
+    en: String,
 }
+
+/// What can be done about an alert that is on its way.
+#[derive(Clone, Copy)]
+pub(super) enum Recall {
+    Stop,
+    Resume,
+    Correct,
+}
+
+type Where = Result<Query<Which>, QueryRejection>;
+type Body = Result<Json<Said>, JsonRejection>;
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
@@ -59,27 +76,21 @@ async fn officer(app: &App, headers: &HeaderMap, scope: &str) -> Result<OfficerR
     found.ok_or_else(unknown)
 }
 
-/// Who asks, then what: whoever is nobody is told nothing about the form of an act.
-async fn asked(
-    app: &App,
-    headers: &HeaderMap,
-    scope: &str,
-    said: Result<Json<Said>, JsonRejection>,
-) -> Result<(OfficerRow, Said), Response> {
-    let officer = officer(app, headers, scope).await?;
-    match said {
-        Ok(Json(said)) => Ok((officer, said)),
-        Err(bad) => Err(Fault::Bad(bad.body_text()).into_response()),
-    }
+fn exercise(which: Where) -> Result<bool, Response> {
+    let Query(which) = which.map_err(|rejection| Problem::BadRequest(rejection.body_text()).into_response())?;
+    Ok(which.exercise)
+}
+
+fn said(body: Body) -> Result<Said, Response> {
+    let Json(said) = body.map_err(|rejection| Problem::BadRequest(rejection.body_text()).into_response())?;
+    Ok(said)
 }
 
 /// What waits.
-pub(super) async fn queue(State(app): State<Arc<App>>, headers: HeaderMap, Query(which): Query<Which>) -> Response {
-    if let Err(refused) = officer(&app, &headers, "read").await {
-        return refused;
-    }
-    let found = if which.exercise { rows::<Exercise>(&app).await } else { rows::<Live>(&app).await };
-    found.map_or_else(IntoResponse::into_response, |rows| Json(json!({"queue": rows})).into_response())
+pub(super) async fn queue(State(app): State<Arc<App>>, headers: HeaderMap, which: Where) -> Result<Response, Response> {
+    officer(&app, &headers, "read").await?;
+    let found = if exercise(which)? { rows::<Exercise>(&app).await } else { rows::<Live>(&app).await };
+    Ok(found.map_or_else(IntoResponse::into_response, |rows| Json(json!({"queue": rows})).into_response()))
 }
 
 async fn rows<W: World>(app: &App) -> Result<Vec<Value>, Fault> {
@@ -102,20 +113,19 @@ async fn rows<W: World>(app: &App) -> Result<Vec<Value>, Fault> {
 pub(super) async fn act(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Path((id, what)): Path<(i64, String)>,
-    Query(which): Query<Which>,
-    said: Result<Json<Said>, JsonRejection>,
-) -> Response {
-    let (officer, said) = match asked(&app, &headers, "approve", said).await {
-        Ok(asked) => asked,
-        Err(refused) => return refused,
-    };
-    let done = if which.exercise {
+    Path((id, what)): Path<(String, String)>,
+    which: Where,
+    body: Body,
+) -> Result<Response, Response> {
+    let officer = officer(&app, &headers, "approve").await?;
+    let (exercise, said) = (exercise(which)?, said(body)?);
+    let id = id.parse().map_err(|_| Fault::Unknown.into_response())?;
+    let done = if exercise {
         perform::<Exercise>(&app, id, &what, &said, &officer).await
     } else {
         perform::<Live>(&app, id, &what, &said, &officer).await
     };
-    done.map_or_else(IntoResponse::into_response, |answer| Json(answer).into_response())
+    Ok(done.map_or_else(IntoResponse::into_response, |answer| Json(answer).into_response()))
 }
 
 async fn perform<W: World>(app: &App, id: i64, what: &str, said: &Said, officer: &OfficerRow) -> Result<Value, Fault> {
@@ -126,6 +136,10 @@ async fn perform<W: World>(app: &App, id: i64, what: &str, said: &Said, officer:
         "return" => Act::Return(said.reason.clone()),
         "reject" => Act::Reject(said.reason.clone()),
         "withdraw" => Act::Withdraw(said.reason.clone()),
+        "approve" if said.seen.is_none() => {
+            let text = "缺少 seen：所批准的版本，见队列 / `seen` is missing: the revision that you approve, as the queue shows it";
+            return Err(Fault::Bad(text.into()));
+        }
         "approve" => {
             let stage = match said.stage.as_deref() {
                 Some("review") => Stage::Review,
@@ -154,25 +168,48 @@ async fn perform<W: World>(app: &App, id: i64, what: &str, said: &Said, officer:
     }))
 }
 
-/// Stops what waits of an alert.
-pub(super) async fn stop(
+/// Stops what waits of an alert, lets it go on, or tells those who were told that it was wrong; with the proofs that the
+/// console asks for.
+pub(super) async fn recall(
+    what: Recall,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     Path(id): Path<String>,
-    Query(which): Query<Which>,
-    said: Result<Json<Said>, JsonRejection>,
-) -> Response {
-    let (officer, said) = match asked(&app, &headers, "stop", said).await {
-        Ok(asked) => asked,
-        Err(refused) => return refused,
-    };
-    let done = if which.exercise {
-        app.desk.stop::<Exercise>(&id, &said.reason, &officer).await
+    which: Where,
+    body: Body,
+) -> Result<Response, Response> {
+    let scope = if matches!(what, Recall::Stop) { "stop" } else { "approve" };
+    let officer = officer(&app, &headers, scope).await?;
+    let (exercise, said) = (exercise(which)?, said(body)?);
+    let done = if exercise {
+        recalled::<Exercise>(&app, what, &id, &said, &officer).await
     } else {
-        app.desk.stop::<Live>(&id, &said.reason, &officer).await
+        recalled::<Live>(&app, what, &id, &said, &officer).await
     };
-    match done {
-        Ok(stopped) => (StatusCode::OK, Json(json!({"alert": id, "stopped": stopped}))).into_response(),
-        Err(error) => Fault::from(error).into_response(),
-    }
+    Ok(done.map_or_else(IntoResponse::into_response, |answer| Json(answer).into_response()))
+}
+
+async fn recalled<W: World>(
+    app: &App,
+    what: Recall,
+    alert: &str,
+    said: &Said,
+    officer: &OfficerRow,
+) -> Result<Value, Fault> {
+    Ok(match what {
+        Recall::Stop => json!({"alert": alert, "stopped": app.desk.stop::<W>(alert, &said.reason, officer).await?}),
+        Recall::Resume => {
+            app.staff.prove_officer(officer, &said.code).await?;
+            json!({"alert": alert, "resumed": app.desk.resume::<W>(alert, &said.reason, officer).await?})
+        }
+        Recall::Correct => {
+            let words: &[&str] = if W::EXERCISE { &["演练"] } else { &["更正", "CORRECT"] };
+            if !words.contains(&said.confirm.trim()) {
+                return Err(Fault::NotConfirmed);
+            }
+            app.staff.prove_officer(officer, &said.code).await?;
+            let words = Correction { zh: said.zh.clone(), en: said.en.clone() };
+            json!({"alert": alert, "correction": app.desk.correct::<W>(alert, &words, officer).await?})
+        }
+    })
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::officers::Role;
+pub(super) use crate::record::harmless;
 use crate::record::{Chain, Line};
 use crate::store::{RecordFilter, StoreError};
 use crate::web::page::{Fault, Frame, clock, page};
@@ -137,14 +138,14 @@ pub(super) async fn export(State(site): State<Site>, SignedIn(session): SignedIn
     let store = &site.app.store;
     let mut out = csv::Writer::from_writer(Vec::new());
     // A Vec takes every line.
-    let _ = out.write_record(["seq", "at", "actor", "kind", "subject", "detail", "hash"]);
+    let _ = out.write_record(Line::HEAD);
     let mut next = 1;
     loop {
         match store.record_from(next, 5_000).await {
             Ok(lines) if lines.is_empty() => break,
             Ok(lines) => {
                 next = lines.last().map_or(next, |line| line.seq + 1);
-                lines.iter().for_each(|line| drop(out.write_record(cells(line))));
+                lines.iter().for_each(|line| drop(out.write_record(line.cells())));
             }
             Err(error) => return Fault::from(error).show(&frame),
         }
@@ -152,15 +153,4 @@ pub(super) async fn export(State(site): State<Site>, SignedIn(session): SignedIn
     let body = out.into_inner().unwrap_or_default();
     let name = "attachment; filename=\"tocsin-record.csv\"";
     ([(header::CONTENT_TYPE, "text/csv; charset=utf-8"), (header::CONTENT_DISPOSITION, name)], body).into_response()
-}
-
-fn cells(line: &Line) -> [String; 7] {
-    let text = |text: &str| harmless(text);
-    let (seq, at) = (line.seq.to_string(), line.at.timestamp_millis().to_string());
-    [seq, at, text(&line.actor), text(&line.kind), text(&line.subject), text(&line.detail), line.hash.clone()]
-}
-
-/// A cell that no spreadsheet takes for a formula.
-pub(super) fn harmless(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

@@ -1,0 +1,253 @@
+//! What officers do without a browser: the same rights, the same proofs, the same record.
+
+use serde_json::{Value, json};
+
+use super::Context;
+use super::client::{Answer, Server};
+use crate::cap::AlertId;
+use crate::show::{Failure, cut, table};
+
+/// An escalation as somebody saw it: `7` as it came, `7.2` after two changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    id: i64,
+    revision: u32,
+}
+
+impl std::str::FromStr for Seen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (id, revision) = text.split_once('.').unwrap_or((text, "0"));
+        match (id.parse(), revision.parse()) {
+            (Ok(id), Ok(revision)) => Ok(Self { id, revision }),
+            _ => Err("an ID as `tocsin queue` shows it: 7, or 7.2 after two changes".into()),
+        }
+    }
+}
+
+/// Where, as whom, in which world.
+#[derive(clap::Args)]
+pub(crate) struct At {
+    /// In the exercise, not the live world.
+    #[arg(long)]
+    exercise: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl At {
+    async fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        let world = if self.exercise { "?exercise=true" } else { "" };
+        self.server.post(&format!("/api/v1/{path}{world}"), "application/json", body.to_string().into_bytes()).await
+    }
+}
+
+/// Show what waits for officers, most urgent first.
+#[derive(clap::Args)]
+pub(crate) struct QueueArgs {
+    #[command(flatten)]
+    at: At,
+}
+
+/// Say yes to what waits.
+#[derive(clap::Args)]
+pub(crate) struct ApproveArgs {
+    /// As the queue shows it: 7, or 7.2 after two changes.
+    id: Seen,
+    /// What is still missing where left out.
+    #[arg(long, value_parser = ["review", "sign"])]
+    stage: Option<String>,
+    /// The jurisdiction's name, in Chinese or English; 演练 in an exercise.
+    #[arg(long, value_name = "WORD")]
+    confirm: String,
+    /// The code of your authenticator, now.
+    #[arg(long)]
+    code: String,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Say that you look at it: its step lasts once more.
+#[derive(clap::Args)]
+pub(crate) struct TakeArgs {
+    /// As the queue shows it.
+    id: Seen,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Give it back, refuse it, or take it back.
+#[derive(clap::Args)]
+pub(crate) struct JudgeArgs {
+    /// As the queue shows it.
+    id: Seen,
+    /// Why; it goes on record.
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Stop what waits of an alert that goes out.
+#[derive(clap::Args)]
+pub(crate) struct StopArgs {
+    /// The alert.
+    alert: AlertId,
+    /// Why; it goes on record.
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Let a stopped alert go on.
+#[derive(clap::Args)]
+pub(crate) struct ResumeArgs {
+    /// The alert.
+    alert: AlertId,
+    /// Why; it goes on record.
+    #[arg(long)]
+    reason: String,
+    /// The code of your authenticator, now.
+    #[arg(long)]
+    code: String,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Tell those who were told that it was wrong, and stop the rest for good.
+#[derive(clap::Args)]
+pub(crate) struct CorrectArgs {
+    /// The alert.
+    alert: AlertId,
+    /// What to say, in Chinese.
+    #[arg(long)]
+    zh: String,
+    /// What to say, in English.
+    #[arg(long)]
+    en: String,
+    /// 更正 or CORRECT; 演练 in an exercise.
+    #[arg(long, value_name = "WORD")]
+    confirm: String,
+    /// The code of your authenticator, now.
+    #[arg(long)]
+    code: String,
+    #[command(flatten)]
+    at: At,
+}
+
+pub(crate) async fn queue(context: &Context, args: QueueArgs) -> Result<bool, Failure> {
+    let world = if args.at.exercise { "?exercise=true" } else { "" };
+    let answer = args.at.server.get(&format!("/api/v1/queue{world}")).await?;
+    if context.json || !answer.well {
+        return Ok(told(context, &answer, String::new));
+    }
+    let rows: Vec<_> = answer.body.get("queue").and_then(Value::as_array).into_iter().flatten().map(row).collect();
+    if rows.is_empty() {
+        println!("nothing waits");
+    } else {
+        let head = ["id", "level", "for", "waits for", "due +08", "headline"].map(str::to_owned).to_vec();
+        print!("{}", table(&[vec![head], rows].concat()));
+    }
+    Ok(true)
+}
+
+/// A line of the queue: 80 columns at most.
+fn row(item: &Value) -> Vec<String> {
+    let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
+    let number = |name: &str| item.get(name).and_then(Value::as_i64).unwrap_or_default();
+    let id = match number("revision") {
+        0 => number("id").to_string(),
+        revision => format!("{}.{revision}", number("id")),
+    };
+    let missing: Vec<_> =
+        item.get("missing").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let waits = if text("state") == "waiting" { missing.join("+") } else { text("state").to_owned() };
+    let due = match (item.get("overdue"), chrono::DateTime::parse_from_rfc3339(text("due"))) {
+        (Some(Value::Bool(true)), _) => "overdue".to_owned(),
+        (_, Ok(due)) => (due.to_utc() + chrono::TimeDelta::hours(8)).format("%H:%M:%S").to_string(),
+        _ => "-".to_owned(),
+    };
+    vec![id, text("severity").to_owned(), cut(text("place"), 10), waits, due, cut(text("headline"), 24)]
+}
+
+pub(crate) async fn approve(context: &Context, args: ApproveArgs) -> Result<bool, Failure> {
+    let said = json!({"seen": args.id.revision, "stage": args.stage, "confirm": args.confirm, "code": args.code});
+    act(context, &args.at, args.id, "approve", &said).await
+}
+
+pub(crate) async fn take(context: &Context, args: TakeArgs) -> Result<bool, Failure> {
+    act(context, &args.at, args.id, "take", &json!({"seen": args.id.revision})).await
+}
+
+/// `what`: return, reject or withdraw.
+pub(crate) async fn judge(context: &Context, args: JudgeArgs, what: &'static str) -> Result<bool, Failure> {
+    act(context, &args.at, args.id, what, &json!({"seen": args.id.revision, "reason": args.reason})).await
+}
+
+async fn act(context: &Context, at: &At, seen: Seen, what: &str, said: &Value) -> Result<bool, Failure> {
+    let answer = at.post(&format!("escalations/{}/{what}", seen.id), said).await?;
+    Ok(told(context, &answer, || {
+        let missing = answer.body.get("missing").and_then(Value::as_array).into_iter().flatten();
+        let missing: Vec<_> = missing.filter_map(Value::as_str).collect();
+        let waits = answer.text("state") == "waiting";
+        let missing = if waits { format!(" for: {}", missing.join(", ")) } else { String::new() };
+        format!("{} of alert {}: {}{missing}", seen.id, answer.text("alert"), answer.text("state"))
+    }))
+}
+
+pub(crate) async fn stop(context: &Context, args: StopArgs) -> Result<bool, Failure> {
+    let answer = args.at.post(&format!("alerts/{}/stop", args.alert), &json!({"reason": args.reason})).await?;
+    Ok(told(context, &answer, || format!("{} stopped; releases: {}", args.alert, answer.body["stopped"])))
+}
+
+pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<bool, Failure> {
+    let said = json!({"reason": args.reason, "code": args.code});
+    let answer = args.at.post(&format!("alerts/{}/resume", args.alert), &said).await?;
+    Ok(told(context, &answer, || format!("{} goes on; releases: {}", args.alert, answer.body["resumed"])))
+}
+
+pub(crate) async fn correct(context: &Context, args: CorrectArgs) -> Result<bool, Failure> {
+    let said = json!({"zh": args.zh, "en": args.en, "confirm": args.confirm, "code": args.code});
+    let answer = args.at.post(&format!("alerts/{}/correct", args.alert), &said).await?;
+    Ok(told(context, &answer, || format!("{} corrected by {}", args.alert, answer.text("correction"))))
+}
+
+/// Shows an answer; whether it was a yes.
+fn told(context: &Context, answer: &Answer, done: impl FnOnce() -> String) -> bool {
+    match (context.json, answer.well) {
+        (true, _) => println!("{}", answer.body),
+        (false, true) => println!("{}", done()),
+        (false, false) => println!("{}", answer.refusal()),
+    }
+    answer.well
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_which_words_were_seen() {
+        assert_eq!("7".parse(), Ok(Seen { id: 7, revision: 0 }));
+        assert_eq!("7.2".parse(), Ok(Seen { id: 7, revision: 2 }));
+        for bad in ["", "a", "7.", ".2", "7.-1", "7.2.3"] {
+            assert!(bad.parse::<Seen>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_queue_fits_a_terminal_of_80_columns() {
+        let item = json!({
+            "id": 1234, "revision": 12, "severity": "Moderate", "place": "浙江省嘉兴市嘉善县", "state": "waiting",
+            "missing": ["review", "sign"], "due": "2026-07-01T00:00:00Z", "overdue": false,
+            "headline": "上海中心气象台发布台风红色预警信号，请注意防范，远离江河湖海",
+        });
+        let head = ["id", "level", "for", "waits for", "due +08", "headline"].map(str::to_owned).to_vec();
+        for line in table(&[head, row(&item)]).lines() {
+            assert!(unicode_width::UnicodeWidthStr::width(line) <= 80, "{line}");
+        }
+        assert_eq!(row(&item)[4], "08:00:00");
+    }
+}

@@ -116,7 +116,8 @@ fn melt<'a>(rings: impl Iterator<Item = &'a Ring>) -> Vec<Ring> {
             loop {
                 if let Some(seen) = path.iter().position(|corner| *corner == at) {
                     let ring = simple(path.split_off(seen));
-                    if ring.len() >= 3 && area(&ring) != 0 {
+                    // Where the two sides of a border are drawn apart, half a cell is left between them.
+                    if ring.len() >= 3 && area(&ring).abs() > 1 {
                         found.push(ring);
                     }
                 }

@@ -140,22 +140,24 @@ fn labels(
 ) -> std::fmt::Result {
     let map = &shown.policy.map;
     let kind = if near { RegionKind::County } else { RegionKind::Province };
-    let size = if near { 17.0 } else { 22.0 } * scale;
-    let mut written = 0;
+    let size = if near { 14.0 } else { 22.0 } * scale;
+    let letter = if words.language == crate::messages::Language::Chinese { 1.05 } else { 0.62 };
+    let mut taken: Vec<(f64, f64, f64)> = Vec::new();
     for region in map.of_kind(kind) {
-        let counties = map.counties_below(&region.code);
-        let largest = counties.iter().max_by(|a, b| map.km2(&a.code).total_cmp(&map.km2(&b.code)));
-        let Some(middle) =
-            largest.and_then(|county| map.middle(&county.code)).filter(|_| near).or_else(|| weighed(map, &counties))
-        else {
-            continue;
-        };
-        let (x, y) = (middle.lon * STEPS, middle.lat * STEPS);
-        let inside = f64::from(west) < x && x < f64::from(east) && f64::from(south) < y && y < f64::from(north);
-        if inside && written < 24 {
-            written += 1;
-            let name = escape(region.name_in(words.language));
-            write!(out, "<text x=\"{:.0}\" y=\"{:.0}\" font-size=\"{size:.1}\">{name}</text>", x * narrow, -y)?;
+        let middle = if near { map.middle(&region.code) } else { weighed(map, &map.counties_below(&region.code)) };
+        let Some(middle) = middle else { continue };
+        let name = region.name_in(words.language);
+        let (x, y) = (middle.lon * STEPS * narrow, middle.lat * STEPS);
+        let half = size * letter * f64::from(u16::try_from(name.chars().count()).unwrap_or(u16::MAX)) / 2.0;
+        let inside = f64::from(west) * narrow < x - half
+            && x + half < f64::from(east) * narrow
+            && f64::from(south) + size < y
+            && y + size < f64::from(north);
+        // A name that would lie on another is left out; the list has them all.
+        let free = taken.iter().all(|(a, b, c)| (a - x).abs() > c + half || (b - y).abs() > size);
+        if inside && free {
+            taken.push((x, y, half));
+            write!(out, "<text x=\"{x:.0}\" y=\"{:.0}\" font-size=\"{size:.1}\">{}</text>", -y, escape(name))?;
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ use crate::dispatch::{Engine, EngineOptions, Provider};
 use crate::housekeeping;
 use crate::intake::Intake;
 use crate::officers::{SealKey, SecretError};
+use crate::outlet::{self, OutletError, Press};
 use crate::policy::{Policy, PolicyError};
 use crate::rules::Audience;
 use crate::staff::Staff;
@@ -51,6 +52,8 @@ pub struct App {
     pub secure: bool,
     /// How people reach this server; empty where config does not say.
     pub base: String,
+    /// What is published.
+    pub press: Arc<Press>,
     stop: CancellationToken,
     keepers: Vec<tokio::task::JoinHandle<()>>,
     _lock: Option<std::fs::File>,
@@ -91,6 +94,9 @@ pub enum StartError {
     /// A channel.
     #[error(transparent)]
     Push(#[from] PushError),
+    /// A webhook, or WIS2.
+    #[error(transparent)]
+    Outlet(#[from] OutletError),
 }
 
 /// How the store is opened, as config says.
@@ -127,7 +133,10 @@ impl App {
         let rates = rates(&config.channels);
         let desk = Arc::new(Desk::new(store.clone(), held, time, base, engine.waker()));
         let intake = Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), Arc::clone(&desk));
-        let keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
+        let mut keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
+        let parts = (store.clone(), Arc::clone(&policy), Arc::clone(&clock));
+        let press = Arc::new(Press::open(parts, Arc::clone(&desk), &config.publish, base).await?);
+        keepers.extend(outlet::start(&press, config, &stop)?);
         let key = SealKey::of_file(&key_file(config))?;
         let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), key);
         let secure = base.starts_with("https://");
@@ -145,6 +154,7 @@ impl App {
             staff,
             secure,
             base,
+            press,
             stop,
             keepers,
             _lock: lock,
@@ -185,7 +195,7 @@ impl App {
             let _ = keeper.await;
         }
         // The desk wakes the engine: it is let go of first.
-        drop((self.intake, self.desk));
+        drop((self.intake, self.desk, self.press));
         self.engine.stop().await;
         self.store.close().await;
     }

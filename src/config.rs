@@ -38,6 +38,73 @@ pub struct Config {
     pub housekeeping: HousekeepingConfig,
     /// The officers' console.
     pub console: ConsoleConfig,
+    /// What stands open to everybody.
+    pub publish: PublishConfig,
+    /// Programs that are told of what is published.
+    #[serde(rename = "webhook")]
+    pub webhooks: Vec<WebhookConfig>,
+}
+
+/// What stands open to everybody.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PublishConfig {
+    /// Our sender id in CAP messages that officers changed; no spaces or commas.
+    pub sender: String,
+    /// What has ended stays listed for so long, hours.
+    pub keep_hours: u32,
+    /// Notifications to WMO's WIS2, where this is one of its nodes.
+    pub wis2: Option<Wis2Config>,
+}
+
+impl Default for PublishConfig {
+    fn default() -> Self {
+        Self { sender: "tocsin".into(), keep_hours: 48, wis2: None }
+    }
+}
+
+/// This node in WIS2.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wis2Config {
+    /// The centre's id: `cn-shanghai-example`.
+    pub centre_id: String,
+    /// The discovery metadata record of the warnings.
+    pub metadata_id: Option<String>,
+    /// The broker; its `client_id` is another than the channel's.
+    pub via: MqttConfig,
+}
+
+/// A program that is told of what is published.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// Its name, unique.
+    pub name: String,
+    /// Where it takes posts.
+    pub url: String,
+    /// File with the secret that posts are signed with, 16 bytes at least.
+    pub secret_file: PathBuf,
+    /// Only what concerns these regions, with all that lie in them.
+    #[serde(default)]
+    pub regions: Vec<RegionCode>,
+    /// Only these dangers.
+    #[serde(default)]
+    pub hazards: Vec<Hazard>,
+    /// Only this level and graver ones.
+    pub lowest: Option<crate::cap::Colour>,
+    /// Private networks that it may lie in: `127.0.0.1:9000`, `10.0.0.0/8`.
+    #[serde(default)]
+    pub allow_private: Vec<String>,
+    /// PEM file of a further certificate authority.
+    pub ca_file: Option<PathBuf>,
+    /// The longest that a post may take, seconds.
+    #[serde(default = "hook_seconds")]
+    pub timeout_seconds: u64,
+}
+
+const fn hook_seconds() -> u64 {
+    10
 }
 
 /// The officers' console.
@@ -222,6 +289,39 @@ impl Config {
         Ok(config)
     }
 
+    fn check_outlets(&self) -> Result<(), String> {
+        let mut names = std::collections::BTreeSet::new();
+        for hook in &self.webhooks {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            if hook.name.is_empty() || !hook.name.chars().all(plain) || !names.insert(&hook.name) {
+                return Err(format!("webhook `{}`: names are letters, digits, - and _, and not used twice", hook.name));
+            }
+        }
+        let sender = &self.publish.sender;
+        if sender.is_empty() || sender.contains(|c: char| c.is_whitespace() || matches!(c, ',' | '<' | '&')) {
+            return Err(format!("publish: `sender` is `{sender}`: CAP allows no spaces, commas, < or & in it"));
+        }
+        let Some(wis2) = &self.publish.wis2 else { return Ok(()) };
+        if self.server.public_url.is_none() {
+            return Err("publish.wis2: needs [server] public_url: notifications link to the messages".into());
+        }
+        if wis2.centre_id.is_empty()
+            || !wis2.centre_id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
+            return Err(format!("publish.wis2: `centre_id` is `{}`: lower-case letters, digits and -", wis2.centre_id));
+        }
+        let same = self.channels.mqtt.as_ref().is_some_and(|mqtt| {
+            (&mqtt.via.host, mqtt.via.port, &mqtt.via.client_id) == (&wis2.via.host, wis2.via.port, &wis2.via.client_id)
+        });
+        if same {
+            return Err(
+                "publish.wis2: `client_id` is the MQTT channel's at the same broker: each would throw the other out"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), String> {
         let mut names = std::collections::BTreeSet::new();
         for bureau in &self.bureaus {
@@ -239,6 +339,7 @@ impl Config {
                 return Err(format!("bureau `{}`: `regions` is empty: it could speak for nobody", bureau.name));
             }
         }
+        self.check_outlets()?;
         let schedule = self.housekeeping.schedule.parse::<cron::Schedule>();
         schedule.map(drop).map_err(|e| format!("housekeeping: `schedule` has six fields, seconds first: {e}"))
     }

@@ -9,6 +9,7 @@ pub mod email;
 pub mod mqtt;
 pub mod push;
 pub mod sms;
+pub mod webhook;
 
 mod answer;
 mod content;

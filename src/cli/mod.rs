@@ -8,6 +8,7 @@ mod desk;
 mod explain;
 mod keys;
 mod officers;
+mod outlets;
 mod people;
 mod serve;
 
@@ -81,6 +82,8 @@ enum Command {
     /// Verify or export the record of who did what
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show how webhooks and WIS2 do, or the log of one
+    Webhooks(outlets::Args),
     /// Import, export and count subscribers
     #[command(subcommand)]
     Subscribers(people::Command),
@@ -173,6 +176,7 @@ async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
         Command::Correct(args) => desk::correct(context, args).await,
         Command::Officers(command) => officers::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
+        Command::Webhooks(args) => outlets::run(context, args).await,
         Command::Subscribers(command) => people::run(context, command).await,
         Command::Simulate(args) => people::simulate(context, args).await,
         Command::Config(ConfigCommand::Check) => {

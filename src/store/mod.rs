@@ -10,6 +10,7 @@ mod duty;
 mod escalations;
 mod journal;
 mod officers;
+mod publications;
 mod record;
 mod releases;
 mod reports;
@@ -29,6 +30,8 @@ pub(crate) use officers::{
     Credentials, administrators, count_failure, insert_officer, officer_named, set_active, set_addresses,
     set_credentials, set_failures, set_grant, set_subject, use_totp_step,
 };
+pub use publications::{Errand, OutletCount};
+pub(crate) use publications::{Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
@@ -195,5 +198,6 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "ground", include_str!("../../migrations/0001_ground.sql")),
         step(2, "officers", include_str!("../../migrations/0002_officers.sql")),
+        step(4, "publish", include_str!("../../migrations/0004_publish.sql")),
     ])
 }

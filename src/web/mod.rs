@@ -6,6 +6,7 @@ mod body;
 mod console;
 mod leave;
 mod page;
+mod public;
 mod security;
 mod session;
 mod sign_in;
@@ -31,6 +32,7 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
     Router::new()
         .merge(api::router())
         .merge(console::router())
+        .merge(public::router())
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/stay", post(sign_in::stay))

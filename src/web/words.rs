@@ -53,7 +53,7 @@ mod tests {
     fn used() -> std::collections::BTreeSet<String> {
         let mut found = std::collections::BTreeSet::new();
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web");
-        for folder in ["pages", "console", "console/compose", "."] {
+        for folder in ["pages", "console", "console/compose", "public", "."] {
             for entry in std::fs::read_dir(format!("{root}/{folder}")).unwrap() {
                 let path = entry.unwrap().path();
                 let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default();

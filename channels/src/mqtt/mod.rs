@@ -60,6 +60,16 @@ impl Mqtt {
         over.len()
     }
 
+    /// Publishes one message to a topic of somebody else's making, QoS 1; the answer is its PUBACK's.
+    pub async fn publish_to(&self, topic: String, payload: Vec<u8>, expires: SystemTime) -> Answer {
+        let acks = Acks::new(1);
+        let publication =
+            Publication { topic, payload: payload.into(), retain: false, expires: Some(expires), key: None };
+        self.session.publish(publication, acks.slot(0)).await;
+        let answer = acks.wait(self.ack_timeout).await.pop();
+        answer.unwrap_or_else(|| Answer::new(Class::Ambiguous, "no PUBACK"))
+    }
+
     /// The topics of a recipient; None when it cannot be part of one.
     fn topics(&self, to: &str, hazard: &str) -> Option<Topics> {
         let level = |text: &str| !text.is_empty() && !text.contains(['/', '+', '#', '\0']);

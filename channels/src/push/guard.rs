@@ -9,7 +9,7 @@ use super::config::PushError;
 
 /// Which addresses may be connected to.
 #[derive(Debug, Clone)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     allowed: std::sync::Arc<[Allowed]>,
 }
 
@@ -22,13 +22,13 @@ struct Allowed {
 }
 
 impl Guard {
-    pub(super) fn new(entries: &[String]) -> Result<Self, PushError> {
+    pub(crate) fn new(entries: &[String]) -> Result<Self, PushError> {
         let parse = |text: &String| Allowed::parse(text).ok_or_else(|| PushError::Allow(text.clone()));
         Ok(Self { allowed: entries.iter().map(parse).collect::<Result<_, _>>()? })
     }
 
     /// Checks an endpoint before a connection: literal addresses, the scheme, the port.
-    pub(super) fn check(&self, endpoint: &Url) -> Result<(), &'static str> {
+    pub(crate) fn check(&self, endpoint: &Url) -> Result<(), &'static str> {
         let port = endpoint.port_or_known_default().unwrap_or(0);
         let literal = endpoint.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
         if literal.is_some_and(|ip| self.allows(ip, port)) {

@@ -2,7 +2,7 @@
 
 mod config;
 mod encrypt;
-mod guard;
+pub(crate) mod guard;
 mod subscription;
 mod vapid;
 

@@ -17,7 +17,6 @@ mod stages;
 mod told;
 
 use axum::Router;
-use axum::response::Redirect;
 use axum::routing::{get, post};
 
 pub(super) use live::{Live, Watchers};
@@ -28,7 +27,6 @@ use crate::world::{Exercise, Live as LiveWorld, World};
 /// Every page of the console.
 pub(super) fn router() -> Router<Site> {
     Router::new()
-        .route("/", get(|| async { Redirect::to("/console") }))
         .merge(of_world::<LiveWorld>())
         .merge(of_world::<Exercise>())
         .route("/console/map.json", get(map::counties))

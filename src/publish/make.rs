@@ -1,0 +1,233 @@
+//! From a release to a publication: the bureau's message byte for byte where nothing was changed, else one of our own.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, FixedOffset, Utc};
+
+use super::Publication;
+use crate::approval::Amendment;
+use crate::cap::{self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, Status, WriteError};
+use crate::messages::Language;
+use crate::regions::{Located, RegionCode, RegionMap};
+
+/// Everything that a publication is made of.
+pub struct Source<'a> {
+    /// The release.
+    pub release: i64,
+    /// When it went out.
+    pub at: DateTime<Utc>,
+    /// When it ends by itself.
+    pub expires: DateTime<Utc>,
+    /// Counties that were warned.
+    pub regions: &'a [RegionCode],
+    /// Counties whose people it may tell; all where None.
+    pub within: Option<&'a [RegionCode]>,
+    /// The bureau's message as read, with what a Cancel without words ends.
+    pub alert: &'a Alert,
+    /// It as it came, and whether that is XML.
+    pub raw: (&'a [u8], bool),
+    /// Its event.
+    pub chain: &'a str,
+    /// Who brought it.
+    pub bureau: &'a str,
+    /// The counties that the rules decided on.
+    pub decided: &'a [RegionCode],
+    /// What was found of its areas.
+    pub located: &'a Located,
+    /// What officers changed.
+    pub amendment: &'a Amendment,
+    /// Publications of what it takes the place of, with the counties where each still stands.
+    pub older: &'a [(Publication, Vec<RegionCode>)],
+    /// Ours, in CAP.
+    pub sender: &'a str,
+    /// Names of places.
+    pub map: &'a RegionMap,
+}
+
+/// What goes out as CAP.
+#[derive(Debug)]
+pub enum Outgoing<'a> {
+    /// The bureau's own bytes; whatever signature they carry still holds.
+    Verbatim(&'a [u8]),
+    /// One that we write.
+    Own(&'a Alert),
+}
+
+/// Every CAP message that leaves for the public passes here: the place to sign ours.
+///
+/// # Errors
+/// When CAP 1.2 cannot say it.
+pub fn outgoing(message: &Outgoing<'_>) -> Result<Vec<u8>, WriteError> {
+    match message {
+        Outgoing::Verbatim(raw) => Ok(raw.to_vec()),
+        Outgoing::Own(alert) => Ok(cap::write(alert)?.into_bytes()),
+    }
+}
+
+/// The publication of a release that reaches the public, with its CAP; None for one that is not everybody's.
+///
+/// # Errors
+/// When its CAP cannot be written.
+pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, WriteError> {
+    let alert = source.alert;
+    if alert.status != Status::Actual || alert.scope != Scope::Public {
+        return Ok(None);
+    }
+    let within: Option<BTreeSet<&RegionCode>> = source.within.map(|within| within.iter().collect());
+    let inside = |code: &RegionCode| within.as_ref().is_none_or(|within| within.contains(code));
+    let told: BTreeSet<&RegionCode> = source.older.iter().flat_map(|(_, left)| left).collect();
+    let decided = || source.decided.iter();
+    let whole = decided().chain(told.iter().copied()).all(&inside)
+        && (alert.is_the_end() || decided().eq(source.regions.iter()));
+    let lifts = !alert.is_the_end() && source.regions.is_empty() && !whole;
+    // The counties that it speaks of: those warned, or those where it ends what was there.
+    let ends = alert.is_the_end() || lifts;
+    let regions: Vec<RegionCode> = if ends {
+        let named = decided().filter(|_| alert.is_the_end());
+        let all: BTreeSet<&RegionCode> = told.iter().copied().chain(named).filter(|code| inside(code)).collect();
+        all.into_iter().cloned().collect()
+    } else {
+        source.regions.to_vec()
+    };
+    let seas = seas(source, &regions, whole);
+    let own = !whole || !source.amendment.is_empty() || source.older.iter().any(|(older, _)| older.own);
+    let ended: Vec<&Publication> =
+        source.older.iter().filter(|(_, left)| left.iter().all(&inside)).map(|(older, _)| older).collect();
+    let mut shown = source.amendment.apply(alert);
+    if own {
+        shown = edition(source, shown, &regions, &seas, (whole, lifts), &ended);
+    }
+    let cap = match (own, source.raw) {
+        (false, (raw, true)) => outgoing(&Outgoing::Verbatim(raw))?,
+        // It came as JSON, or it is ours.
+        _ => match outgoing(&Outgoing::Own(&shown)) {
+            Ok(cap) => cap,
+            Err(_) => {
+                mend(&mut shown);
+                outgoing(&Outgoing::Own(&shown))?
+            }
+        },
+    };
+    shown.unknown.clear();
+    shown.infos.iter_mut().for_each(|info| info.unknown.clear());
+    let publication = Publication {
+        id: AlertId::of(&shown),
+        release: source.release,
+        alert: AlertId::of(alert),
+        chain: source.chain.to_owned(),
+        bureau: bureau(source),
+        at: source.at,
+        expires: source.expires,
+        regions,
+        seas,
+        within: source.within.map(<[RegionCode]>::to_vec),
+        replaces: source.older.iter().map(|(older, _)| older.release).collect(),
+        own,
+        listed: !lifts || !ended.is_empty(),
+        correction: source.bureau.starts_with("officer:") && alert.msg_type == MsgType::Cancel,
+        shown,
+    };
+    Ok(Some((publication, cap)))
+}
+
+/// Who is named as the source; an officer who corrects speaks for the bureau that was wrong, and stays unnamed.
+fn bureau(source: &Source<'_>) -> String {
+    if !source.bureau.starts_with("officer:") {
+        return source.bureau.to_owned();
+    }
+    source.older.first().map_or_else(|| "tocsin".to_owned(), |(older, _)| older.bureau.clone())
+}
+
+/// The sea areas: all, or for a part those whose coast it warns.
+fn seas(source: &Source<'_>, regions: &[RegionCode], whole: bool) -> Vec<RegionCode> {
+    let older = source.older.iter().flat_map(|(older, _)| &older.seas);
+    let older = older.filter(|_| source.alert.is_the_end());
+    let all: BTreeSet<&RegionCode> = source.located.sea_areas.iter().map(|found| &found.region).chain(older).collect();
+    let own = |sea: &&RegionCode| whole || source.map.coast_of(sea).any(|county| regions.contains(&county.code));
+    all.into_iter().filter(own).cloned().collect()
+}
+
+/// Our own message in place of the bureau's: our sender, a name of this release, and what it stands for referenced.
+fn edition(
+    source: &Source<'_>,
+    mut shown: Alert,
+    regions: &[RegionCode],
+    seas: &[RegionCode],
+    (whole, lifts): (bool, bool),
+    ended: &[&Publication],
+) -> Alert {
+    let original = source.alert;
+    let triple = |alert: &Alert| Reference {
+        sender: alert.sender.clone(),
+        identifier: alert.identifier.clone(),
+        sent: alert.sent,
+    };
+    let mut references = vec![triple(original)];
+    references.extend(ended.iter().map(|older| triple(&older.shown)));
+    if whole {
+        references.extend(original.references.iter().cloned());
+    }
+    let mut seen = BTreeSet::new();
+    references.retain(|r| seen.insert((r.sender.clone(), r.identifier.clone())));
+    shown.references = references;
+    shown.msg_type = if lifts || original.msg_type == MsgType::Cancel { MsgType::Cancel } else { MsgType::Update };
+    shown.sender = name(source.sender);
+    shown.identifier = format!("{}-{}", name(&original.identifier), source.release);
+    shown.sent = beijing(source.at);
+    shown.source.get_or_insert_with(|| original.sender.clone());
+    if !whole {
+        for info in &mut shown.infos {
+            let language = Language::of_tag(&info.language).unwrap_or(Language::English);
+            info.areas = vec![area(source.map, regions, seas, language)];
+        }
+    }
+    shown
+}
+
+/// An area of regions by their codes.
+fn area(map: &RegionMap, regions: &[RegionCode], seas: &[RegionCode], language: Language) -> Area {
+    let all: Vec<RegionCode> = regions.iter().chain(seas).cloned().collect();
+    let between = if language == Language::Chinese { "、" } else { ", " };
+    let code = |list: &str, code: &RegionCode| NamedValue { name: list.into(), value: code.to_string() };
+    let codes = regions.iter().map(|region| code("TOCSIN Region", region));
+    Area {
+        description: map.name_places(&all, language).join(between),
+        polygons: Vec::new(),
+        circles: Vec::new(),
+        geocodes: codes.chain(seas.iter().map(|sea| code("TOCSIN Sea Area", sea))).collect(),
+        altitude: None,
+        ceiling: None,
+    }
+}
+
+/// A name as CAP allows it: no spaces, commas, `<` or `&`.
+fn name(text: &str) -> String {
+    let kept = |c: char| if c.is_whitespace() || c.is_control() || matches!(c, ',' | '<' | '&') { '_' } else { c };
+    text.chars().map(kept).collect()
+}
+
+/// Takes out what CAP 1.2 cannot say: a warning goes out all the same.
+fn mend(alert: &mut Alert) {
+    alert.identifier = name(&alert.identifier);
+    alert.sender = name(&alert.sender);
+    alert.references.retain(|r| !r.identifier.contains(char::is_whitespace));
+    for info in &mut alert.infos {
+        if info.categories.is_empty() {
+            info.categories.push(Category::Other);
+        }
+        for area in &mut info.areas {
+            area.polygons.retain(|polygon| polygon.ring.len() >= 4 && polygon.ring.first() == polygon.ring.last());
+        }
+        for text in [&mut info.headline, &mut info.description, &mut info.instruction, &mut info.sender_name] {
+            *text = text.take().map(|text| super::text::printable(&text));
+        }
+        info.event = super::text::printable(&info.event);
+        info.resources.clear();
+        info.parameters.clear();
+    }
+}
+
+fn beijing(at: DateTime<Utc>) -> DateTime<FixedOffset> {
+    let seconds = DateTime::from_timestamp(at.timestamp(), 0).unwrap_or(at);
+    FixedOffset::east_opt(8 * 3_600).map_or(seconds.fixed_offset(), |zone| seconds.with_timezone(&zone))
+}

@@ -1,0 +1,355 @@
+//! What went out to the public, and who reads along.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::alerts::time;
+use super::{Store, StoreError};
+use crate::publish::Publication;
+use crate::regions::RegionCode;
+use crate::rules::{Audience, Reach};
+
+/// A release of an alert, as far as the public has to do with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Released {
+    pub(crate) id: i64,
+    /// The escalation whose officers released it; None where a rule did, or a correction.
+    pub(crate) escalation: Option<i64>,
+    pub(crate) alert: String,
+    pub(crate) regions: Vec<RegionCode>,
+    pub(crate) within: Option<Vec<RegionCode>>,
+    pub(crate) public: bool,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) expires: DateTime<Utc>,
+}
+
+/// A publication with its frozen CAP.
+#[derive(Debug, Clone)]
+pub(crate) struct Printed {
+    pub(crate) publication: Publication,
+    pub(crate) cap: Vec<u8>,
+}
+
+/// Releases that are stopped just now.
+pub(crate) type Held = BTreeSet<i64>;
+
+/// One publication that an outlet has to hand on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Errand {
+    /// Which outlet.
+    pub outlet: String,
+    /// Which release was published.
+    pub release: i64,
+    /// `waiting`, `done` or `given_up`.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it is tried next.
+    pub next_at: DateTime<Utc>,
+    /// When that was last tried, or put here.
+    pub changed: DateTime<Utc>,
+    /// What the other side said last.
+    pub detail: Option<String>,
+}
+
+/// How an outlet does.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutletCount {
+    /// `webhook/NAME` or `wis2`.
+    pub outlet: String,
+    /// Still to be handed on.
+    pub waiting: i64,
+    /// Handed on.
+    pub done: i64,
+    /// Over before the other side took them.
+    pub given_up: i64,
+}
+
+const COLUMNS: &str = "publication.body AS body, alert.chain AS chain";
+const FROM: &str = "FROM publication JOIN alert ON alert.id = publication.alert";
+
+impl Store {
+    /// Grows with every release and every line of the record: while it stays, nothing that is published has changed.
+    pub(crate) async fn publish_version(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT CAST(COALESCE(SUM(value), 0) AS BIGINT) FROM counter WHERE name IN ('release', 'record')";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.read).await?)
+    }
+
+    /// Releases of alerts that the press has not looked at, oldest first. Ids follow the order of commits.
+    pub(crate) async fn released_after(&self, seen: i64, limit: i64) -> Result<Vec<Released>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, name, alert, regions, within, audience, created_at, expires FROM release
+             WHERE id > $1 AND kind = 'alert' ORDER BY id LIMIT $2",
+        )
+        .bind(seen)
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter().map(released).collect()
+    }
+
+    /// The last release that an outlet has taken into its own hands; None for one that is new.
+    pub(crate) async fn outlet_seen(&self, outlet: &str) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT seen FROM outlet WHERE name = $1";
+        Ok(sqlx::query_scalar(sql).bind(outlet).fetch_optional(&self.read).await?)
+    }
+
+    /// The newest release that was published.
+    pub(crate) async fn last_publication(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT CAST(COALESCE(MAX(release), 0) AS BIGINT) FROM publication";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.read).await?)
+    }
+
+    /// Keeps what the press made of a release, if anything, and that it has looked at it.
+    pub(crate) async fn print(&self, release: i64, printed: Option<&Printed>) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        if let Some(Printed { publication, cap }) = printed {
+            let body = serde_json::to_string(publication).map_err(StoreError::corrupt)?;
+            sqlx::query(
+                "INSERT INTO publication (release, id, alert, at, expires, body, cap) VALUES ($1, $2, $3, $4, $5, $6, $7)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(release)
+            .bind(publication.id.as_str())
+            .bind(publication.alert.as_str())
+            .bind(publication.at.timestamp_millis())
+            .bind(publication.expires.timestamp_millis())
+            .bind(body)
+            .bind(cap.as_slice())
+            .execute(&mut *tx)
+            .await?;
+        }
+        set_seen(&mut tx, "press", release).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// A publication by its permanent id.
+    pub(crate) async fn printed(&self, id: &str) -> Result<Option<Printed>, StoreError> {
+        let sql =
+            sqlx::AssertSqlSafe(format!("SELECT {COLUMNS}, publication.cap AS cap {FROM} WHERE publication.id = $1"));
+        sqlx::query(sql).bind(id).fetch_optional(&self.read).await?.as_ref().map(printed).transpose()
+    }
+
+    /// The publication of a release.
+    pub(crate) async fn printed_release(&self, release: i64) -> Result<Option<Printed>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS}, publication.cap AS cap {FROM} WHERE publication.release = $1"
+        ));
+        sqlx::query(sql).bind(release).fetch_optional(&self.read).await?.as_ref().map(printed).transpose()
+    }
+
+    /// The publications of these alerts, oldest first.
+    pub(crate) async fn printed_of(&self, alerts: &[String]) -> Result<Vec<Publication>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} {FROM} WHERE publication.alert = $1");
+        let mut found = Vec::new();
+        for alert in alerts {
+            for row in &sqlx::query(sqlx::AssertSqlSafe(sql.clone())).bind(alert).fetch_all(&self.read).await? {
+                found.push(publication(row)?);
+            }
+        }
+        found.sort_by_key(|publication| publication.release);
+        Ok(found)
+    }
+
+    /// The publications of an event chain, oldest first.
+    pub(crate) async fn printed_in_chain(&self, chain: &str) -> Result<Vec<Publication>, StoreError> {
+        let sql =
+            sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} {FROM} WHERE alert.chain = $1 ORDER BY publication.release"));
+        let rows = sqlx::query(sql).bind(chain).fetch_all(&self.read).await?;
+        rows.iter().map(|row| publication(row)).collect()
+    }
+
+    /// Publications after a release, of chains of which one ends at this time or later, oldest first.
+    pub(crate) async fn printed_since(
+        &self,
+        release: i64,
+        ends: DateTime<Utc>,
+    ) -> Result<Vec<Publication>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} {FROM} WHERE publication.release > $1 AND alert.chain IN
+                 (SELECT a.chain FROM publication AS p JOIN alert AS a ON a.id = p.alert WHERE p.expires >= $2)
+             ORDER BY publication.release"
+        ));
+        let rows = sqlx::query(sql).bind(release).bind(ends.timestamp_millis()).fetch_all(&self.read).await?;
+        rows.iter().map(|row| publication(row)).collect()
+    }
+
+    /// A page of the archive: publications before a release, newest first.
+    pub(crate) async fn printed_before(&self, release: i64, limit: i64) -> Result<Vec<Publication>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} {FROM} WHERE publication.release < $1 ORDER BY publication.release DESC LIMIT $2"
+        ));
+        let rows = sqlx::query(sql).bind(release).bind(limit).fetch_all(&self.read).await?;
+        rows.iter().map(|row| publication(row)).collect()
+    }
+
+    /// Published releases that are stopped, and would not be over.
+    pub(crate) async fn held_publications(&self, ends: DateTime<Utc>) -> Result<Held, StoreError> {
+        let sql = "SELECT release.id FROM release JOIN publication ON publication.release = release.id
+             WHERE publication.expires >= $1 AND release.held_at IS NOT NULL";
+        let held: Vec<i64> = sqlx::query_scalar(sql).bind(ends.timestamp_millis()).fetch_all(&self.read).await?;
+        Ok(held.into_iter().collect())
+    }
+
+    /// Gives an outlet its errands up to a release; an outlet that is new begins after it.
+    pub(crate) async fn give_errands(
+        &self,
+        outlet: &str,
+        releases: &[i64],
+        seen: i64,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for release in releases {
+            sqlx::query(
+                "INSERT INTO errand (outlet, release, state, attempts, next_at, changed) VALUES ($1, $2, 'waiting', 0, $3, $3)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(outlet)
+            .bind(release)
+            .bind(now.timestamp_millis())
+            .execute(&mut *tx)
+            .await?;
+        }
+        set_seen(&mut tx, outlet, seen).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Errands of an outlet whose time has come, oldest first.
+    pub(crate) async fn due_errands(
+        &self,
+        outlet: &str,
+        now: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<Errand>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT outlet, release, state, attempts, next_at, changed, detail FROM errand
+             WHERE outlet = $1 AND state = 'waiting' AND next_at <= $2 ORDER BY release LIMIT $3",
+        )
+        .bind(outlet)
+        .bind(now.timestamp_millis())
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter().map(errand).collect()
+    }
+
+    /// Writes what became of a try.
+    pub(crate) async fn set_errand(&self, errand: &Errand) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "UPDATE errand SET state = $3, attempts = $4, next_at = $5, changed = $6, detail = $7
+             WHERE outlet = $1 AND release = $2",
+        )
+        .bind(&errand.outlet)
+        .bind(errand.release)
+        .bind(&errand.state)
+        .bind(errand.attempts)
+        .bind(errand.next_at.timestamp_millis())
+        .bind(errand.changed.timestamp_millis())
+        .bind(errand.detail.as_deref())
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The newest errands of an outlet, newest first: its log.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn errands(&self, outlet: &str, limit: i64) -> Result<Vec<Errand>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT outlet, release, state, attempts, next_at, changed, detail FROM errand
+             WHERE outlet = $1 ORDER BY release DESC LIMIT $2",
+        )
+        .bind(outlet)
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter().map(errand).collect()
+    }
+
+    /// How each outlet does, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn outlets(&self) -> Result<Vec<OutletCount>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT name,
+                 CAST(COUNT(CASE WHEN state = 'waiting' THEN 1 END) AS BIGINT) AS waiting,
+                 CAST(COUNT(CASE WHEN state = 'done' THEN 1 END) AS BIGINT) AS done,
+                 CAST(COUNT(CASE WHEN state = 'given_up' THEN 1 END) AS BIGINT) AS given_up
+             FROM outlet LEFT JOIN errand ON errand.outlet = outlet.name WHERE name <> 'press' GROUP BY name ORDER BY name",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        let count = |row: &AnyRow| {
+            Ok(OutletCount {
+                outlet: row.try_get("name")?,
+                waiting: row.try_get("waiting")?,
+                done: row.try_get("done")?,
+                given_up: row.try_get("given_up")?,
+            })
+        };
+        rows.iter().map(count).collect()
+    }
+}
+
+async fn set_seen(tx: &mut super::Tx, outlet: &str, seen: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO outlet (name, seen) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET seen = excluded.seen",
+    )
+    .bind(outlet)
+    .bind(seen)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+fn released(row: &AnyRow) -> Result<Released, StoreError> {
+    let json = |column: &str, text: &str| -> Result<_, StoreError> {
+        serde_json::from_str(text).map_err(|e| StoreError::corrupt(format!("column {column}: {e}")))
+    };
+    let name: String = row.try_get("name")?;
+    let within: Option<String> = row.try_get("within")?;
+    let reach: Reach = serde_json::from_str(row.try_get("audience")?).map_err(StoreError::corrupt)?;
+    Ok(Released {
+        id: row.try_get("id")?,
+        escalation: name.strip_prefix("escalation/").and_then(|id| id.parse().ok()),
+        alert: row.try_get("alert")?,
+        regions: json("regions", row.try_get("regions")?)?,
+        within: within.map(|text| json("within", &text)).transpose()?,
+        public: reach.lists().contains(&Audience::Public),
+        at: time(row.try_get("created_at")?),
+        expires: time(row.try_get("expires")?),
+    })
+}
+
+fn printed(row: &AnyRow) -> Result<Printed, StoreError> {
+    Ok(Printed { publication: publication(row)?, cap: row.try_get("cap")? })
+}
+
+fn publication(row: &AnyRow) -> Result<Publication, StoreError> {
+    let body: String = row.try_get("body")?;
+    let mut publication: Publication =
+        serde_json::from_str(&body).map_err(|e| StoreError::corrupt(format!("publication: {e}")))?;
+    // Chains may be joined later; the alert's row knows.
+    publication.chain = row.try_get("chain")?;
+    Ok(publication)
+}
+
+fn errand(row: &AnyRow) -> Result<Errand, StoreError> {
+    Ok(Errand {
+        outlet: row.try_get("outlet")?,
+        release: row.try_get("release")?,
+        state: row.try_get("state")?,
+        attempts: row.try_get("attempts")?,
+        next_at: time(row.try_get("next_at")?),
+        changed: time(row.try_get("changed")?),
+        detail: row.try_get("detail")?,
+    })
+}

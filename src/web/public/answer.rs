@@ -1,0 +1,208 @@
+//! Answers that are made once and handed out many times.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use crate::outlet::Shown;
+use crate::publish::BadParameter;
+use crate::store::StoreError;
+use crate::web::site::Site;
+
+/// Answers kept at once, and their bytes: strange questions must not fill the memory.
+const KEPT: usize = 1_000;
+const KEPT_BYTES: usize = 64 * 1024 * 1024;
+/// Shorter ones are not worth packing.
+const WORTH_PACKING: usize = 1_024;
+
+/// What a path says.
+pub(super) struct Doc {
+    pub(super) kind: &'static str,
+    pub(super) body: Vec<u8>,
+    /// When what it tells of last changed.
+    pub(super) updated: DateTime<Utc>,
+}
+
+impl Doc {
+    pub(super) fn new(kind: &'static str, body: impl Into<Vec<u8>>, shown: &Shown) -> Self {
+        Self { kind, body: body.into(), updated: shown.board.updated }
+    }
+}
+
+struct Rendered {
+    kind: &'static str,
+    body: Bytes,
+    packed: Option<Bytes>,
+    tag: String,
+    updated: String,
+}
+
+/// What was answered since the board last changed.
+#[derive(Default)]
+pub(in crate::web) struct Answers {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    serial: u64,
+    bytes: usize,
+    all: HashMap<String, Arc<Rendered>>,
+}
+
+impl Answers {
+    fn get(&self, serial: u64, key: &str) -> Option<Arc<Rendered>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.serial == serial { kept.all.get(key).cloned() } else { None }
+    }
+
+    fn keep(&self, serial: u64, key: String, rendered: &Arc<Rendered>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.serial != serial {
+            *kept = Kept { serial, ..Kept::default() };
+        }
+        let bytes = key.len() + rendered.body.len() + rendered.packed.as_ref().map_or(0, Bytes::len);
+        if kept.all.len() < KEPT && kept.bytes + bytes <= KEPT_BYTES {
+            kept.bytes += bytes;
+            kept.all.insert(key, Arc::clone(rendered));
+        }
+    }
+}
+
+/// Answers from memory, or makes the answer to this question. `key` holds everything that the answer depends on beside the board.
+pub(super) async fn answer<F, Fut>(site: &Site, headers: &HeaderMap, key: String, make: F) -> Response
+where
+    F: FnOnce(Arc<Shown>) -> Fut,
+    Fut: Future<Output = Result<Doc, Problem>>,
+{
+    let shown = site.app.press.shown();
+    let serial = shown.serial;
+    let rendered = match site.answers.get(serial, &key) {
+        Some(rendered) => rendered,
+        None => match make(shown).await {
+            Ok(doc) => {
+                let rendered = Arc::new(render(doc));
+                site.answers.keep(serial, key, &rendered);
+                rendered
+            }
+            Err(problem) => return problem.into_response(),
+        },
+    };
+    respond(&rendered, headers)
+}
+
+fn render(doc: Doc) -> Rendered {
+    let digest = crate::hex(ring::digest::digest(&ring::digest::SHA256, &doc.body).as_ref());
+    Rendered {
+        kind: doc.kind,
+        packed: pack(&doc.body),
+        // Weak: the packed form has the same one.
+        tag: format!("W/\"{}\"", digest.get(..24).unwrap_or_default()),
+        updated: doc.updated.format("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        body: doc.body.into(),
+    }
+}
+
+fn pack(body: &[u8]) -> Option<Bytes> {
+    if body.len() < WORTH_PACKING {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}
+
+fn respond(rendered: &Rendered, headers: &HeaderMap) -> Response {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let mut answer = if unchanged(rendered, text(header::IF_NONE_MATCH), text(header::IF_MODIFIED_SINCE)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let packed = rendered.packed.as_ref().filter(|_| takes_gzip(text(header::ACCEPT_ENCODING).unwrap_or_default()));
+        let mut answer = packed.unwrap_or(&rendered.body).clone().into_response();
+        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(rendered.kind));
+        if packed.is_some() {
+            answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        answer
+    };
+    let all = answer.headers_mut();
+    for (name, value) in [(header::ETAG, &rendered.tag), (header::LAST_MODIFIED, &rendered.updated)] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            all.insert(name, value);
+        }
+    }
+    all.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=30"));
+    all.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language"));
+    all.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    answer
+}
+
+/// RFC 9110 section 13.1: a tag that is asked about counts before a date.
+fn unchanged(rendered: &Rendered, tags: Option<&str>, since: Option<&str>) -> bool {
+    let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    match (tags, since) {
+        (Some(tags), _) => tags.split(',').any(|tag| tag.trim() == "*" || plain(tag) == plain(&rendered.tag)),
+        (None, Some(since)) => since == rendered.updated,
+        _ => false,
+    }
+}
+
+fn takes_gzip(accepted: &str) -> bool {
+    accepted.split(',').any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let gzip = matches!(parts.next(), Some("gzip" | "x-gzip" | "*"));
+        gzip && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub(super) enum Problem {
+    Parameter(BadParameter),
+    Unknown(&'static str, &'static str),
+    Store(StoreError),
+}
+
+impl From<BadParameter> for Problem {
+    fn from(error: BadParameter) -> Self {
+        Self::Parameter(error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl IntoResponse for Problem {
+    /// RFC 9457, with our stable code and a sentence in both languages.
+    fn into_response(self) -> Response {
+        let (status, code, zh, en) = match self {
+            Self::Parameter(error) => {
+                let why = error.why.split_once(" / ");
+                let (en, zh) = why.unwrap_or((&error.why, &error.why));
+                let (zh, en) = (format!("参数 {}：{zh}", error.name), format!("parameter {}: {en}", error.name));
+                (StatusCode::BAD_REQUEST, "T7001", zh, en)
+            }
+            Self::Unknown(zh, en) => (StatusCode::NOT_FOUND, "T7002", zh.to_owned(), en.to_owned()),
+            Self::Store(error) => {
+                tracing::error!(%error, "a public question could not be answered");
+                let text = ("存储暂不可用，请稍后再试", "the store does not answer; try again later");
+                (StatusCode::SERVICE_UNAVAILABLE, "T5005", text.0.to_owned(), text.1.to_owned())
+            }
+        };
+        let title = status.canonical_reason().unwrap_or_default();
+        let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": en, "code": code, "zh": zh, "en": en});
+        let kind = [(header::CONTENT_TYPE, "application/problem+json"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+        (status, kind, body.to_string()).into_response()
+    }
+}

@@ -1,0 +1,37 @@
+//! What everybody may read without signing in: alerts for machines, feeds, and pages for people.
+//!
+//! On a typhoon's day a whole province asks at once. Every answer is made once for what is shown just now, kept with its tag and its
+//! packed form, and handed out from memory until something changes.
+
+mod answer;
+mod feeds;
+mod machine;
+mod map;
+mod pages;
+mod told;
+
+pub(super) use answer::Answers;
+
+use axum::Router;
+use axum::routing::get;
+
+use super::site::Site;
+
+pub(super) fn router() -> Router<Site> {
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/regions", get(pages::find))
+        .route("/regions/{code}", get(pages::region))
+        .route("/sources/{bureau}", get(pages::source))
+        .route("/events/{chain}", get(pages::event))
+        .route("/alerts", get(machine::archive))
+        .route("/alerts/active", get(machine::active))
+        .route("/alerts/active/count", get(machine::count))
+        .route("/alerts/active/area/{code}", get(machine::area))
+        .route("/alerts/active/zone/{code}", get(machine::zone))
+        .route("/alerts/types", get(machine::types))
+        .route("/alerts/{id}", get(machine::one))
+        .route("/feeds/{feed}", get(feeds::all))
+        .route("/feeds/{bureau}/{feed}", get(feeds::source))
+        .route("/feeds/region/{code}/{feed}", get(feeds::region))
+}

@@ -1,0 +1,202 @@
+//! Alerts in plain words: what a person reads about one.
+
+use chrono::{DateTime, Utc};
+
+use crate::messages::{Facts, Language};
+use crate::outlet::Shown;
+use crate::publish::{Entry, Publication, Standing};
+use crate::regions::RegionCode;
+use crate::web::page::{Mark, beijing};
+use crate::web::words::Words;
+
+/// One alert, as pages show it.
+pub(super) struct Told {
+    pub(super) id: String,
+    pub(super) mark: Mark,
+    /// Level and danger: the words on the mark's line.
+    pub(super) title: String,
+    pub(super) headline: String,
+    pub(super) text: String,
+    pub(super) steps: Vec<String>,
+    pub(super) places: String,
+    pub(super) issuer: String,
+    pub(super) source: String,
+    pub(super) sent: String,
+    pub(super) until: String,
+    pub(super) chain: String,
+    /// What became of it, in words; empty while it holds.
+    pub(super) state: String,
+    pub(super) over: bool,
+}
+
+/// What an entry says in a language.
+pub(super) fn told(entry: &Entry, shown: &Shown, words: Words) -> Told {
+    let publication = &entry.publication;
+    let language = words.language;
+    let places = names(shown, entry.regions(), &publication.seas, language);
+    let facts = Facts::of(&publication.shown, &publication.chain, Vec::new(), language);
+    let over = entry.standing.ended().is_some();
+    let end = publication.is_the_end();
+    let mark = if over || end { Mark::ended() } else { Mark::of(publication.colour()) };
+    let list = if places.is_empty() { facts.area.clone() } else { joined(&places, 8, language) };
+    let paused = entry.standing == Standing::Paused;
+    Told {
+        id: publication.id.to_string(),
+        mark: match (&entry.standing, publication.correction) {
+            (Standing::Replaced { .. }, _) => Mark { zh: "已更新", en: "Replaced", ..mark },
+            (Standing::Expired { .. }, _) => Mark { zh: "已到期", en: "Over", ..mark },
+            (_, true) => Mark { zh: "更正", en: "Correction", ..mark },
+            _ => mark,
+        },
+        title: facts.title(),
+        headline: facts.headline.clone(),
+        text: facts.description.clone(),
+        steps: if over || end { Vec::new() } else { steps(&advice(&facts, shown, language)) },
+        places: list,
+        issuer: facts.issuer.clone(),
+        source: publication.bureau.clone(),
+        sent: moment(publication.shown.sent.to_utc(), language),
+        until: moment(publication.expires, language),
+        chain: publication.chain.clone(),
+        state: if paused { words.pick("暂停发布", "on hold").to_owned() } else { state(entry, words) },
+        over: over || end,
+    }
+}
+
+/// What became of an entry.
+fn state(entry: &Entry, words: Words) -> String {
+    let Some(at) = entry.standing.ended() else { return String::new() };
+    let at = moment(at, words.language);
+    let (zh, en) = match entry.standing {
+        Standing::Replaced { .. } => ("已更新，见新预警：", "replaced by a newer warning: "),
+        Standing::Withdrawn { .. } => ("已解除：", "withdrawn: "),
+        _ => ("已到期：", "over since "),
+    };
+    format!("{}{at}", words.pick(zh, en))
+}
+
+/// What the alert says to do, else what is good to do in such a danger.
+fn advice(facts: &Facts, shown: &Shown, language: Language) -> String {
+    if !facts.instruction.is_empty() {
+        return facts.instruction.clone();
+    }
+    shown.policy.templates.advice(facts.hazard, language).unwrap_or_default()
+}
+
+/// A text as steps: its lines, else its sentences; numbers and dashes in front are taken off, the list has its own.
+pub(super) fn steps(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let parts: Vec<String> = match lines.as_slice() {
+        [one] => sentences(one),
+        many => many.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    let bare = |part: String| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '（' | '(' | '①'..='⑳'));
+        let marked = rest.trim_start_matches(['.', '、', '．', ')', '）', '-', '•', '·', ' ']);
+        let own = if rest.len() < part.len() && marked.len() == rest.len() && !part.starts_with('①') {
+            part.as_str()
+        } else {
+            marked
+        };
+        own.trim().to_owned()
+    };
+    parts.into_iter().map(bare).filter(|part| !part.is_empty()).take(12).collect()
+}
+
+fn sentences(text: &str) -> Vec<String> {
+    let mut found = vec![String::new()];
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let last = found.len() - 1;
+        let Some(part) = found.get_mut(last) else { break };
+        part.push(letter);
+        // An English sentence ends with a dot and a space; 3.5 metres does not.
+        let ends = matches!(letter, '。' | '；' | '！')
+            || (matches!(letter, '.' | ';' | '!')
+                && letters.peek() == Some(&' ')
+                && !part.trim().trim_end_matches('.').bytes().all(|b| b.is_ascii_digit()));
+        if ends {
+            found.push(String::new());
+        }
+    }
+    found
+}
+
+/// Places by name, groups where all of them are meant.
+pub(super) fn names(shown: &Shown, regions: &[RegionCode], seas: &[RegionCode], language: Language) -> Vec<String> {
+    let all: Vec<RegionCode> = regions.iter().chain(seas).cloned().collect();
+    shown.policy.map.name_places(&all, language)
+}
+
+/// A list in words, no longer than this.
+pub(super) fn joined(names: &[String], most: usize, language: Language) -> String {
+    let between = if language == Language::Chinese { "、" } else { ", " };
+    let list = names.iter().take(most).cloned().collect::<Vec<_>>().join(between);
+    match (names.len().saturating_sub(most), language) {
+        (0, _) => list,
+        (more, Language::Chinese) => format!("{list}等{}处", names.len().max(more)),
+        (more, Language::English) => format!("{list} and {more} more"),
+    }
+}
+
+/// A time on Beijing's clocks.
+pub(super) fn moment(at: DateTime<Utc>, language: Language) -> String {
+    let at = beijing(at);
+    match language {
+        Language::Chinese => at.format("%-m月%-d日 %H:%M").to_string(),
+        Language::English => at.format("%-d %b %H:%M").to_string(),
+    }
+}
+
+/// What a publication changes of the one before it in its event.
+pub(super) fn changes(new: &Publication, old: &Publication, shown: &Shown, words: Words) -> Vec<String> {
+    let language = words.language;
+    let mut found = Vec::new();
+    let mark = |publication: &Publication| {
+        let mark = Mark::of(publication.colour());
+        words.pick(mark.zh, mark.en).to_owned()
+    };
+    if new.is_the_end() {
+        return found;
+    }
+    if new.colour() != old.colour() {
+        found.push(format!("{}{} → {}", words.pick("级别：", "Level: "), mark(old), mark(new)));
+    }
+    let missing = |a: &Publication, b: &Publication| -> Vec<RegionCode> {
+        a.regions.iter().filter(|code| !b.regions.contains(code)).cloned().collect()
+    };
+    for (codes, zh, en) in
+        [(missing(new, old), "新增区域：", "Added: "), (missing(old, new), "不再涉及：", "No longer: ")]
+    {
+        if !codes.is_empty() {
+            found.push(format!("{}{}", words.pick(zh, en), joined(&names(shown, &codes, &[], language), 6, language)));
+        }
+    }
+    if new.expires != old.expires {
+        let (before, after) = (moment(old.expires, language), moment(new.expires, language));
+        found.push(format!("{}{before} → {after}", words.pick("结束时间：", "Until: ")));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_become_steps() {
+        for (text, wanted) in [
+            ("1. 停工停课；\n2、船只回港。", vec!["停工停课；", "船只回港。"]),
+            ("请往高处，避开低洼。远离河道。", vec!["请往高处，避开低洼。", "远离河道。"]),
+            (
+                "Stay inside. Waves of 3.5 m are expected. Call 110.",
+                vec!["Stay inside.", "Waves of 3.5 m are expected.", "Call 110."],
+            ),
+            ("（1）关窗\n（2）断电", vec!["关窗", "断电"]),
+            ("24小时内不要外出", vec!["24小时内不要外出"]),
+            ("", vec![]),
+        ] {
+            assert_eq!(steps(text), wanted, "{text}");
+        }
+    }
+}

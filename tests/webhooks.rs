@@ -1,0 +1,328 @@
+//! Who is told of what is published: receivers that fail, hang, redirect or come back are each told of everything, signed, and none
+//! holds another up; a killed server forgets nothing; WIS2 is notified as its standard says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use ring::{digest, hmac};
+use serde_json::{Value, json};
+use support::{Cma, Server, write_config};
+use tocsin_sinks::real::Mosquitto;
+
+const SECRET: &str = "a secret of more than sixteen bytes";
+
+/// One post as it came.
+#[derive(Debug, Clone)]
+struct Post {
+    path: String,
+    id: String,
+    signature: String,
+    body: String,
+    answered: u16,
+}
+
+/// A program of another organisation.
+#[derive(Clone, Default)]
+struct Other {
+    posts: Arc<Mutex<Vec<Post>>>,
+    broken: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Other {
+    async fn start() -> (Self, u16) {
+        let other = Self::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new().fallback(take).with_state(other.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (other, port)
+    }
+
+    fn at(&self, path: &str) -> Vec<Post> {
+        self.posts.lock().unwrap().iter().filter(|post| post.path == path).cloned().collect()
+    }
+
+    async fn until(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        for _ in 0..3_000 {
+            if wanted(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{what}: {:#?}", self.posts.lock().unwrap());
+    }
+}
+
+async fn take(State(other): State<Other>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let path = uri.path().to_owned();
+    let tries = other.at(&path).len();
+    let answered = match path.as_str() {
+        "/flaky" if tries < 2 => 500,
+        "/redirect" => 302,
+        "/refuses" => 403,
+        "/broken" if other.broken.load(std::sync::atomic::Ordering::SeqCst) => 500,
+        _ => 200,
+    };
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    let (id, signature) = (text("tocsin-id"), text("tocsin-signature"));
+    other.posts.lock().unwrap().push(Post { path: path.clone(), id, signature, body, answered });
+    if path == "/hang" {
+        std::future::pending::<()>().await;
+    }
+    let status = StatusCode::from_u16(answered).unwrap();
+    (status, [(header::LOCATION, "/trap")], "x".repeat(100_000)).into_response()
+}
+
+/// Checks a post as its receiver would: the time, and HMAC-SHA256 over time, dot and body.
+fn signed(post: &Post) -> bool {
+    let (time, tag) = post.signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
+    let bytes: Vec<u8> =
+        (0..tag.len() / 2).map(|at| u8::from_str_radix(&tag[at * 2..at * 2 + 2], 16).unwrap()).collect();
+    let age = chrono::Utc::now().timestamp() - time.parse::<i64>().unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    (0..300).contains(&age) && hmac::verify(&key, format!("{time}.{}", post.body).as_bytes(), &bytes).is_ok()
+}
+
+fn hooks(folder: &Path, port: u16, names: &[&str]) -> String {
+    let secret = folder.join("hook-secret");
+    std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+    let hook = |name: &&str| {
+        format!(
+            "[[webhook]]\nname = \"{name}\"\nurl = \"http://127.0.0.1:{port}/{name}\"\nsecret_file = \"{}\"\n\
+             allow_private = [\"127.0.0.1:{port}\"]\ntimeout_seconds = 1\n\n",
+            secret.display()
+        )
+    };
+    names.iter().map(hook).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_receiver_is_told_once_and_signed_however_the_others_behave() {
+    let (other, port) = Other::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let more = hooks(folder.path(), port, &["hang", "refuses", "redirect", "flaky", "fine"]);
+    write_config(folder.path(), &more);
+    let server = Server::start_in(folder);
+    let (_, answer) = server.post(Cma::new("1").xml()).await;
+    let id = answer["id"].as_str().unwrap();
+    other.until("the flaky one takes it", |other| other.at("/flaky").iter().any(|post| post.answered == 200)).await;
+    let fine = other.at("/fine");
+    assert_eq!(fine.len(), 1, "once is enough: {fine:#?}");
+    let body: Value = serde_json::from_str(&fine[0].body).unwrap();
+    assert_eq!((body["type"].as_str(), body["alert"].as_str()), (Some("alert.alert"), Some(id)));
+    assert_eq!(
+        (body["id"].as_str(), &body["feature"]["properties"]["id"]),
+        (Some(fine[0].id.as_str()), &body["alert"])
+    );
+    let flaky = other.at("/flaky");
+    assert_eq!(flaky.len(), 3);
+    assert!(flaky.iter().all(|post| post.id == flaky[0].id && post.id != fine[0].id), "a repeat is known by its id");
+    assert!(other.posts.lock().unwrap().iter().all(signed));
+    let mut forged = fine[0].clone();
+    forged.body.push(' ');
+    assert!(!signed(&forged));
+    assert!(other.at("/trap").is_empty(), "redirects are not followed");
+    // The log says what each said.
+    let log = |name: &str| {
+        let (_, out, error) = server.tocsin(&["--json", "webhooks", name]);
+        serde_json::from_str::<Value>(&out).unwrap_or_else(|_| panic!("{error}"))["log"][0].clone()
+    };
+    for _ in 0..500 {
+        if log("flaky")["state"] == "done" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((log("fine")["state"].as_str(), log("flaky")["attempts"].as_i64()), (Some("done"), Some(3)));
+    for (name, said) in [("refuses", "403"), ("redirect", "not followed")] {
+        let line = log(name);
+        assert_eq!(line["state"], "waiting", "{line}");
+        assert!(line["detail"].as_str().unwrap().contains(said), "{line}");
+    }
+    let (_, out, _) = server.tocsin(&["webhooks"]);
+    assert!(out.contains("webhook/hang") && out.contains("waiting"), "{out}");
+    // A Cancel follows, to the hanging one as well.
+    let cancel = Cma { msg_type: "Cancel", ..Cma::new("2") };
+    let sent: chrono::DateTime<chrono::FixedOffset> =
+        serde_json::from_value(body["feature"]["properties"]["sent"].clone()).unwrap();
+    server.post(cancel.refers_to(&Cma { sent, ..Cma::new("1") }).xml()).await;
+    other.until("the cancel", |other| other.at("/fine").len() == 2).await;
+    let body: Value = serde_json::from_str(&other.at("/fine")[1].body).unwrap();
+    assert_eq!((body["type"].as_str(), body["chain"].as_str()), (Some("alert.cancel"), Some(id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_forgets_no_receiver() {
+    let (other, port) = Other::start().await;
+    other.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    let folder = tempfile::tempdir().unwrap();
+    write_config(folder.path(), &hooks(folder.path(), port, &["broken"]));
+    let mut server = Server::start_in(folder);
+    let mut sent = Vec::new();
+    for round in 0..4 {
+        for n in 0..5 {
+            let (_, answer) = server.post(Cma::new(&format!("{round}-{n}")).xml()).await;
+            sent.push(answer["id"].as_str().unwrap().to_owned());
+        }
+        // In the middle of whatever it does: the answer above is all that was promised.
+        server.kill();
+        if round == 3 {
+            other.broken.store(false, std::sync::atomic::Ordering::SeqCst);
+        }
+        server.run();
+    }
+    let taken = |other: &Other| {
+        let posts = other.at("/broken").into_iter().filter(|post| post.answered == 200);
+        posts
+            .map(|post| {
+                (post.id, serde_json::from_str::<Value>(&post.body).unwrap()["alert"].as_str().unwrap().to_owned())
+            })
+            .collect::<Vec<_>>()
+    };
+    other
+        .until("all twenty", |other| {
+            let told: std::collections::BTreeSet<_> = taken(other).into_iter().map(|(_, alert)| alert).collect();
+            sent.iter().all(|id| told.contains(id))
+        })
+        .await;
+    // What came twice came under the same id.
+    let told = taken(&other);
+    let ids: std::collections::BTreeSet<_> = told.iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), sent.len());
+}
+
+#[test]
+fn a_receiver_in_a_private_network_is_refused_unless_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (url, why) in [
+        ("http://127.0.0.1:9/x", "https"),
+        ("https://10.0.0.8/x", "private network"),
+        ("https://169.254.169.254/latest", "private network"),
+        ("ftp://example.org/", "https"),
+        ("no address", "url"),
+    ] {
+        let more = hooks(folder.path(), 1, &["x"]).replace("http://127.0.0.1:1/x", url);
+        let config = write_config(folder.path(), &more);
+        let (well, _, error) = support::tocsin(&config, &["serve"]);
+        assert!(!well && error.contains("webhook `x`") && error.contains(why), "{url}: {error}");
+    }
+    let config = write_config(folder.path(), &hooks(folder.path(), 1, &["x"]));
+    std::fs::write(folder.path().join("hook-secret"), "short").unwrap();
+    let (well, _, error) = support::tocsin(&config, &["serve"]);
+    assert!(!well && error.contains("shorter than 16 bytes"), "{error}");
+}
+
+/// Everything published below `origin/` from now on, as topic and text.
+async fn listen(port: u16) -> tokio::sync::mpsc::UnboundedReceiver<(String, String, u8)> {
+    use rumqttc::v5::mqttbytes::QoS;
+    use rumqttc::v5::mqttbytes::v5::Packet;
+    use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+    let (client, mut events) = AsyncClient::new(MqttOptions::new("listener", "127.0.0.1", port), 10);
+    client.subscribe("origin/#", QoS::AtLeastOnce).await.unwrap();
+    while !matches!(events.poll().await.unwrap(), Event::Incoming(Packet::SubAck(_))) {}
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let _client = client;
+        while let Ok(event) = events.poll().await {
+            if let Event::Incoming(Packet::Publish(publish)) = event {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                drop(sender.send((text(&publish.topic), text(&publish.payload), publish.qos as u8)));
+            }
+        }
+    });
+    receiver
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wis2_is_notified_of_each_alert_once_the_broker_is_there() {
+    let servers = tempfile::tempdir().unwrap();
+    let mut broker = Mosquitto::start(servers.path(), None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let more = format!(
+        "[publish.wis2]\ncentre_id = \"cn-shanghai-test\"\nmetadata_id = \"urn:wmo:md:cn-shanghai-test:warnings\"\n\
+         via = {{ host = \"127.0.0.1\", port = {}, client_id = \"tocsin-wis2\" }}\n",
+        broker.port
+    );
+    let config = write_config(folder.path(), &more);
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[server]\n", "[server]\npublic_url = \"https://warn.example\"\n")).unwrap();
+    let server = Server::start_in(folder);
+    let mut seen = listen(broker.port).await;
+    let short = Cma::new("1");
+    let (_, answer) = server.post(short.xml()).await;
+    let id = answer["id"].as_str().unwrap();
+    let (topic, message, qos) = seen.recv().await.unwrap();
+    assert_eq!((topic.as_str(), qos), ("origin/a/wis2/cn-shanghai-test/data/core/weather/advisories-warnings", 1));
+    let message: Value = serde_json::from_str(&message).unwrap();
+    sound(&message, id, short.xml().as_bytes());
+    assert_eq!(message["properties"]["content"]["value"], short.xml());
+
+    // A message too large to be carried is linked; and a broker that was away gets it when it is back.
+    broker.kill_and_restart().unwrap();
+    let mut seen = listen(broker.port).await;
+    let long = Cma::new("2");
+    let raw = long.xml().replace("<description>", &format!("<description>{}", "很长。".repeat(600)));
+    let (_, answer) = server.post(raw.clone()).await;
+    let (_, message, _) = tokio::time::timeout(Duration::from_secs(60), seen.recv()).await.unwrap().unwrap();
+    let message: Value = serde_json::from_str(&message).unwrap();
+    sound(&message, answer["id"].as_str().unwrap(), raw.as_bytes());
+    assert!(message["properties"].get("content").is_none());
+    let got = server.get(&format!("/alerts/{}.cap", answer["id"].as_str().unwrap())).await.bytes().await.unwrap();
+    assert_eq!(got, raw.as_bytes(), "the link leads to what the digest is of");
+}
+
+/// The rules of WNM 1.0's schema and requirements classes, one by one.
+fn sound(message: &Value, id: &str, cap: &[u8]) {
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{message}")).to_owned();
+    let uuid = text(&message["id"]);
+    assert!(uuid.len() == 36 && uuid.as_bytes()[14] == b'5' && uuid.matches('-').count() == 4, "{uuid}");
+    assert_eq!(message["conformsTo"], json!(["http://wis.wmo.int/spec/wnm/1/conf/core"]));
+    assert!(message.get("version").is_none(), "one or the other");
+    assert_eq!((text(&message["type"]).as_str(), text(&message["geometry"]["type"]).as_str()), ("Feature", "Polygon"));
+    let ring = message["geometry"]["coordinates"][0].as_array().unwrap();
+    assert!(ring.len() >= 4 && ring.first() == ring.last());
+    let properties = &message["properties"];
+    for time in ["pubtime", "datetime"] {
+        let time = text(&properties[time]);
+        assert!(time.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(&time).is_ok(), "{time}");
+    }
+    assert_eq!(
+        text(&properties["data_id"]),
+        format!("wis2/cn-shanghai-test/data/core/weather/advisories-warnings/{id}")
+    );
+    assert_eq!(text(&properties["metadata_id"]), "urn:wmo:md:cn-shanghai-test:warnings");
+    assert_eq!(text(&properties["integrity"]["method"]), "sha512");
+    let digest = base64::engine::general_purpose::STANDARD.encode(digest::digest(&digest::SHA512, cap));
+    assert_eq!(text(&properties["integrity"]["value"]), digest);
+    if let Some(content) = properties.get("content") {
+        assert_eq!((text(&content["encoding"]).as_str(), content["size"].as_u64()), ("utf-8", Some(cap.len() as u64)));
+        assert!(cap.len() <= 4_096);
+    }
+    let link = &message["links"][0];
+    assert_eq!(
+        (text(&link["rel"]).as_str(), text(&link["href"])),
+        ("canonical", format!("https://warn.example/alerts/{id}.cap"))
+    );
+    assert_eq!(
+        (text(&link["type"]).as_str(), link["length"].as_u64()),
+        ("application/cap+xml", Some(cap.len() as u64))
+    );
+    assert!(message.to_string().len() <= 8_192, "the whole message is small");
+}

@@ -229,10 +229,12 @@ pub(crate) async fn set_active(tx: &mut Tx, id: OfficerId, active: bool) -> Resu
     Ok(())
 }
 
-/// Ties an officer to the name that another service knows them by.
-pub(crate) async fn set_subject(tx: &mut Tx, id: OfficerId, subject: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE officer SET subject = $2 WHERE id = $1").bind(id.0).bind(subject).execute(&mut **tx).await?;
-    Ok(())
+/// Ties an officer to the name that another service knows them by; false when somebody else is tied to it.
+pub(crate) async fn set_subject(tx: &mut Tx, id: OfficerId, subject: &str) -> Result<bool, StoreError> {
+    let sql = "UPDATE officer SET subject = $2
+               WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM officer AS other WHERE other.subject = $2 AND other.id <> $1)";
+    let done = sqlx::query(sql).bind(id.0).bind(subject).execute(&mut **tx).await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Remembers the step of a one-time code; false when it was used already.
@@ -290,13 +292,14 @@ pub(crate) async fn set_addresses(tx: &mut Tx, id: OfficerId, addresses: &[Addre
     Ok(())
 }
 
-/// How many active administrators there are.
+/// How many active administrators of the whole service there are: who could agree to what another one proposes.
 pub(crate) async fn administrators(tx: &mut Tx) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar(
         "SELECT CAST(COUNT(DISTINCT officer.id) AS BIGINT) FROM officer JOIN officer_grant ON officer_grant.officer = officer.id
-         WHERE state = 'active' AND role = $1",
+         WHERE state = 'active' AND role = $1 AND region = $2",
     )
     .bind(Role::Administrator.as_str())
+    .bind(Grant::EVERYWHERE)
     .fetch_one(&mut **tx)
     .await?)
 }

@@ -17,13 +17,17 @@ use crate::clock::Clock;
 use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, ServerConfig};
 use crate::delivery::LeaveLinks;
 use crate::dispatch::{Engine, EngineOptions, Provider};
+use crate::grave::GraveSettings;
 use crate::housekeeping;
 use crate::intake::Intake;
 use crate::officers::{SealKey, SecretError};
 use crate::outlet::{self, OutletError, Press};
+use crate::organisation::{Organisation, OrganisationError};
+#[cfg(feature = "passkeys")]
+use crate::passkeys::Passkeys;
 use crate::policy::{Policy, PolicyError};
 use crate::rules::Audience;
-use crate::staff::Staff;
+use crate::staff::{Staff, StaffError, Standing};
 use crate::store::{Store, StoreError, StoreOptions};
 
 /// Everything that runs.
@@ -48,12 +52,18 @@ pub struct App {
     pub rates: BTreeMap<ChannelKind, u32>,
     /// The officers.
     pub staff: Staff,
+    /// The organisation's own sign-in, where it is set up.
+    pub organisation: Option<Organisation>,
+    /// Passkeys, where people reach this server by a name.
+    #[cfg(feature = "passkeys")]
+    pub passkeys: Option<Passkeys>,
     /// Whether people reach this server by HTTPS.
     pub secure: bool,
     /// How people reach this server; empty where config does not say.
     pub base: String,
     /// What is published.
     pub press: Arc<Press>,
+    config: tokio::sync::Mutex<Config>,
     stop: CancellationToken,
     keepers: Vec<tokio::task::JoinHandle<()>>,
     _lock: Option<std::fs::File>,
@@ -74,6 +84,12 @@ pub enum StartError {
     /// The key that seals officers' secrets.
     #[error(transparent)]
     Key(#[from] SecretError),
+    /// Officers, and what they agreed to.
+    #[error("the settings that were agreed to: {0}")]
+    Staff(#[from] StaffError),
+    /// The organisation's own sign-in.
+    #[error(transparent)]
+    Organisation(#[from] OrganisationError),
     /// The secret of leave links.
     #[error("server: {path}: {why}")]
     Secret {
@@ -110,11 +126,23 @@ impl App {
     /// # Errors
     /// When any part cannot start; nothing is sent then.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let policy = Arc::new(ArcSwap::from_pointee(Policy::build(config)?));
+        let wanted = GraveSettings::of(config)?;
+        let policy = Policy::build(config)?;
+        let key = SealKey::of_file(&key_file(config))?;
         let leave = leave_links(&config.server)?;
+        let public_url = config.server.public_url.as_deref();
+        let organisation = config.console.oidc.as_ref().map(|oidc| Organisation::new(oidc, public_url)).transpose()?;
         let store = Store::open(&store_options(config)).await?;
         let lock = lock(&config.store.url)?;
-        let (providers, mqtt) = providers(&config.channels)?;
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
+        let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), key);
+        let standing = staff.take_settings(&wanted, &policy.load().map).await?;
+        tell(&standing);
+        if standing.in_force != wanted {
+            policy.store(Arc::new(Policy::build(config)?.under(&standing.in_force)?));
+        }
+        let channels_config = standing.in_force.channels(config)?;
+        let (providers, mqtt) = providers(&channels_config)?;
         let channels: BTreeSet<_> = providers.iter().map(|provider| provider.channel.kind()).collect();
         for missing in ChannelKind::ALL.into_iter().filter(|kind| !channels.contains(kind)) {
             tracing::warn!(channel = %missing, "the channel is not set up in config.toml: what rules send there waits, and expires");
@@ -130,15 +158,13 @@ impl App {
             housekeeping::keep(store.clone(), mqtt, Arc::clone(&clock), config.housekeeping.clone(), stop.clone());
         let base = config.server.public_url.as_deref().unwrap_or_default();
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
-        let rates = rates(&config.channels);
+        let rates = rates(&channels_config);
         let desk = Arc::new(Desk::new(store.clone(), held, time, base, engine.waker()));
         let intake = Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), Arc::clone(&desk));
         let mut keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
         let parts = (store.clone(), Arc::clone(&policy), Arc::clone(&clock));
         let press = Arc::new(Press::open(parts, Arc::clone(&desk), &config.publish, base).await?);
         keepers.extend(outlet::start(&press, config, &stop)?);
-        let key = SealKey::of_file(&key_file(config))?;
-        let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), key);
         let secure = base.starts_with("https://");
         let base = base.trim_end_matches('/').to_owned();
         Ok(Self {
@@ -152,39 +178,59 @@ impl App {
             channels,
             rates,
             staff,
+            organisation,
+            #[cfg(feature = "passkeys")]
+            passkeys: Passkeys::new(public_url),
             secure,
             base,
             press,
+            config: tokio::sync::Mutex::new(config.clone()),
             stop,
             keepers,
             _lock: lock,
         })
     }
 
-    /// Reads map, rules, templates and bureaus again; what is broken is refused whole, and the old stays in force.
+    /// Reads map, rules, templates and bureaus again; what is broken is refused whole, and the old stays in force. What is wider than
+    /// was agreed to waits for an administrator.
     ///
     /// # Errors
     /// When anything is wrong with the new.
-    pub fn reload(&self, path: &Path) -> Result<(), PolicyError> {
-        let policy = Policy::build(&Config::load(path)?)?;
-        self.policy.store(Arc::new(policy));
+    pub async fn reload(&self, path: &Path) -> Result<(), StartError> {
+        let mut config = self.config.lock().await;
+        let new = Config::load(path)?;
+        let wanted = GraveSettings::of(&new)?;
+        let policy = Policy::build(&new)?;
+        let standing = self.staff.take_settings(&wanted, &policy.map).await?;
+        self.policy.store(Arc::new(policy.under(&standing.in_force)?));
+        *config = new;
         tracing::info!(file = %path.display(), "rules, templates, map and bureaus were read again; channels and server need a restart");
+        tell(&standing);
         Ok(())
+    }
+
+    /// An administrator has agreed to these settings: rules and bureaus come into force, channels at the next start.
+    ///
+    /// # Errors
+    /// When map or templates on disk have been broken since.
+    pub async fn take_up(&self, settings: &GraveSettings) -> Result<(), StartError> {
+        let config = self.config.lock().await;
+        self.policy.store(Arc::new(Policy::build(&config)?.under(settings)?));
+        tracing::info!("rules and bureaus that an administrator agreed to are in force; channels need a restart");
+        Ok(())
+    }
+
+    /// Whether officers may come in with passkeys.
+    pub const fn has_passkeys(&self) -> bool {
+        #[cfg(feature = "passkeys")]
+        return self.passkeys.is_some();
+        #[cfg(not(feature = "passkeys"))]
+        return false;
     }
 
     /// The link of an invitation.
     pub fn invitation_link(&self, token: &str) -> String {
         format!("{}/invitation/{token}", self.base)
-    }
-
-    /// Whether officers may come in through their organisation's own sign-in.
-    pub fn has_oidc(&self) -> bool {
-        false
-    }
-
-    /// A second administrator has agreed to rules and bureaus with this digest: they come into force.
-    pub fn agree_policy(&self, digest: &str) {
-        tracing::info!(digest, "rules and bureaus are agreed to");
     }
 
     /// Stops: windows in flight are recorded, what is left goes on at the next start.
@@ -204,6 +250,16 @@ impl App {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Policy(error.into())
+    }
+}
+
+/// Says how the grave settings stand.
+fn tell(standing: &Standing) {
+    if !standing.asks {
+        tracing::info!("there are fewer than two administrators: bureaus, rules and channels need nobody's yes");
+    }
+    for change in &standing.waits {
+        tracing::warn!(%change, "waits for an administrator's yes on the console's page of people; what was agreed to before stays in force");
     }
 }
 

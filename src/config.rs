@@ -1,8 +1,9 @@
 //! `config.toml`: every key known, every error with line and column. Secrets stay in files of their own.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tocsin_channels::email::EmailConfig;
 use tocsin_channels::mqtt::MqttConfig;
 use tocsin_channels::push::PushConfig;
@@ -113,6 +114,24 @@ const fn hook_seconds() -> u64 {
 pub struct ConsoleConfig {
     /// The key that seals officers' authenticator secrets; `console.key` beside the store where left out, made if it is not there.
     pub key_file: Option<PathBuf>,
+    /// Sign-in through the organisation's own provider.
+    pub oidc: Option<OidcConfig>,
+}
+
+/// The organisation's own sign-in: an OpenID Connect provider.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OidcConfig {
+    /// Its address; https, but on this machine.
+    pub issuer: String,
+    /// Our name there.
+    pub client_id: String,
+    /// File that holds our secret there, alone; none for a public client.
+    pub client_secret_file: Option<PathBuf>,
+    /// What stands on the button.
+    pub name: Option<String>,
+    /// PEM file of a further certificate authority, for a provider of one's own.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The record on disk.
@@ -176,7 +195,7 @@ pub struct TemplatesConfig {
 }
 
 /// A bureau that may submit alerts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BureauConfig {
     /// Its name, unique.
@@ -201,6 +220,9 @@ pub struct ChannelsConfig {
     pub mqtt: Option<ChannelConfig<MqttConfig>>,
     /// Web push.
     pub push: Option<ChannelConfig<PushConfig>>,
+    /// The same as it was written, to be agreed to.
+    #[serde(skip)]
+    pub(crate) written: BTreeMap<String, serde_json::Value>,
 }
 
 /// One channel.
@@ -283,8 +305,15 @@ impl Config {
     /// # Errors
     /// When anything in it is not understood.
     pub fn parse(text: &str, path: &str) -> Result<Self, ConfigError> {
-        let config: Self =
-            toml::from_str(text).map_err(|e| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
+        /// What is kept as it was written.
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Written {
+            channels: BTreeMap<String, serde_json::Value>,
+        }
+        let syntax = |e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() };
+        let mut config: Self = toml::from_str(text).map_err(syntax)?;
+        config.channels.written = toml::from_str::<Written>(text).map_err(syntax)?.channels;
         config.check().map_err(|what| ConfigError::Value { path: path.to_owned(), what })?;
         Ok(config)
     }

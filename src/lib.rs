@@ -12,10 +12,14 @@ pub mod config;
 pub mod delivery;
 pub mod demo;
 pub mod dispatch;
+pub mod grave;
 mod housekeeping;
 pub mod intake;
 pub mod messages;
 pub mod officers;
+pub mod organisation;
+#[cfg(feature = "passkeys")]
+pub mod passkeys;
 pub mod outlet;
 pub mod policy;
 pub mod publish;

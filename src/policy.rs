@@ -1,8 +1,7 @@
 //! What may be changed while the program runs: map, rules, templates, bureaus. Built whole or not at all.
 
-use std::path::Path;
-
 use crate::config::{BureauConfig, Config, ConfigError};
+use crate::grave::GraveSettings;
 use crate::messages::{MessageOptions, TemplateError, Templates};
 use crate::regions::{LocateOptions, RegionError, RegionMap};
 use crate::rules::{RuleError, RuleSet};
@@ -56,10 +55,7 @@ impl Policy {
     /// At the first thing that is wrong; nothing is half taken.
     pub fn build(config: &Config) -> Result<Self, PolicyError> {
         let map = config.regions.map.as_ref().map_or_else(RegionMap::delta, RegionMap::load)?;
-        let rules = match &config.rules.file {
-            Some(path) => RuleSet::parse(&read(path)?, &path.display().to_string(), &map)?,
-            None => RuleSet::delta(&map)?,
-        };
+        let rules = RuleSet::parse(&rules_text(config)?, &rules_name(config), &map)?;
         let templates = config.templates.folder.as_deref().map_or_else(Templates::shipped, Templates::load)?;
         for bureau in &config.bureaus {
             if let Some(code) = bureau.regions.iter().find(|code| map.get(code).is_none()) {
@@ -76,6 +72,15 @@ impl Policy {
         })
     }
 
+    /// The same map and words under the bureaus and rules of these settings.
+    ///
+    /// # Errors
+    /// When the rules cannot be read, or name what the map does not have.
+    pub fn under(self, settings: &GraveSettings) -> Result<Self, PolicyError> {
+        let rules = RuleSet::parse(&settings.rules, "the rules that were agreed to", &self.map)?;
+        Ok(Self { rules, bureaus: settings.bureaus.clone(), ..self })
+    }
+
     /// The bureau of a token.
     pub fn bureau(&self, token: &str) -> Option<&BureauConfig> {
         let digest = crate::hex(ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref());
@@ -86,6 +91,15 @@ impl Policy {
     }
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.display().to_string(), source })
+/// The text of the rule set that a configuration names.
+pub(crate) fn rules_text(config: &Config) -> Result<String, ConfigError> {
+    match &config.rules.file {
+        None => Ok(RuleSet::SHIPPED.to_owned()),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.display().to_string(), source }),
+    }
+}
+
+fn rules_name(config: &Config) -> String {
+    config.rules.file.as_ref().map_or_else(|| "rules/delta.toml".into(), |path| path.display().to_string())
 }

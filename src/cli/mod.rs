@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod client;
 mod desk;
+mod config;
 mod explain;
 mod keys;
 mod officers;
@@ -179,20 +180,7 @@ async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
         Command::Webhooks(args) => outlets::run(context, args).await,
         Command::Subscribers(command) => people::run(context, command).await,
         Command::Simulate(args) => people::simulate(context, args).await,
-        Command::Config(ConfigCommand::Check) => {
-            let config = context.config()?;
-            let policy = crate::policy::Policy::build(&config)?;
-            let (rules, bureaus) = (policy.rules.rules.len(), policy.bureaus.len());
-            if context.json {
-                println!("{}", serde_json::json!({"ok": true, "rules": rules, "bureaus": bureaus}));
-            } else {
-                println!(
-                    "{} holds: {rules} rules, {bureaus} bureaus, templates and map in order",
-                    context.path.display()
-                );
-            }
-            Ok(true)
-        }
+        Command::Config(ConfigCommand::Check) => config::check(context).await,
         Command::Token => keys::token(context),
         Command::Keys(command) => keys::run(context, command),
     }

@@ -53,7 +53,7 @@ async fn watch_signals(app: Arc<App>, config: std::path::PathBuf, stop: Cancella
             _ = interrupt.recv() => break,
             () = stop.cancelled() => break,
             _ = reload.recv() => {
-                if let Err(error) = app.reload(&config) {
+                if let Err(error) = app.reload(&config).await {
                     tracing::error!(%error, "the new configuration is refused; the old one stays in force");
                 }
             }

@@ -115,6 +115,9 @@ pub enum RuleError {
 }
 
 impl RuleSet {
+    /// The text of the rule set that ships with the program.
+    pub(crate) const SHIPPED: &'static str = include_str!("../../rules/delta.toml");
+
     /// Reads and checks a rule set.
     ///
     /// # Errors
@@ -187,6 +190,6 @@ impl RuleSet {
     /// # Errors
     /// When the map is not the shipped one.
     pub fn delta(map: &RegionMap) -> Result<Self, RuleError> {
-        Self::parse(include_str!("../../rules/delta.toml"), "rules/delta.toml", map)
+        Self::parse(Self::SHIPPED, "rules/delta.toml", map)
     }
 }

@@ -17,7 +17,7 @@ use crate::store::{
 };
 
 /// An invitation holds so long.
-const INVITED: TimeDelta = TimeDelta::hours(72);
+pub(super) const INVITED: TimeDelta = TimeDelta::hours(72);
 /// An officer has at most so many addresses.
 const ADDRESSES: usize = 10;
 
@@ -69,8 +69,8 @@ impl Staff {
         Ok(token)
     }
 
-    /// A new link for an officer who lost password or authenticator; the old ones hold until it is used. Whoever has the link
-    /// can sign in as that officer: grave roles wait for a second administrator again.
+    /// A new link for an officer who lost password or authenticator; the old ones hold until it is used. A signer's or
+    /// administrator's works once another administrator has agreed.
     ///
     /// # Errors
     /// When there is no such officer, or the administrator may not.
@@ -82,8 +82,13 @@ impl Staff {
         }
         let (now, token) = (self.clock.now(), random_token()?);
         let mut tx = self.store.begin().await?;
-        insert_invitation(&mut tx, &token_digest(&token), id, now + INVITED).await?;
-        self.ask_again(&mut tx, &officer, by).await?;
+        let digest = token_digest(&token);
+        if is_grave(&mut tx, &officer).await? {
+            let grave = Grave::Link { officer: id, digest };
+            insert_proposal(&mut tx, grave.kind(), &grave.body()?, by.id, now).await?;
+        } else {
+            insert_invitation(&mut tx, &digest, id, now + INVITED).await?;
+        }
         record(&mut tx, now, &Entry::new(by.login.as_str(), "officer.invite-again", &officer.login, json!({}))).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(token)
@@ -178,15 +183,6 @@ impl Staff {
         Ok(record(tx, now, &Entry::new(actor, kind, format!("officer/{id}"), detail)).await?)
     }
 
-    /// Takes an officer's grave roles until a second administrator gives them again.
-    async fn ask_again(&self, tx: &mut Tx, officer: &OfficerRow, by: &OfficerRow) -> Result<(), StaffError> {
-        for grant in officer.grants.0.iter().filter(|grant| grant.role.is_grave()) {
-            set_grant(tx, officer.id, grant, false).await?;
-            self.give(tx, officer.id, grant, Some(by), by.login.as_str()).await?;
-        }
-        somebody_stays(tx).await
-    }
-
     /// Lets an officer sign in, or no longer.
     ///
     /// # Errors
@@ -206,11 +202,11 @@ impl Staff {
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Ties an officer to the name that the organisation's own sign-in knows them by. Whoever has that name there can sign in
-    /// as this officer: grave roles wait for a second administrator again.
+    /// Ties an officer to the name that the organisation's own sign-in knows them by. A signer or administrator is tied once another
+    /// administrator has agreed.
     ///
     /// # Errors
-    /// When the administrator may not.
+    /// When the administrator may not, or somebody else is tied to this name.
     pub async fn tie(&self, id: OfficerId, subject: &str, by: &OfficerRow) -> Result<(), StaffError> {
         may_keep(by)?;
         let officer = self.store.officer(id).await?.ok_or(StaffError::Unknown)?;
@@ -219,10 +215,14 @@ impl Staff {
         }
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        set_subject(&mut tx, id, subject.trim()).await?;
-        set_active(&mut tx, id, true).await?;
-        self.ask_again(&mut tx, &officer, by).await?;
-        let detail = json!({"subject": subject.trim()});
+        let subject = subject.trim();
+        if is_grave(&mut tx, &officer).await? {
+            let grave = Grave::Tie { officer: id, subject: subject.to_owned() };
+            insert_proposal(&mut tx, grave.kind(), &grave.body()?, by.id, now).await?;
+        } else {
+            tie(&mut tx, id, subject).await?;
+        }
+        let detail = json!({"subject": subject});
         record(&mut tx, now, &Entry::new(by.login.as_str(), "officer.tie", &officer.login, detail)).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
@@ -288,6 +288,20 @@ impl Staff {
             None => Ok(()),
         }
     }
+}
+
+/// Whether coming in as this officer takes a second administrator: they sign or keep the service, and there are two.
+async fn is_grave(tx: &mut Tx, officer: &OfficerRow) -> Result<bool, StaffError> {
+    let grave = officer.grants.0.iter().any(|grant| grant.role.is_grave());
+    Ok(grave && administrators(tx).await? >= 2)
+}
+
+/// Ties an officer to a name; whoever was only invited may come in by it.
+pub(super) async fn tie(tx: &mut Tx, id: OfficerId, subject: &str) -> Result<(), StaffError> {
+    if !set_subject(tx, id, subject).await? {
+        return Err(StaffError::Taken);
+    }
+    Ok(set_active(tx, id, true).await?)
 }
 
 /// Officers are kept by administrators of the whole service.

@@ -1,7 +1,10 @@
 //! The officers of this service: invited, signed in, given roles; grave settings need a second administrator.
 
 mod accounts;
+#[cfg(feature = "passkeys")]
+mod passkeys;
 mod proposals;
+mod settings;
 mod sign_in;
 
 use std::sync::Arc;
@@ -10,7 +13,9 @@ use arc_swap::ArcSwap;
 
 pub use accounts::NewOfficer;
 pub use proposals::{Grave, SCOPES};
-pub use sign_in::{Ask, IDLE, Session, SignInError};
+pub use settings::Standing;
+pub(crate) use sign_in::Way;
+pub use sign_in::{Ask, Factors, IDLE, Session, SignInError};
 
 use crate::clock::Clock;
 use crate::delivery::AddressError;
@@ -39,7 +44,7 @@ pub enum StaffError {
     #[error("您没有这项权限 / you may not do this")]
     NotYours,
     /// The login is taken.
-    #[error("登录名已被使用 / this login is taken")]
+    #[error("名称已被使用 / this name is taken")]
     Taken,
     /// Proposals are decided by somebody else.
     #[error("须由另一位管理员确认 / it takes another administrator")]
@@ -50,6 +55,12 @@ pub enum StaffError {
     /// Two administrators are there: it is done in the console.
     #[error("已有两位管理员，请在控制台办理 / there are two administrators: this is done in the console")]
     NotHere,
+    /// Another proof is asked for.
+    #[error("请使用您自己的动态码或通行密钥 / use your own authenticator or passkey")]
+    OwnFactor,
+    /// A proposal is not what was proposed.
+    #[error("此项内容与提出时不符，未执行 / this is not what was proposed; nothing was done")]
+    Forged,
     /// A role or region that does not exist.
     #[error("角色或地区无效：{0} / no such role or region: {0}")]
     BadGrant(String),
@@ -82,6 +93,16 @@ impl Staff {
     /// The officers of this store; their authenticator secrets are sealed with this key.
     pub fn new(store: Store, policy: Arc<ArcSwap<Policy>>, clock: Arc<dyn Clock>, key: SealKey) -> Self {
         Self { store, policy, clock, key, door: tokio::sync::Semaphore::new(2) }
+    }
+
+    /// Seals what a browser carries for us.
+    pub(crate) fn seal(&self, plain: &[u8], purpose: &str) -> Result<Vec<u8>, SecretError> {
+        self.key.seal(plain, purpose)
+    }
+
+    /// Opens what a browser carried for us.
+    pub(crate) fn unseal(&self, sealed: &[u8], purpose: &str) -> Result<Vec<u8>, SecretError> {
+        self.key.open(sealed, purpose)
     }
 
     async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StaffError> {

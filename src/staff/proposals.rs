@@ -4,12 +4,13 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::accounts::may_keep;
+use super::accounts::{INVITED, may_keep, tie};
 use super::{Staff, StaffError};
+use crate::grave::{Change, GraveSettings};
 use crate::officers::{Grant, OfficerId, random_token, token_digest};
 use crate::store::{
-    Entry, OfficerRow, ProposalRow, StoreError, TokenRow, decide_proposal, end_token, insert_proposal, insert_token,
-    open_proposal, record, set_grant,
+    Entry, OfficerRow, ProposalRow, StoreError, TokenRow, decide_proposal, end_token, insert_invitation,
+    insert_proposal, insert_token, open_proposal, record, set_grant,
 };
 
 /// What a token for programs may do.
@@ -39,10 +40,28 @@ pub enum Grave {
         /// How long it holds.
         days: u16,
     },
-    /// Rules and bureaus as the configuration has them now, by their digest.
-    Policy {
-        /// SHA-256 of what decides.
+    /// Another name at the organisation's sign-in, for a signer or an administrator: whoever has that name could sign as them.
+    Tie {
+        /// Who.
+        officer: OfficerId,
+        /// The name there.
+        subject: String,
+    },
+    /// Another invitation, for a signer or an administrator: whoever has the link could sign as them.
+    Link {
+        /// Whom it is for.
+        officer: OfficerId,
+        /// SHA-256 of the link's token.
         digest: String,
+    },
+    /// Bureaus, rules or channels of the configuration.
+    Settings {
+        /// SHA-256 of them.
+        digest: String,
+        /// They themselves, sealed.
+        sealed: String,
+        /// What they would change.
+        changes: Vec<Change>,
     },
 }
 
@@ -51,12 +70,33 @@ impl Grave {
         match self {
             Self::Grant { .. } => "grant",
             Self::Token { .. } => "token",
-            Self::Policy { .. } => "policy",
+            Self::Tie { .. } => "tie",
+            Self::Link { .. } => "link",
+            Self::Settings { .. } => "settings",
         }
     }
 
     pub(super) fn body(&self) -> Result<String, StaffError> {
         Ok(serde_json::to_string(self).map_err(StoreError::corrupt)?)
+    }
+
+    /// What the record tells of it.
+    fn told(&self) -> serde_json::Value {
+        match self {
+            Self::Settings { digest, changes, .. } => {
+                let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+                json!({"kind": self.kind(), "digest": digest, "changes": changes})
+            }
+            _ => json!(self),
+        }
+    }
+
+    /// The digest of settings of the configuration.
+    pub(super) fn settings_digest(self) -> Option<String> {
+        match self {
+            Self::Settings { digest, .. } => Some(digest),
+            _ => None,
+        }
     }
 
     /// The setting of a row.
@@ -103,26 +143,12 @@ impl Staff {
         Ok(token)
     }
 
-    /// Asks for rules and bureaus of the configuration to come into force.
-    pub(crate) async fn propose_policy(&self, digest: &str) -> Result<(), StaffError> {
-        let grave = Grave::Policy { digest: digest.to_owned() };
-        let body = grave.body()?;
-        if self.store.proposals().await?.iter().any(|open| open.body == body) {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        let mut tx = self.store.begin().await?;
-        // The operator of the machine is nobody's id.
-        insert_proposal(&mut tx, grave.kind(), &body, OfficerId(0), now).await?;
-        record(&mut tx, now, &Entry::new("operator", "proposal", "policy", json!({"digest": digest}))).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
-    }
-
-    /// Decides a proposal. What was agreed to is done in the same transaction; a policy is for the caller to swap in.
+    /// Decides a proposal. What was agreed to is done in the same transaction; settings of the configuration are given back for the
+    /// program to take up.
     ///
     /// # Errors
     /// When it is the proposer's own, does not wait, or the officer is no administrator of the whole.
-    pub async fn decide(&self, id: i64, agreed: bool, by: &OfficerRow) -> Result<Grave, StaffError> {
+    pub async fn decide(&self, id: i64, agreed: bool, by: &OfficerRow) -> Result<Option<GraveSettings>, StaffError> {
         may_keep(by)?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
@@ -130,11 +156,13 @@ impl Staff {
         let grave = Grave::of(&row)?;
         let beneficiary = match &grave {
             Grave::Grant { officer, .. } | Grave::Token { officer, .. } => Some(*officer),
-            Grave::Policy { .. } => None,
+            // Whoever is to be tied or invited may well say that it is right.
+            Grave::Tie { .. } | Grave::Link { .. } | Grave::Settings { .. } => None,
         };
         if agreed && (row.by == by.id || beneficiary == Some(by.id)) {
             return Err(StaffError::Own);
         }
+        let mut settings = None;
         decide_proposal(&mut tx, id, if agreed { "agreed" } else { "refused" }, by.id, now).await?;
         match &grave {
             _ if !agreed => {}
@@ -144,13 +172,17 @@ impl Staff {
                 let (digest, name, scopes) = (digest.clone(), name.clone(), scopes.clone());
                 insert_token(&mut tx, &TokenRow { digest, officer: *officer, name, scopes, expires_at }).await?;
             }
-            Grave::Policy { .. } => {}
+            Grave::Tie { officer, subject } => tie(&mut tx, *officer, subject).await?,
+            Grave::Link { officer, digest } => insert_invitation(&mut tx, digest, *officer, now + INVITED).await?,
+            Grave::Settings { digest, sealed, .. } => {
+                settings = Some(self.agree_settings(&mut tx, (digest, sealed), by.id).await?);
+            }
         }
         let kind = if agreed { "proposal.agree" } else { "proposal.refuse" };
-        let detail = json!({"proposal": id, "by": row.by, "what": grave});
+        let detail = json!({"proposal": id, "by": row.by, "what": grave.told()});
         record(&mut tx, now, &Entry::new(by.login.as_str(), kind, format!("proposal/{id}"), detail)).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(grave)
+        Ok(settings)
     }
 
     /// Ends one of an officer's own tokens.

@@ -6,7 +6,8 @@ use serde_json::json;
 use super::{Staff, StaffError, slowly};
 use crate::officers::{Login, OfficerId, Totp, TotpError, random_token, token_digest, verify_password};
 use crate::store::{
-    Credentials, Entry, OfficerRow, StoreError, count_failure, end_old, end_session, insert_session, prove_session,
+    Credentials, Entry, OfficerRow, StoreError, count_failure, end_old, end_session, end_sessions, insert_session,
+    prove_session,
     record, set_failures, use_totp_step,
 };
 
@@ -57,6 +58,44 @@ impl From<StoreError> for SignInError {
     }
 }
 
+/// What an officer can prove themselves with here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Factors {
+    /// An authenticator's code.
+    pub code: bool,
+    /// A passkey.
+    pub passkey: bool,
+}
+
+impl Factors {
+    /// Whether there is any.
+    pub const fn any(self) -> bool {
+        self.code || self.passkey
+    }
+}
+
+/// How somebody came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Password and code.
+    Code,
+    /// A passkey.
+    #[cfg_attr(not(feature = "passkeys"), expect(dead_code, reason = "passkeys are a feature"))]
+    Passkey,
+    /// The organisation vouches for them.
+    Organisation,
+}
+
+impl Way {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "password and code",
+            Self::Passkey => "passkey",
+            Self::Organisation => "organisation",
+        }
+    }
+}
+
 /// Somebody who is signed in.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -66,6 +105,8 @@ pub struct Session {
     pub csrf: String,
     /// Whether they proved to be there a moment ago.
     pub proved: bool,
+    /// What they can prove it with.
+    pub factors: Factors,
     /// When the session ends if nothing is done.
     pub until: DateTime<Utc>,
     pub(crate) digest: String,
@@ -109,19 +150,21 @@ impl Staff {
             }
             Err(other) => return Err(other.into()),
         }
-        Ok(self.begin_session(&officer, "password and code").await?)
+        Ok(self.begin_session(&officer, Way::Code).await?)
     }
 
-    /// Begins a session of somebody who has proved who they are, in this way.
-    pub(crate) async fn begin_session(&self, officer: &OfficerRow, how: &'static str) -> Result<String, StaffError> {
+    /// Begins a session of somebody who has proved who they are, in this way. A provider may vouch for somebody who signed in there
+    /// this morning: that is no proof of presence.
+    pub(crate) async fn begin_session(&self, officer: &OfficerRow, way: Way) -> Result<String, StaffError> {
         let now = self.clock.now();
         let (token, csrf) = (random_token()?, random_token()?);
         let mut tx = self.store.begin().await?;
         end_old(&mut tx, now - WATCH, now).await?;
         set_failures(&mut tx, officer.id, 0, DateTime::UNIX_EPOCH).await?;
-        insert_session(&mut tx, &token_digest(&token), officer.id, &csrf, now).await?;
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "sign-in", &officer.login, json!({"how": how})))
-            .await?;
+        let proved_at = if way == Way::Organisation { DateTime::UNIX_EPOCH } else { now };
+        insert_session(&mut tx, &token_digest(&token), (officer.id, &csrf), now, proved_at).await?;
+        let detail = json!({"how": way.as_str()});
+        record(&mut tx, now, &Entry::new(officer.login.as_str(), "sign-in", &officer.login, detail)).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(token)
     }
@@ -145,8 +188,10 @@ impl Staff {
             self.store.touch_session(&digest, now).await?;
             seen = now;
         }
+        let (code, passkey) = self.store.factors(officer.id).await?;
+        let factors = Factors { code, passkey: passkey && cfg!(feature = "passkeys") };
         let until = (seen + IDLE).min(row.created_at + WATCH);
-        Ok(Some(Session { officer, csrf: row.csrf, proved: now - row.proved_at <= PROOF, until, digest }))
+        Ok(Some(Session { officer, csrf: row.csrf, proved: now - row.proved_at <= PROOF, factors, until, digest }))
     }
 
     /// Signs out.
@@ -162,6 +207,38 @@ impl Staff {
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 
+    /// Signs out wherever the officer of a session is signed in.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn sign_out_everywhere(&self, session: &Session) -> Result<(), StaffError> {
+        let now = self.clock.now();
+        let login = session.officer.login.as_str();
+        let mut tx = self.store.begin().await?;
+        end_sessions(&mut tx, session.officer.id).await?;
+        record(&mut tx, now, &Entry::new(login, "sign-out", login, json!({"everywhere": true}))).await?;
+        Ok(tx.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// The organisation has just asked anew who this is. It counts for officers who have no factor of their own here: whoever has one
+    /// uses it, so that a provider alone can sign nothing of theirs.
+    pub(crate) async fn prove_by_organisation(&self, session: &Session) -> Result<(), StaffError> {
+        if session.factors.any() {
+            return Err(StaffError::OwnFactor);
+        }
+        Ok(self.proved(session, "organisation").await?)
+    }
+
+    /// Remembers that the officer of a session has proved to be there.
+    pub(crate) async fn proved(&self, session: &Session, how: &'static str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let login = session.officer.login.as_str();
+        let mut tx = self.store.begin().await?;
+        prove_session(&mut tx, &session.digest, now).await?;
+        record(&mut tx, now, &Entry::new(login, "proof", login, json!({"how": how}))).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Proves that the officer of a session is there now, before a grave act: a recent proof, or a code.
     ///
     /// # Errors
@@ -171,9 +248,7 @@ impl Staff {
             return Ok(());
         }
         self.prove_officer(&session.officer, code).await?;
-        let mut tx = self.store.begin().await?;
-        prove_session(&mut tx, &session.digest, self.clock.now()).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        Ok(self.proved(session, "code").await?)
     }
 
     /// Proves that an officer is there by a code alone, for programs.

@@ -28,11 +28,9 @@ pub(crate) struct DraftRow {
 #[derive(Debug, Clone)]
 pub(crate) struct ProposalRow {
     pub(crate) id: i64,
-    pub(crate) kind: String,
     pub(crate) body: String,
     pub(crate) by: OfficerId,
     pub(crate) at: DateTime<Utc>,
-    pub(crate) state: String,
 }
 
 const COLUMNS: &str = "id, author, region, shared, title, body, updated_at, alert";
@@ -92,10 +90,9 @@ impl Store {
 
     /// Grave settings that wait, oldest first.
     pub(crate) async fn proposals(&self) -> Result<Vec<ProposalRow>, StoreError> {
-        let rows =
-            sqlx::query("SELECT id, kind, body, by_officer, at, state FROM proposal WHERE state = 'open' ORDER BY id")
-                .fetch_all(&self.read)
-                .await?;
+        let rows = sqlx::query("SELECT id, body, by_officer, at FROM proposal WHERE state = 'open' ORDER BY id")
+            .fetch_all(&self.read)
+            .await?;
         rows.iter().map(proposal).collect()
     }
 }
@@ -116,11 +113,9 @@ fn draft(row: &AnyRow) -> Result<DraftRow, StoreError> {
 fn proposal(row: &AnyRow) -> Result<ProposalRow, StoreError> {
     Ok(ProposalRow {
         id: row.try_get("id")?,
-        kind: row.try_get("kind")?,
         body: row.try_get("body")?,
         by: OfficerId(row.try_get("by_officer")?),
         at: time(row.try_get("at")?),
-        state: row.try_get("state")?,
     })
 }
 
@@ -146,11 +141,10 @@ pub(crate) async fn insert_proposal(
 
 /// A proposal that waits, inside the transaction that decides it.
 pub(crate) async fn open_proposal(tx: &mut Tx, id: i64) -> Result<Option<ProposalRow>, StoreError> {
-    let row =
-        sqlx::query("SELECT id, kind, body, by_officer, at, state FROM proposal WHERE id = $1 AND state = 'open'")
-            .bind(id)
-            .fetch_optional(&mut **tx)
-            .await?;
+    let row = sqlx::query("SELECT id, body, by_officer, at FROM proposal WHERE id = $1 AND state = 'open'")
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await?;
     row.as_ref().map(proposal).transpose()
 }
 

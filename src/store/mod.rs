@@ -2,6 +2,7 @@
 //!
 //! Writes go through one connection, each in a transaction that is on disk (fsync) before its call returns.
 
+mod agreed;
 mod alerts;
 mod audience;
 mod chunks;
@@ -10,6 +11,8 @@ mod duty;
 mod escalations;
 mod journal;
 mod officers;
+#[cfg(feature = "passkeys")]
+mod passkeys;
 mod publications;
 mod record;
 mod releases;
@@ -17,6 +20,7 @@ mod reports;
 mod sessions;
 mod subscribers;
 
+pub(crate) use agreed::{insert_agreed, withdraw_settings};
 pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
 pub(crate) use chunks::NewChunk;
@@ -32,6 +36,8 @@ pub(crate) use officers::{
 };
 pub use publications::{Errand, OutletCount};
 pub(crate) use publications::{Printed, Released};
+#[cfg(feature = "passkeys")]
+pub(crate) use passkeys::{PasskeyRow, delete_passkey, insert_passkey, update_passkey};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
@@ -40,8 +46,8 @@ pub(crate) use releases::{
 };
 pub(crate) use reports::SourceCount;
 pub(crate) use sessions::{
-    TokenRow, end_old, end_session, end_token, insert_invitation, insert_session, insert_token, prove_session,
-    use_invitation,
+    TokenRow, end_old, end_session, end_sessions, end_token, insert_invitation, insert_session, insert_token,
+    prove_session, use_invitation,
 };
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
@@ -198,6 +204,7 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "ground", include_str!("../../migrations/0001_ground.sql")),
         step(2, "officers", include_str!("../../migrations/0002_officers.sql")),
+        step(3, "agreed", include_str!("../../migrations/0003_agreed.sql")),
         step(4, "publish", include_str!("../../migrations/0004_publish.sql")),
     ])
 }

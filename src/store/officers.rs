@@ -231,10 +231,12 @@ pub(crate) async fn set_active(tx: &mut Tx, id: OfficerId, active: bool) -> Resu
     Ok(())
 }
 
-/// Ties an officer to the name that another service knows them by.
-pub(crate) async fn set_subject(tx: &mut Tx, id: OfficerId, subject: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE officer SET subject = $2 WHERE id = $1").bind(id.0).bind(subject).execute(&mut **tx).await?;
-    Ok(())
+/// Ties an officer to the name that another service knows them by; false when somebody else is tied to it.
+pub(crate) async fn set_subject(tx: &mut Tx, id: OfficerId, subject: &str) -> Result<bool, StoreError> {
+    let sql = "UPDATE officer SET subject = $2
+               WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM officer AS other WHERE other.subject = $2 AND other.id <> $1)";
+    let done = sqlx::query(sql).bind(id.0).bind(subject).execute(&mut **tx).await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Remembers the step of a one-time code; false when it was used already.

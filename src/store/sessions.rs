@@ -47,6 +47,19 @@ impl Store {
         .transpose()
     }
 
+    /// Whether an officer has an authenticator, and a passkey.
+    pub(crate) async fn factors(&self, officer: OfficerId) -> Result<(bool, bool), StoreError> {
+        let row = sqlx::query(
+            "SELECT CAST(CASE WHEN totp IS NULL THEN 0 ELSE 1 END AS BIGINT) AS code,
+                    (SELECT CAST(COUNT(*) AS BIGINT) FROM passkey WHERE passkey.officer = officer.id) AS passkeys
+             FROM officer WHERE id = $1",
+        )
+        .bind(officer.0)
+        .fetch_one(&self.read)
+        .await?;
+        Ok((row.try_get::<i64, _>("code")? > 0, row.try_get::<i64, _>("passkeys")? > 0))
+    }
+
     /// Remembers that a session is in use.
     pub(crate) async fn touch_session(&self, digest: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
@@ -103,21 +116,22 @@ fn token(row: &sqlx::any::AnyRow) -> Result<TokenRow, StoreError> {
     })
 }
 
-/// Begins a session; whoever has just signed in has proved to be there.
+/// Begins a session.
 pub(crate) async fn insert_session(
     tx: &mut Tx,
     digest: &str,
-    officer: OfficerId,
-    csrf: &str,
+    (officer, csrf): (OfficerId, &str),
     now: DateTime<Utc>,
+    proved_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO session (digest, officer, csrf, created_at, seen_at, proved_at) VALUES ($1, $2, $3, $4, $4, $4)",
+        "INSERT INTO session (digest, officer, csrf, created_at, seen_at, proved_at) VALUES ($1, $2, $3, $4, $4, $5)",
     )
     .bind(digest)
     .bind(officer.0)
     .bind(csrf)
     .bind(now.timestamp_millis())
+    .bind(proved_at.timestamp_millis())
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -136,6 +150,12 @@ pub(crate) async fn prove_session(tx: &mut Tx, digest: &str, now: DateTime<Utc>)
 /// Ends a session.
 pub(crate) async fn end_session(tx: &mut Tx, digest: &str) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM session WHERE digest = $1").bind(digest).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Ends every session of an officer.
+pub(crate) async fn end_sessions(tx: &mut Tx, officer: OfficerId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM session WHERE officer = $1").bind(officer.0).execute(&mut **tx).await?;
     Ok(())
 }
 

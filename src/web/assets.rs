@@ -9,6 +9,7 @@ const FILES: [(&str, &str, &[u8]); 8] = [
     ("public.css", "text/css; charset=utf-8", include_bytes!("assets/public.css")),
     ("console.css", "text/css; charset=utf-8", include_bytes!("assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_bytes!("assets/console.js")),
+    ("passkeys.js", "text/javascript; charset=utf-8", include_bytes!("assets/passkeys.js")),
     ("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")),
     ("vendor/htmx.min.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/htmx.min.js")),
     ("vendor/leaflet.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/leaflet.js")),

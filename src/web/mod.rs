@@ -5,7 +5,10 @@ mod assets;
 mod body;
 mod console;
 mod leave;
+mod organisation;
 mod page;
+#[cfg(feature = "passkeys")]
+mod passkeys;
 mod public;
 mod security;
 mod session;
@@ -29,11 +32,18 @@ use crate::cap;
 /// All routes. What streams ends when told to stop.
 pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
     let site = Site::new(app, stop);
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "passkeys")]
+    let router = router.merge(passkeys::router());
+    router
         .merge(api::router())
         .merge(console::router())
         .merge(public::router())
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/sign-in/organisation", get(organisation::go))
+        .route("/sign-in/organisation/again", get(organisation::again))
+        .route("/sign-in/organisation/back", get(organisation::back))
+        .route("/sign-out/everywhere", post(sign_in::sign_out_everywhere))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/stay", post(sign_in::stay))
         .route("/invitation/{token}", get(sign_in::invitation).post(sign_in::accept))

@@ -9,7 +9,7 @@ use super::words::Words;
 use crate::approval::DeskError;
 use crate::cap::Colour;
 use crate::messages::Language;
-use crate::staff::{Session, SignInError, StaffError};
+use crate::staff::{Factors, Session, SignInError, StaffError};
 use crate::store::StoreError;
 use crate::world::World;
 
@@ -26,6 +26,8 @@ pub(super) struct Frame {
     pub(super) csrf: String,
     /// Whether a grave act needs a code.
     pub(super) proved: bool,
+    /// What they can prove it with.
+    pub(super) factors: Factors,
     /// Milliseconds since 1970 when the session ends if nothing is done.
     pub(super) until: i64,
     pub(super) here: &'static str,
@@ -40,6 +42,7 @@ impl Frame {
             name: session.officer.name.clone(),
             csrf: session.csrf.clone(),
             proved: session.proved,
+            factors: session.factors,
             until: session.until.timestamp_millis(),
             here,
         }
@@ -54,6 +57,7 @@ impl Frame {
             name: String::new(),
             csrf: String::new(),
             proved: false,
+            factors: Factors::default(),
             until: 0,
             here: "",
         }

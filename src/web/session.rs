@@ -12,12 +12,21 @@ use crate::messages::Language;
 use crate::staff::Session;
 
 /// The session's cookie.
-const COOKIE: &str = "tocsin";
+pub(super) const SESSION: &str = "tocsin";
 /// The largest form: a drawn area with 100,000 corners has its own limit.
 const FORM: usize = 2 * 1024 * 1024;
 
-/// The value of a cookie.
-pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A cookie's full name. Behind HTTPS no other host and no plain connection can set one of this prefix.
+fn cookie_name(site: &Site, name: &str) -> String {
+    format!("{}{name}", if site.app.secure { "__Host-" } else { "" })
+}
+
+/// The value of a cookie of ours.
+pub(super) fn cookie<'a>(site: &Site, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    cookie_of(headers, &cookie_name(site, name))
+}
+
+fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -26,11 +35,16 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
         .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// The header that sets the session's cookie; an empty token takes it away.
-pub(super) fn set_cookie(site: &Site, token: &str) -> String {
+/// Sets a cookie that no script reads. Lax, because officers come from links in mails and back from their organisation's sign-in;
+/// whatever changes something is posted, and carries the session's token besides. It lasts until the browser is closed, or so many
+/// seconds; none take it away.
+pub(super) fn put_cookie(site: &Site, answer: &mut Response, name: &str, value: &str, seconds: Option<i64>) {
     let secure = if site.app.secure { "; Secure" } else { "" };
-    let age = if token.is_empty() { "; Max-Age=0" } else { "" };
-    format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")
+    let age = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
+    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}", cookie_name(site, name));
+    if let Ok(cookie) = text.parse() {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
 }
 
 /// The language that somebody who is not signed in wants.
@@ -50,7 +64,7 @@ impl FromRequestParts<Site> for SignedIn {
         let language = wanted_language(&parts.headers);
         // What the page asks for by itself does not keep a session alive.
         let active = !parts.headers.contains_key("x-by-itself") && !parts.uri.path().ends_with("/events");
-        let session = match cookie(&parts.headers, COOKIE) {
+        let session = match cookie(site, &parts.headers, SESSION) {
             Some(token) => site.app.staff.session(token, active).await,
             None => Ok(None),
         };
@@ -161,7 +175,7 @@ mod tests {
         assert!(!same_origin(&headers(&[("origin", "https://b.example"), ("host", "a.example")])));
         assert!(!same_origin(&headers(&[("origin", "null"), ("host", "a.example")])));
         let jar = headers(&[("cookie", "a=1; tocsin=abc; b=2")]);
-        assert_eq!(cookie(&jar, "tocsin"), Some("abc"));
-        assert_eq!(cookie(&jar, "toc"), None);
+        assert_eq!(cookie_of(&jar, "tocsin"), Some("abc"));
+        assert_eq!(cookie_of(&jar, "toc"), None);
     }
 }

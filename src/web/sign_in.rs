@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use askama::Template;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::page::{Fault, Frame, notice, page, page_with};
-use super::session::{Fields, Posted, same_origin, set_cookie, wanted_language};
+use super::session::{Fields, Posted, SESSION, put_cookie, same_origin, wanted_language};
 use super::site::Site;
 use crate::officers::Totp;
+use crate::organisation::Organisation;
 use crate::staff::{Ask, StaffError};
 use crate::store::OfficerRow;
 
@@ -23,13 +24,15 @@ struct SignInPage {
     next: String,
     login: String,
     error: String,
-    oidc: bool,
+    /// What the organisation's own sign-in is called; None where there is none.
+    organisation: Option<String>,
+    passkeys: bool,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Next {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
 }
 
 /// Where to go after sign-in: a path of ours, never another site.
@@ -40,10 +43,23 @@ pub(super) fn own_path(next: &str) -> &str {
     if own { next } else { "/console" }
 }
 
+fn sign_in_page(site: &Site, frame: Frame, next: &str) -> SignInPage {
+    let organisation = site.app.organisation.as_ref();
+    let called =
+        |o: &Organisation| o.name.clone().unwrap_or_else(|| frame.t.s("Sign in through your organisation").to_owned());
+    SignInPage {
+        next: own_path(next).to_owned(),
+        login: String::new(),
+        error: String::new(),
+        organisation: organisation.map(called),
+        passkeys: site.app.has_passkeys(),
+        frame,
+    }
+}
+
 pub(super) async fn show(State(site): State<Site>, headers: HeaderMap, Query(next): Query<Next>) -> Response {
     let frame = Frame::nobody(wanted_language(&headers));
-    let oidc = site.app.has_oidc();
-    page(&SignInPage { next: own_path(&next.next).to_owned(), login: String::new(), error: String::new(), oidc, frame })
+    page(&sign_in_page(&site, frame, &next.next))
 }
 
 pub(super) async fn sign_in(
@@ -70,9 +86,9 @@ pub(super) async fn sign_in(
             let (status, _, why) = Fault::from(error).told();
             let (zh, en) = why.split_once(" / ").unwrap_or((&why, &why));
             let error = frame.t.pick(zh, en).to_owned();
-            let (next, login) = (own_path(fields.get("next")).to_owned(), text("login"));
             let status = if status == StatusCode::SERVICE_UNAVAILABLE { status } else { StatusCode::FORBIDDEN };
-            page_with(status, &SignInPage { next, login, error, oidc: site.app.has_oidc(), frame })
+            let page = SignInPage { login: text("login"), error, ..sign_in_page(&site, frame, fields.get("next")) };
+            page_with(status, &page)
         }
     }
 }
@@ -80,9 +96,7 @@ pub(super) async fn sign_in(
 /// Somebody has come in: the cookie, and on to where they wanted.
 pub(super) fn entered(site: &Site, token: &str, next: &str) -> Response {
     let mut answer = Redirect::to(own_path(next)).into_response();
-    if let Ok(cookie) = set_cookie(site, token).parse() {
-        answer.headers_mut().append(header::SET_COOKIE, cookie);
-    }
+    put_cookie(site, &mut answer, SESSION, token, None);
     answer
 }
 
@@ -91,9 +105,17 @@ pub(super) async fn sign_out(State(site): State<Site>, posted: Posted) -> Respon
         return Fault::from(error).show(&Frame::nobody(posted.session.officer.language));
     }
     let mut answer = Redirect::to("/sign-in").into_response();
-    if let Ok(cookie) = set_cookie(&site, "").parse() {
-        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    put_cookie(&site, &mut answer, SESSION, "", Some(0));
+    answer
+}
+
+/// Ends every session of somebody, wherever they are signed in.
+pub(super) async fn sign_out_everywhere(State(site): State<Site>, posted: Posted) -> Response {
+    if let Err(error) = site.app.staff.sign_out_everywhere(&posted.session).await {
+        return Fault::from(error).show(&Frame::nobody(posted.session.officer.language));
     }
+    let mut answer = Redirect::to("/sign-in").into_response();
+    put_cookie(&site, &mut answer, SESSION, "", Some(0));
     answer
 }
 

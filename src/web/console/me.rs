@@ -8,7 +8,9 @@ use tocsin_channels::ChannelKind;
 use super::people::grant_name;
 use crate::delivery::Address;
 use crate::messages::Language;
+use crate::officers::OfficerId;
 use crate::staff::{SCOPES, Session};
+use crate::store::StoreError;
 use crate::web::page::{Fault, Frame, beijing, page};
 use crate::web::session::{Posted, SignedIn};
 use crate::web::site::Site;
@@ -31,6 +33,9 @@ struct MePage {
     email: String,
     tokens: Vec<Token>,
     scopes: [&'static str; 3],
+    has_passkeys: bool,
+    /// Id and name of each.
+    passkeys: Vec<(String, String)>,
 }
 
 pub(super) async fn show(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
@@ -45,6 +50,10 @@ async fn show_with(site: &Site, session: &Session, told: String) -> Response {
         (Ok(addresses), Ok(tokens)) => (addresses, tokens),
         (Err(error), _) | (_, Err(error)) => return Fault::from(error).show(&frame),
     };
+    let passkeys = match own_passkeys(site, officer.id).await {
+        Ok(passkeys) => passkeys,
+        Err(error) => return Fault::from(error).show(&frame),
+    };
     let of = |kind| {
         let own = addresses.iter().filter(|(_, address)| address.channel == kind);
         own.map(|(_, address)| address.value.as_str()).collect::<Vec<_>>().join("\n")
@@ -57,6 +66,8 @@ async fn show_with(site: &Site, session: &Session, told: String) -> Response {
     });
     let roles: Vec<_> = officer.grants.0.iter().map(|grant| grant_name(&site.app, grant, frame.t)).collect();
     page(&MePage {
+        has_passkeys: site.app.has_passkeys(),
+        passkeys,
         roles: roles.join("；"),
         told,
         sms: of(ChannelKind::Sms),
@@ -65,6 +76,16 @@ async fn show_with(site: &Site, session: &Session, told: String) -> Response {
         scopes: SCOPES,
         frame,
     })
+}
+
+#[cfg(feature = "passkeys")]
+async fn own_passkeys(site: &Site, officer: OfficerId) -> Result<Vec<(String, String)>, StoreError> {
+    Ok(site.app.store.passkeys(officer).await?.into_iter().map(|row| (row.id, row.name)).collect())
+}
+
+#[cfg(not(feature = "passkeys"))]
+async fn own_passkeys(_: &Site, _: OfficerId) -> Result<Vec<(String, String)>, StoreError> {
+    Ok(Vec::new())
 }
 
 pub(super) async fn addresses(State(site): State<Site>, posted: Posted) -> Response {

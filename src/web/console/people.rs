@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::duty::Choice;
 use crate::app::App;
+use crate::grave::Change;
 use crate::messages::Language;
 use crate::officers::{Grant, OfficerId, Role};
 use crate::staff::{Grave, NewOfficer, Session};
@@ -27,6 +28,7 @@ struct Row {
 struct Proposal {
     id: i64,
     what: String,
+    changes: Vec<Change>,
     by: String,
     at: String,
 }
@@ -62,16 +64,22 @@ async fn load(app: &App, session: &Session, frame: Frame, link: String) -> Resul
         |id: OfficerId| officers.iter().find(|o| o.id == id).map_or_else(|| "operator".into(), |o| o.name.clone());
     let mut proposals = Vec::new();
     for row in app.store.proposals().await? {
+        let mut changes = Vec::new();
         let what = match Grave::of(&row)? {
             Grave::Grant { officer, grant } => format!("{}：{}", name(officer), grant_name(app, &grant, words)),
             Grave::Token { officer, name: what, scopes, .. } => {
                 format!("{}：{} {what} ({scopes})", name(officer), words.s("token"))
             }
-            Grave::Policy { digest } => {
-                words.f("rules and bureaus as the configuration has them now ({})", &digest[..digest.len().min(12)])
+            Grave::Tie { officer, subject } => {
+                format!("{}：{}", name(officer), words.f("known to the organisation as {}", subject))
+            }
+            Grave::Link { officer, .. } => format!("{}：{}", name(officer), words.s("New invitation link")),
+            Grave::Settings { changes: asked, .. } => {
+                changes = asked.into_iter().map(|change| named(app, change, words)).collect();
+                words.s("Bureaus, rules and channels of the configuration").to_owned()
             }
         };
-        proposals.push(Proposal { id: row.id, what, by: name(row.by), at: clock(row.at, now) });
+        proposals.push(Proposal { id: row.id, what, changes, by: name(row.by), at: clock(row.at, now) });
     }
     let row = |officer: &OfficerRow| {
         let roles: Vec<_> = officer.grants.0.iter().map(|grant| grant_name(app, grant, words)).collect();
@@ -94,6 +102,20 @@ async fn load(app: &App, session: &Session, frame: Frame, link: String) -> Resul
         may_keep: session.officer.grants.everywhere(Role::Administrator),
         frame,
     })
+}
+
+/// A change with the regions' names beside their codes.
+fn named(app: &App, change: Change, words: Words) -> Change {
+    if !change.place.ends_with("regions") {
+        return change;
+    }
+    let policy = app.policy.load();
+    let region = |code: String| match code.parse().ok().and_then(|known| policy.map.get(&known)) {
+        Some(region) => format!("{code} {}", region.name_in(words.language)),
+        None => code,
+    };
+    let all = |codes: Vec<String>| codes.into_iter().map(region).collect();
+    Change { old: all(change.old), new: all(change.new), ..change }
 }
 
 /// A role in words.
@@ -171,7 +193,14 @@ pub(super) async fn active(State(site): State<Site>, Path(id): Path<i64>, posted
 }
 
 pub(super) async fn tie(State(site): State<Site>, Path(id): Path<i64>, posted: Posted) -> Response {
-    let done = site.app.staff.tie(OfficerId(id), posted.fields.get("subject"), &posted.session.officer).await;
+    let Some(organisation) = &site.app.organisation else {
+        return back(
+            &posted,
+            Err(Fault::Bad("单位统一登录未设置 / sign-in through an organisation is not set up".into())),
+        );
+    };
+    let subject = organisation.subject(posted.fields.get("subject"));
+    let done = site.app.staff.tie(OfficerId(id), &subject, &posted.session.officer).await;
     back(&posted, done.map_err(Fault::from))
 }
 
@@ -181,9 +210,11 @@ pub(super) async fn decide(State(site): State<Site>, Path(id): Path<i64>, posted
         if agreed {
             site.app.staff.prove(&posted.session, posted.fields.get("code")).await?;
         }
-        let grave = site.app.staff.decide(id, agreed, &posted.session.officer).await?;
-        if let (true, Grave::Policy { digest }) = (agreed, grave) {
-            site.app.agree_policy(&digest);
+        if let Some(settings) = site.app.staff.decide(id, agreed, &posted.session.officer).await? {
+            site.app.take_up(&settings).await.map_err(|error| {
+                tracing::error!(%error, "settings were agreed to, and cannot be taken up");
+                Fault::Bad(format!("已同意，但暂不能生效：{error} / agreed to, and not in force yet: {error}"))
+            })?;
         }
         Ok(())
     };

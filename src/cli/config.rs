@@ -1,0 +1,54 @@
+//! `tocsin config`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde_json::json;
+
+use super::Context;
+use crate::app::key_file;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::grave::{Change, GraveSettings};
+use crate::officers::SealKey;
+use crate::policy::Policy;
+use crate::show::Failure;
+use crate::staff::Staff;
+
+/// Reads everything that the configuration names; says whether it holds, and what of it would wait for an administrator.
+pub(super) async fn check(context: &Context) -> Result<bool, Failure> {
+    let config = context.config()?;
+    let policy = Policy::build(&config)?;
+    let (rules, bureaus) = (policy.rules.rules.len(), policy.bureaus.len());
+    let waits = waits(context, &config, policy).await?;
+    if context.json {
+        println!("{}", json!({"ok": true, "rules": rules, "bureaus": bureaus, "waits": waits}));
+        return Ok(true);
+    }
+    println!("{} holds: {rules} rules, {bureaus} bureaus, templates and map in order", context.path.display());
+    if !waits.is_empty() {
+        println!(
+            "An administrator has to agree to what follows, on the console's page of people; until then the old holds:"
+        );
+        for change in waits {
+            println!("  {change}");
+        }
+    }
+    Ok(true)
+}
+
+/// What would wait; nothing where there is no store yet: the first configuration needs nobody.
+async fn waits(context: &Context, config: &Config, policy: Policy) -> Result<Vec<Change>, Failure> {
+    let fresh = config.store.url.strip_prefix("sqlite://").is_some_and(|path| !Path::new(path).exists());
+    let key = key_file(config);
+    if fresh || !key.exists() {
+        return Ok(Vec::new());
+    }
+    let store = context.store().await?;
+    let policy = Arc::new(ArcSwap::from_pointee(policy));
+    let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::new(SystemClock), SealKey::of_file(&key)?);
+    let standing = staff.standing(&GraveSettings::of(config)?, &policy.load().map).await;
+    store.close().await;
+    Ok(standing?.waits)
+}

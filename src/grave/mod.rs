@@ -1,0 +1,81 @@
+//! Grave settings: bureaus, rules and channels. Wider ones come into force when an administrator has agreed to them; narrower
+//! ones at once. Pure: files are read before, and the store keeps what was agreed to.
+
+mod diff;
+mod narrow;
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use diff::{Change, changes};
+pub use narrow::in_force;
+
+use crate::config::{BureauConfig, ChannelConfig, ChannelsConfig, Config, ConfigError};
+use crate::policy;
+
+/// What a configuration says of the grave things. Secrets are not in it, only the names of their files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraveSettings {
+    /// Who may speak, where, and of what.
+    pub bureaus: Vec<BureauConfig>,
+    /// The rule set's text, approvals with it.
+    pub rules: String,
+    /// Who carries messages, as it is written in the configuration.
+    pub channels: BTreeMap<String, Value>,
+}
+
+impl GraveSettings {
+    /// Those of a configuration; the rule set's file is read.
+    ///
+    /// # Errors
+    /// When the rule set's file cannot be read.
+    pub fn of(config: &Config) -> Result<Self, ConfigError> {
+        Ok(Self {
+            bureaus: config.bureaus.clone(),
+            rules: policy::rules_text(config)?,
+            channels: config.channels.written.clone(),
+        })
+    }
+
+    /// The settings as they are kept.
+    ///
+    /// # Errors
+    /// Never for settings that came out of a configuration.
+    pub fn text(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// The channels of these settings, where a configuration wants others.
+    ///
+    /// # Errors
+    /// When this version of the program cannot read what was agreed to.
+    pub fn channels(&self, wanted: &Config) -> Result<ChannelsConfig, ConfigError> {
+        if self.channels == wanted.channels.written {
+            return Ok(wanted.channels.clone());
+        }
+        let written = self.channels.clone();
+        Ok(ChannelsConfig {
+            sms: self.channel("sms")?,
+            email: self.channel("email")?,
+            mqtt: self.channel("mqtt")?,
+            push: self.channel("push")?,
+            written,
+        })
+    }
+
+    fn channel<T: DeserializeOwned>(&self, name: &str) -> Result<Option<ChannelConfig<T>>, ConfigError> {
+        let Some(value) = self.channels.get(name) else { return Ok(None) };
+        let read = serde_json::from_value(value.clone());
+        read.map(Some).map_err(|e| ConfigError::Value {
+            path: "the settings that were agreed to".into(),
+            what: format!("channels.{name}: {e}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

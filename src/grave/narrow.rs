@@ -1,0 +1,52 @@
+//! What of new settings comes into force without anybody's yes: what takes authority away, and what changes no meaning.
+
+use serde_json::Value;
+
+use super::GraveSettings;
+use crate::cap::Hazard;
+use crate::config::BureauConfig;
+use crate::regions::{RegionCode, RegionMap};
+
+/// What is in force when these settings were agreed to and those are wanted: never more than was agreed to.
+pub fn in_force(agreed: &GraveSettings, wanted: &GraveSettings, map: &RegionMap) -> GraveSettings {
+    let old = |name: &str| agreed.bureaus.iter().find(|bureau| bureau.name == name);
+    let bureaus = wanted.bureaus.iter().filter_map(|new| narrower(old(&new.name)?, new, map));
+    let rules = if same_rules(&agreed.rules, &wanted.rules) { &wanted.rules } else { &agreed.rules };
+    let channels = agreed.channels.iter().map(|(name, old)| {
+        let new = wanted.channels.get(name);
+        (name.clone(), new.map_or_else(|| old.clone(), |new| with_provider(new, old)))
+    });
+    GraveSettings { bureaus: bureaus.collect(), rules: rules.clone(), channels: channels.collect() }
+}
+
+/// A bureau with what both allow. Another token waits: whoever holds it could speak with the bureau's voice.
+fn narrower(old: &BureauConfig, new: &BureauConfig, map: &RegionMap) -> Option<BureauConfig> {
+    let within = |code: &RegionCode, above: &[RegionCode]| above.iter().any(|above| map.is_in(code, above));
+    let mut regions: Vec<RegionCode> = new.regions.iter().filter(|code| within(code, &old.regions)).cloned().collect();
+    let smaller = old.regions.iter().filter(|code| within(code, &new.regions) && !within(code, &regions));
+    let smaller: Vec<_> = smaller.cloned().collect();
+    regions.extend(smaller);
+    let both = |own: &Vec<Hazard>, other: &Vec<Hazard>| own.iter().filter(|h| other.contains(h)).copied().collect();
+    let hazards = match (&old.hazards, &new.hazards) {
+        (None, any) | (any, None) => any.clone(),
+        (Some(old), Some(new)) => Some(both(new, old)),
+    };
+    let mute = regions.is_empty() || hazards.as_ref().is_some_and(Vec::is_empty);
+    let (name, token_sha256) = (old.name.clone(), old.token_sha256.clone());
+    (!mute).then_some(BureauConfig { name, token_sha256, regions, hazards })
+}
+
+/// Comments and spaces are nobody's business.
+fn same_rules(old: &str, new: &str) -> bool {
+    let read = |text: &str| text.parse::<toml::Table>().ok();
+    old == new || read(old).is_some_and(|old| read(new) == Some(old))
+}
+
+/// How fast and how wide a channel goes is the operator's; whom it goes through is agreed to.
+fn with_provider(new: &Value, old: &Value) -> Value {
+    let mut merged = new.clone();
+    if let (Some(merged), Some(via)) = (merged.as_object_mut(), old.get("via")) {
+        merged.insert("via".into(), via.clone());
+    }
+    merged
+}

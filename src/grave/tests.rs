@@ -1,0 +1,85 @@
+use serde_json::json;
+
+use super::*;
+use crate::regions::RegionMap;
+
+fn settings(config: &str, rules: &str) -> GraveSettings {
+    let config = Config::parse(config, "config.toml").unwrap();
+    GraveSettings { rules: rules.into(), ..GraveSettings::of(&config).unwrap() }
+}
+
+fn bureau(name: &str, more: &str) -> String {
+    format!("[[bureau]]\nname = \"{name}\"\ntoken_sha256 = \"{}\"\n{more}\n", "a".repeat(64))
+}
+
+#[test]
+fn a_bureau_never_has_more_than_it_had_and_what_it_asks_for() {
+    let map = RegionMap::delta().unwrap();
+    let narrowed = |old: &str, new: &str| {
+        let (old, new) = (settings(&bureau("a", old), ""), settings(&bureau("a", new), ""));
+        let kept = in_force(&old, &new, &map).bureaus;
+        kept.first().map(|bureau| {
+            let regions: Vec<_> = bureau.regions.iter().map(ToString::to_string).collect();
+            let hazards =
+                bureau.hazards.as_ref().map(|list| list.iter().map(|h| h.slug()).collect::<Vec<_>>().join(","));
+            (regions.join(","), hazards)
+        })
+    };
+    let some = |regions: &str, hazards: Option<&str>| Some((regions.to_owned(), hazards.map(str::to_owned)));
+    let (delta, shanghai) = ("regions = [\"310000\", \"330000\"]", "regions = [\"310000\"]");
+    assert_eq!(narrowed(delta, shanghai), some("310000", None));
+    assert_eq!(narrowed(shanghai, delta), some("310000", None));
+    // A county of a province, and the province of a county.
+    assert_eq!(narrowed(delta, "regions = [\"310118\"]"), some("310118", None));
+    assert_eq!(narrowed("regions = [\"310118\"]", delta), some("310118", None));
+    assert_eq!(narrowed(shanghai, "regions = [\"330000\"]"), None);
+    let of = |hazards: &str| format!("{shanghai}\nhazards = [{hazards}]");
+    assert_eq!(narrowed(shanghai, &of("\"gale\"")), some("310000", Some("gale")));
+    assert_eq!(narrowed(&of("\"gale\""), shanghai), some("310000", Some("gale")));
+    assert_eq!(narrowed(&of("\"gale\""), &of("\"gale\", \"typhoon\"")), some("310000", Some("gale")));
+    assert_eq!(narrowed(&of("\"gale\""), &of("\"typhoon\"")), None);
+}
+
+#[test]
+fn changes_are_told_so_that_an_administrator_can_judge_them() {
+    let rule = |approval: &str| {
+        format!(
+            "[[rule]]\nname = \"red\"\napproval = \"{approval}\"\npriority = 0\n\n[[approval]]\nname = \"two\"\nstages = [\"review\", \"sign\"]\n"
+        )
+    };
+    let sms = |host: &str| {
+        format!(
+            "[channels.sms.via]\nmethod = \"POST\"\nurl = \"https://user:secret@{host}/send?key=secret&to={{to}}\"\n\
+             headers = {{ X-Key = \"secret-{host}\" }}\nbody = {{ json = {{ to = \"{{to}}\", key = \"secret-{host}\" }} }}\nanswers = []\n"
+        )
+    };
+    let regions = "regions = [\"330000\"]";
+    let old = settings(&format!("{}{}", bureau("zhejiang", regions), sms("a.example")), &rule("two"));
+    let wider = "regions = [\"330000\", \"310000\"]";
+    let config = format!("{}{}{}", bureau("new", regions), bureau("zhejiang", wider), sms("b.example"));
+    let new = settings(&config, &rule("none").replace("[\"review\", \"sign\"]", "[\"sign\"]"));
+    let told: Vec<_> = changes(&old, &new).iter().map(ToString::to_string).collect();
+    assert!(!format!("{told:?}").contains("secret"), "{told:#?}");
+    insta::assert_json_snapshot!(told);
+    assert!(changes(&new, &new).is_empty());
+}
+
+#[test]
+fn the_pace_of_a_channel_is_the_operators_and_its_provider_is_not() {
+    let map = RegionMap::delta().unwrap();
+    let push = |contact: &str, rate: u32| {
+        format!(
+            "[channels.push]\nrate = {{ per_second = {rate} }}\nvia = {{ vapid_key_file = \"k\", contact = \"{contact}\" }}\n"
+        )
+    };
+    let (old, new) = (settings(&push("mailto:a@example", 1), ""), settings(&push("mailto:b@example", 2), ""));
+    let kept = in_force(&old, &new, &map);
+    assert_eq!(kept.channels["push"]["rate"], json!({"per_second": 2}));
+    let wanted = Config::parse(&push("mailto:b@example", 2), "config.toml").unwrap();
+    let push = kept.channels(&wanted).unwrap().push.unwrap();
+    assert_eq!((push.via.contact.as_str(), push.rate.unwrap().per_second.get()), ("mailto:a@example", 2));
+    // A channel that was taken out goes on; one that was added does not begin.
+    let none = settings("", "");
+    assert_eq!(in_force(&old, &none, &map).channels, old.channels);
+    assert!(in_force(&none, &old, &map).channels.is_empty());
+}

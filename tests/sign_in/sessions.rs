@@ -1,0 +1,83 @@
+//! Cookies and sessions.
+
+use chrono::TimeDelta;
+
+use crate::house::House;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_when_idle_and_however_busy_after_a_watch() {
+    let house = House::start("").await;
+    let [li] = house.officers(&[("li", &["author:*"])]).await.try_into().ok().unwrap();
+    let idle = house.signed_in(&li).await;
+    assert_eq!(idle.get("/console/me").await.status, 200);
+    house.clock.forward(TimeDelta::minutes(14));
+    assert_eq!(idle.get("/console/me").await.status, 200);
+    house.clock.forward(TimeDelta::minutes(16));
+    assert!(idle.get("/console/me").await.location.unwrap().starts_with("/sign-in?next="));
+
+    let busy = house.signed_in(&li).await;
+    for _ in 0..12 * 6 - 1 {
+        house.clock.forward(TimeDelta::minutes(10));
+        busy.get("/console/me").await;
+    }
+    assert_eq!(busy.get("/console/me").await.status, 200);
+    house.clock.forward(TimeDelta::minutes(12));
+    assert_eq!(busy.get("/console/me").await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_everywhere_ends_every_session_of_mine_and_no_other() {
+    let house = House::start("").await;
+    let [li, wang] = house.officers(&[("li", &["author:*"]), ("wang", &["author:*"])]).await.try_into().ok().unwrap();
+    let (desk, phone, other) = (house.signed_in(&li).await, house.signed_in(&li).await, house.signed_in(&wang).await);
+    assert_eq!(desk.act("/sign-out/everywhere", &[]).await.location.as_deref(), Some("/sign-in"));
+    assert_eq!(desk.get("/console/me").await.status, 303);
+    assert_eq!(phone.get("/console/me").await.status, 303);
+    assert_eq!(other.get("/console/me").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_somebody_planted_is_not_taken_over() {
+    let house = House::start("").await;
+    let [li] = house.officers(&[("li", &["author:*"])]).await.try_into().ok().unwrap();
+    let browser = house.browser();
+    let host = format!("localhost:{}", house.port);
+    browser.jar.lock().unwrap().insert((host.clone(), "tocsin".into()), "planted".into());
+    let code = li.code();
+    browser.post("/sign-in", &[("login", "li"), ("password", &li.password), ("code", &code)]).await;
+    let own = browser.jar.lock().unwrap()[&(host, "tocsin".to_owned())].clone();
+    assert_ne!(own, "planted");
+    assert!(house.app().staff.session("planted", true).await.unwrap().is_none());
+    assert!(house.app().staff.session(&own, true).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_https_the_cookie_is_bound_to_this_host_alone() {
+    let house = House::start("[server]\npublic_url = \"https://warn.example.org\"\n").await;
+    let [li] = house.officers(&[("li", &["author:*"])]).await.try_into().ok().unwrap();
+    let code = li.code();
+    let fields = [("login", "li"), ("password", &li.password), ("code", code.as_str())];
+    let page = house.browser().post("/sign-in", &fields).await;
+    let [cookie] = page.cookies.as_slice() else { panic!("{:?}", page.cookies) };
+    assert!(cookie.starts_with("__Host-tocsin="), "{cookie}");
+    for part in ["; Path=/", "; HttpOnly", "; SameSite=Lax", "; Secure"] {
+        assert!(cookie.contains(part), "{cookie} has no {part}");
+    }
+    assert!(!cookie.contains("Domain"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_and_codes_are_never_on_record() {
+    let house = House::start("").await;
+    let [li] = house.officers(&[("li", &["author:*"])]).await.try_into().ok().unwrap();
+    let secret = "the password that somebody typed";
+    house.browser().post("/sign-in", &[("login", "li"), ("password", secret), ("code", "123 456")]).await;
+    house.browser().post("/sign-in", &[("login", secret), ("password", secret), ("code", "123 456")]).await;
+    house.signed_in(&li).await;
+    let lines = house.app().store.record_from(0, 1_000).await.unwrap();
+    assert!(lines.iter().any(|line| line.kind == "sign-in.failed"));
+    let all = format!("{lines:?}");
+    for hidden in [secret, "123 456", "123456", li.password.as_str()] {
+        assert!(!all.contains(hidden), "{hidden} is on record");
+    }
+}

@@ -143,7 +143,7 @@ impl<W: World> Escalation<W> {
                 self.close(State::Rejected { by: who.name.clone(), reason });
                 Ok(Vec::new())
             }
-            Act::Amend { amendment, regions, reason } => self.amend(amendment, regions, &reason, who, now),
+            Act::Amend { amendment, regions, reason } => self.amend(amendment, &regions, &reason, who, now),
             Act::Withdraw(reason) => {
                 if !self.authors.contains(&who.id) && !who.any(&[Role::Signer]) {
                     return Err(ActError::NotYours);
@@ -299,7 +299,7 @@ impl<W: World> Escalation<W> {
     fn amend(
         &mut self,
         amendment: Amendment,
-        regions: Vec<RegionCode>,
+        regions: &[RegionCode],
         reason: &str,
         who: &Who,
         now: DateTime<Utc>,

@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::orange;
 use super::support::crew::{Browser, Crew, PASSWORD};
 use super::support::{self, Cma, Server};
-use super::orange;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_stolen_dies_with_sign_out_and_suspension() {

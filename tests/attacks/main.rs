@@ -25,9 +25,11 @@ async fn orange(server: &Server) -> String {
     answer["id"].as_str().unwrap().to_owned()
 }
 
-fn says(answer: (u16, String), status: u16, code: &str) {
-    assert_eq!(answer.0, status, "{}", answer.1);
-    assert!(answer.1.contains(code), "{code} is not in: {}", answer.1);
+/// Checks what a page answered, and gives the page.
+fn says((got, page): (u16, String), status: u16, code: &str) -> String {
+    assert_eq!(got, status, "{page}");
+    assert!(page.contains(code), "{code} is not in: {page}");
+    page
 }
 
 /// A server with a mail sink that behaves so, and these people in Qingpu: language and address.

@@ -299,3 +299,29 @@ async fn who_writes_a_warning_speaks_for_their_own_region_and_does_not_sign_it()
         "yellow too, when an officer wrote it"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_of_others_is_for_auditors() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let li = crew.officer("li", &["signer:310000"]).await.browser(&server).await;
+    let auditor = crew.officer("auditor", &["auditor:*"]).await.browser(&server).await;
+    let alert = orange(&server).await;
+    for (path, own, audited) in [
+        ("/console/record", false, true),
+        ("/console/record?subject=root", false, true),
+        ("/console/record?actor=root", false, true),
+        ("/console/record?subject=officer/1&actor=operator", false, false),
+    ] {
+        assert_eq!(li.get(path).await.1.contains("<td>root</td>"), own, "{path}");
+        assert_eq!(auditor.get(path).await.1.contains("<td>root</td>"), audited, "{path}");
+    }
+    let (_, page) = li.get(&format!("/console/record?subject={alert}")).await;
+    assert!(
+        page.contains("alert.accept") && page.contains("escalation.begin"),
+        "what became of an alert is everyone's"
+    );
+    assert_eq!(li.get("/console/record.csv").await.0, 403);
+    assert_eq!(auditor.get("/console/record.csv").await.0, 200);
+    assert_eq!(li.get("/console/record?before=x").await.0, 400);
+}

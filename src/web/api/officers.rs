@@ -76,20 +76,21 @@ async fn officer(app: &App, headers: &HeaderMap, scope: &str) -> Result<OfficerR
     found.ok_or_else(unknown)
 }
 
-fn exercise(which: Where) -> Result<bool, Response> {
-    let Query(which) = which.map_err(|rejection| Problem::BadRequest(rejection.body_text()).into_response())?;
+fn exercise(which: Where) -> Result<bool, Problem> {
+    let Query(which) = which.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     Ok(which.exercise)
 }
 
-fn said(body: Body) -> Result<Said, Response> {
-    let Json(said) = body.map_err(|rejection| Problem::BadRequest(rejection.body_text()).into_response())?;
-    Ok(said)
+fn asked(which: Where, body: Body) -> Result<(bool, Said), Problem> {
+    let Json(said) = body.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    Ok((exercise(which)?, said))
 }
 
 /// What waits.
 pub(super) async fn queue(State(app): State<Arc<App>>, headers: HeaderMap, which: Where) -> Result<Response, Response> {
     officer(&app, &headers, "read").await?;
-    let found = if exercise(which)? { rows::<Exercise>(&app).await } else { rows::<Live>(&app).await };
+    let exercise = exercise(which).map_err(IntoResponse::into_response)?;
+    let found = if exercise { rows::<Exercise>(&app).await } else { rows::<Live>(&app).await };
     Ok(found.map_or_else(IntoResponse::into_response, |rows| Json(json!({"queue": rows})).into_response()))
 }
 
@@ -118,7 +119,7 @@ pub(super) async fn act(
     body: Body,
 ) -> Result<Response, Response> {
     let officer = officer(&app, &headers, "approve").await?;
-    let (exercise, said) = (exercise(which)?, said(body)?);
+    let (exercise, said) = asked(which, body).map_err(IntoResponse::into_response)?;
     let id = id.parse().map_err(|_| Fault::Unknown.into_response())?;
     let done = if exercise {
         perform::<Exercise>(&app, id, &what, &said, &officer).await
@@ -180,7 +181,7 @@ pub(super) async fn recall(
 ) -> Result<Response, Response> {
     let scope = if matches!(what, Recall::Stop) { "stop" } else { "approve" };
     let officer = officer(&app, &headers, scope).await?;
-    let (exercise, said) = (exercise(which)?, said(body)?);
+    let (exercise, said) = asked(which, body).map_err(IntoResponse::into_response)?;
     let done = if exercise {
         recalled::<Exercise>(&app, what, &id, &said, &officer).await
     } else {

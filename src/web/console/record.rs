@@ -70,7 +70,11 @@ pub(super) async fn show(
         kind: some(&wanted.kind),
         before: wanted.before,
     };
-    if !auditor && filter.subject.is_none() {
+    let of_alert = match &filter.subject {
+        Some(subject) => site.app.store.alert(subject).await.is_ok_and(|found| found.is_some()),
+        None => false,
+    };
+    if !auditor && !of_alert {
         filter.actor = Some(session.officer.login.to_string());
     }
     let app = &site.app;

@@ -90,7 +90,8 @@ CREATE TABLE session (
     csrf       TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     seen_at    BIGINT NOT NULL,
-    proved_at  BIGINT NOT NULL
+    proved_at  BIGINT NOT NULL,
+    failures   BIGINT NOT NULL
 );
 CREATE INDEX session_officer ON session (officer);
 CREATE TABLE invitation (

@@ -133,7 +133,6 @@ impl Passkeys {
         if who != handle(officer) {
             return Err(PasskeyError::Unknown);
         }
-        let keys = [DiscoverableKey::from(passkey)];
         Ok(self.webauthn.finish_discoverable_authentication_v2(answer, state, passkey)?)
     }
 

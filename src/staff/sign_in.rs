@@ -6,9 +6,8 @@ use serde_json::json;
 use super::{Staff, StaffError, slowly};
 use crate::officers::{Login, OfficerId, Totp, TotpError, random_token, token_digest, verify_password};
 use crate::store::{
-    Credentials, Entry, OfficerRow, StoreError, count_failure, end_old, end_session, end_sessions, insert_session,
-    prove_session,
-    record, set_failures, use_totp_step,
+    Credentials, Entry, OfficerRow, StoreError, count_failure, end_old, end_session, end_sessions, fail_session,
+    insert_session, prove_session, record, set_failures, use_totp_step,
 };
 
 /// A session that nobody uses ends after this.
@@ -242,13 +241,37 @@ impl Staff {
     /// Proves that the officer of a session is there now, before a grave act: a recent proof, or a code.
     ///
     /// # Errors
-    /// When neither is there, or the account rests.
+    /// When neither is there.
     pub async fn prove(&self, session: &Session, code: &str) -> Result<(), SignInError> {
         if session.proved && code.trim().is_empty() {
             return Ok(());
         }
-        self.prove_officer(&session.officer, code).await?;
-        Ok(self.proved(session, "code").await?)
+        if code.trim().is_empty() {
+            return Err(SignInError::Wrong);
+        }
+        // Strangers who guess at the door make the account rest; that must not keep a signer who is inside from signing. Guesses
+        // in here are counted by themselves, and end the session.
+        let now = self.clock.now();
+        let known = self.store.credentials(session.officer.id).await?.ok_or(SignInError::Wrong)?;
+        match self.take_code(&known, code, now).await {
+            Ok(()) => Ok(self.proved(session, "code").await?),
+            Err(StaffError::Totp(TotpError::Wrong)) => Err(self.guessed(session).await?),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Counts a wrong code in a session; the fifth ends it.
+    async fn guessed(&self, session: &Session) -> Result<SignInError, StaffError> {
+        let (now, login) = (self.clock.now(), session.officer.login.as_str());
+        let mut tx = self.store.begin().await?;
+        let failures = fail_session(&mut tx, &session.digest).await?;
+        if failures >= FAILURES {
+            end_session(&mut tx, &session.digest).await?;
+        }
+        let detail = json!({"what": "code", "failures": failures});
+        record(&mut tx, now, &Entry::new(login, "proof.failed", login, detail)).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(SignInError::Wrong)
     }
 
     /// Proves that an officer is there by a code alone, for programs.

@@ -46,8 +46,8 @@ pub(crate) use releases::{
 };
 pub(crate) use reports::SourceCount;
 pub(crate) use sessions::{
-    TokenRow, end_old, end_session, end_sessions, end_token, insert_invitation, insert_session, insert_token,
-    prove_session, use_invitation,
+    TokenRow, end_old, end_session, end_sessions, end_token, fail_session, insert_invitation, insert_session,
+    insert_token, prove_session, use_invitation,
 };
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};

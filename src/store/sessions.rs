@@ -125,7 +125,7 @@ pub(crate) async fn insert_session(
     proved_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO session (digest, officer, csrf, created_at, seen_at, proved_at) VALUES ($1, $2, $3, $4, $4, $5)",
+        "INSERT INTO session (digest, officer, csrf, created_at, seen_at, proved_at, failures) VALUES ($1, $2, $3, $4, $4, $5, 0)",
     )
     .bind(digest)
     .bind(officer.0)
@@ -139,12 +139,19 @@ pub(crate) async fn insert_session(
 
 /// Remembers that the officer of a session has proved to be there.
 pub(crate) async fn prove_session(tx: &mut Tx, digest: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("UPDATE session SET proved_at = $2 WHERE digest = $1")
+    sqlx::query("UPDATE session SET proved_at = $2, failures = 0 WHERE digest = $1")
         .bind(digest)
         .bind(now.timestamp_millis())
         .execute(&mut **tx)
         .await?;
     Ok(())
+}
+
+/// Counts a wrong code in a session, and gives the count.
+pub(crate) async fn fail_session(tx: &mut Tx, digest: &str) -> Result<i64, StoreError> {
+    let sql = "UPDATE session SET failures = failures + 1 WHERE digest = $1 RETURNING failures";
+    let count: Option<i64> = sqlx::query_scalar(sql).bind(digest).fetch_optional(&mut **tx).await?;
+    Ok(count.unwrap_or_default())
 }
 
 /// Ends a session.

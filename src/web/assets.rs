@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// Path, kind, content.
-const FILES: [(&str, &str, &[u8]); 8] = [
+const FILES: &[(&str, &str, &[u8])] = &[
     ("public.css", "text/css; charset=utf-8", include_bytes!("assets/public.css")),
     ("console.css", "text/css; charset=utf-8", include_bytes!("assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_bytes!("assets/console.js")),

@@ -81,3 +81,24 @@ async fn passwords_and_codes_are_never_on_record() {
         assert!(!all.contains(hidden), "{hidden} is on record");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_at_the_door_do_not_keep_a_signer_inside_from_proving_presence() {
+    let house = House::start("").await;
+    let [li] = house.officers(&[("li", &["signer:*"])]).await.try_into().ok().unwrap();
+    let desk = house.signed_in(&li).await;
+    for _ in 0..6 {
+        house.browser().post("/sign-in", &[("login", "li"), ("password", "wrong"), ("code", "000000")]).await;
+    }
+    let code = li.code();
+    let door = house.browser().post("/sign-in", &[("login", "li"), ("password", &li.password), ("code", &code)]).await;
+    assert!(door.location.is_none(), "the account rests");
+    let token = desk.jar.lock().unwrap().values().next().unwrap().clone();
+    let session = house.app().staff.session(&token, false).await.unwrap().unwrap();
+    house.app().staff.prove(&session, &code).await.unwrap();
+    // Guesses inside end the session.
+    for _ in 0..5 {
+        assert!(house.app().staff.prove(&session, "000000").await.is_err());
+    }
+    assert!(house.app().staff.session(&token, false).await.unwrap().is_none());
+}

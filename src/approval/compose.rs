@@ -36,11 +36,6 @@ pub(crate) struct Replaced {
 }
 
 impl Replaced {
-    /// Reads the releases of everything that an alert on record replaces.
-    pub(crate) async fn load(store: &Store, alert: &str) -> Result<Self, StoreError> {
-        Self::of(store, &store.replaced_by(alert).await?).await
-    }
-
     /// Reads the releases of these alerts.
     pub(crate) async fn of(store: &Store, alerts: &[String]) -> Result<Self, StoreError> {
         let mut replaced = Self::default();
@@ -95,6 +90,8 @@ impl Draft<'_> {
             _ if self.correction => &[Variant::Correction],
             _ if self.alert.is_the_end() => &[Variant::Cancel],
             MsgType::Update => &[Variant::Warn, Variant::Lifted],
+            // An Alert that names nothing may take the place of another one all the same.
+            _ if !self.replaced.is_empty() => &[Variant::Warn, Variant::Lifted],
             _ => &[Variant::Warn],
         }
     }

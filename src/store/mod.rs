@@ -4,6 +4,7 @@
 
 mod alerts;
 mod audience;
+mod chains;
 mod chunks;
 mod drafts;
 mod duty;
@@ -18,6 +19,7 @@ mod subscribers;
 
 pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
+pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
 pub(crate) use chunks::NewChunk;
 pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal};
 pub(crate) use duty::{insert_override, set_rotation};
@@ -195,5 +197,6 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "ground", include_str!("../../migrations/0001_ground.sql")),
         step(2, "officers", include_str!("../../migrations/0002_officers.sql")),
+        step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
     ])
 }

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod answer;
+mod chains;
 mod metrics;
 mod officers;
 
@@ -20,6 +21,7 @@ pub(super) fn router() -> Router<Site> {
         .route("/api/v1/alerts/{id}", get(alerts::one))
         .route("/api/v1/alerts/{id}/states", get(alerts::states))
         .route("/api/v1/alerts/{id}/stop", post(officers::stop))
+        .route("/api/v1/chains/{id}", get(chains::one))
         .route("/api/v1/queue", get(officers::queue))
         .route("/api/v1/escalations/{id}/{act}", post(officers::act))
         .route("/api/v1/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], OPENAPI) }))

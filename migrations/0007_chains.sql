@@ -1,7 +1,7 @@
 -- Event chains: why an alert stands with another, what several alerts have in common, and what says the same again.
 
 -- `references`: it names it. `incident`, `likeness`: no reference, and yet the same event. `place`: it takes its place without naming
--- it. Of these, the alert takes the other's place. `split`, `answer`: it names it and leaves it as it is.
+-- it. Of these, the alert takes the other's place. `split`, `answer`, `ignored`: it names it and leaves it as it is.
 ALTER TABLE alert_reference ADD COLUMN why TEXT NOT NULL DEFAULT 'references';
 
 CREATE TABLE alert_incident (

@@ -33,10 +33,13 @@ pub enum Why {
     Split,
     /// It answers it: Ack or Error.
     Answer,
+    /// It names itself, or what was sent later: that counts for nothing.
+    Ignored,
 }
 
 impl Why {
-    const ALL: [Self; 6] = [Self::References, Self::Incident, Self::Likeness, Self::Place, Self::Split, Self::Answer];
+    const ALL: [Self; 7] =
+        [Self::References, Self::Incident, Self::Likeness, Self::Place, Self::Split, Self::Answer, Self::Ignored];
 
     /// The word in tables and JSON.
     pub const fn as_str(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Why {
             Self::Place => "place",
             Self::Split => "split",
             Self::Answer => "answer",
+            Self::Ignored => "ignored",
         }
     }
 
@@ -85,6 +89,8 @@ pub(crate) struct Member {
     pub(crate) incidents: Vec<String>,
     /// What it names, without itself and what is later than itself.
     pub(crate) refers_to: Vec<String>,
+    /// What it names all the same.
+    pub(crate) ignored: Vec<String>,
     /// Something has taken its place.
     pub(crate) superseded: bool,
 }
@@ -94,10 +100,15 @@ impl Member {
     pub(crate) fn of(alert: &Alert, counties: BTreeSet<RegionCode>) -> Self {
         let id = AlertId::of(alert).to_string();
         let sent = alert.sent.timestamp();
-        let named = alert.references.iter().filter(|reference| reference.sent.timestamp() <= sent);
-        let mut refers_to: Vec<String> = named.map(|named| AlertId::of_reference(named).to_string()).collect();
-        refers_to.retain(|named| *named != id);
-        refers_to.dedup();
+        let (mut refers_to, mut ignored) = (Vec::new(), Vec::new());
+        for reference in &alert.references {
+            let named = AlertId::of_reference(reference).to_string();
+            let good = named != id && reference.sent.timestamp() <= sent;
+            let list = if good { &mut refers_to } else { &mut ignored };
+            if !list.contains(&named) {
+                list.push(named);
+            }
+        }
         Self {
             chain: id.clone(),
             id,
@@ -114,8 +125,14 @@ impl Member {
             expires: alert.expires().map(|at| at.to_utc()),
             incidents: alert.incidents.clone(),
             refers_to,
+            ignored,
             superseded: false,
         }
+    }
+
+    /// Whether it names nothing at all, well or badly.
+    pub(crate) fn names_nothing(&self) -> bool {
+        self.refers_to.is_empty() && self.ignored.is_empty()
     }
 
     fn ends(&self) -> bool {

@@ -37,7 +37,8 @@ pub(crate) fn place(new: &Member, record: &[Member], quiet: bool) -> Place {
     if new.part == Part::Answers {
         return view.answer();
     }
-    let mut place = Place::default();
+    let ignored = new.ignored.iter().map(|id| (id.clone(), Why::Ignored));
+    let mut place = Place { links: ignored.collect(), ..Place::default() };
     let named = new.refers_to.iter().filter(|id| !view.all.contains_key(id.as_str()));
     place.links.extend(new.refers_to.iter().map(|id| (id.clone(), Why::References)));
     place.findings.extend(named.map(|id| found(Code::Dangling, id)));
@@ -165,9 +166,7 @@ impl<'a> View<'a> {
         let alike = match why {
             Why::Incident => new.incidents.iter().any(|incident| head.incidents.contains(incident)),
             _ => {
-                new.sender == head.sender
-                    && [new, head].iter().all(|m| m.incidents.is_empty())
-                    && newer.refers_to.is_empty()
+                new.sender == head.sender && [new, head].iter().all(|m| m.incidents.is_empty()) && newer.names_nothing()
             }
         };
         let hazard = match (older.hazard, newer.hazard) {
@@ -205,7 +204,7 @@ impl<'a> View<'a> {
         let members: Vec<_> = self.all.values().filter(|m| chains.contains(m.chain.as_str())).copied().collect();
         if joined.is_empty() {
             let on_record = |id: &str| self.all.contains_key(id);
-            for (_, why) in place.links.iter_mut().filter(|(id, _)| on_record(id)) {
+            for (_, why) in place.links.iter_mut().filter(|(id, why)| *why == Why::References && on_record(id)) {
                 *why = Why::Split;
             }
             return;

@@ -55,7 +55,7 @@ pub(super) async fn join(store: &Store, bureau: &str, understood: &mut Understoo
     if place.behind.is_some() {
         understood.decision.withheld.get_or_insert(Withheld::Late);
     } else if takes_part(alert) {
-        let told = place.links.iter().filter(|(_, why)| !matches!(why, Why::Split | Why::Answer));
+        let told = place.links.iter().filter(|(_, why)| !matches!(why, Why::Split | Why::Answer | Why::Ignored));
         let mut ids: Vec<String> = told.map(|(id, _)| id.clone()).collect();
         ids.extend(place.takes.iter().cloned());
         older = store.with_older(&ids).await?;
@@ -75,7 +75,7 @@ async fn related(store: &Store, bureau: &str, alert: &Alert, new: &Member) -> Re
         named.push(new.id.clone());
         ids.extend(store.naming(&named).await?);
         ids.extend(store.of_incidents(bureau, &new.incidents).await?);
-        if let (Some(hazard), true, true) = (new.hazard, new.refers_to.is_empty(), new.incidents.is_empty()) {
+        if let (Some(hazard), true, true) = (new.hazard, new.names_nothing(), new.incidents.is_empty()) {
             let what = (hazard.slug(), alert.sender.as_str(), alert.status.as_str());
             for (id, located) in store.standing(bureau, what, alert.sent.to_utc()).await? {
                 let near = new.counties.is_empty() || !counties_of(&located).is_disjoint(&new.counties);
@@ -117,6 +117,7 @@ async fn member(store: &Store, row: AlertRow, named: Vec<(String, Why)>) -> Resu
     let names = |why: &Why| matches!(why, Why::References | Why::Split | Why::Answer);
     Ok(Member {
         hazard: Hazard::from_slug(&row.hazard).filter(|hazard| *hazard != Hazard::Other),
+        ignored: named.iter().filter(|(_, why)| *why == Why::Ignored).map(|(id, _)| id.clone()).collect(),
         refers_to: named.into_iter().filter(|(_, why)| names(why)).map(|(id, _)| id).collect(),
         chain: row.chain,
         sender: row.sender,

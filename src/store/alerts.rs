@@ -235,10 +235,10 @@ impl Store {
     pub(crate) async fn replaced_by(&self, id: &str) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
             "WITH RECURSIVE older (id) AS (
-                 SELECT refers_to FROM alert_reference WHERE alert = $1 AND why NOT IN ('split', 'answer')
+                 SELECT refers_to FROM alert_reference WHERE alert = $1 AND why NOT IN ('split', 'answer', 'ignored')
                  UNION
                  SELECT refers_to FROM alert_reference JOIN older ON alert_reference.alert = older.id
-                 WHERE why NOT IN ('split', 'answer'))
+                 WHERE why NOT IN ('split', 'answer', 'ignored'))
              SELECT alert.id FROM alert JOIN older ON alert.id = older.id WHERE alert.id <> $1 ORDER BY sent, alert.id",
         )
         .bind(id)

@@ -14,11 +14,12 @@ impl Store {
     pub(crate) async fn naming(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
         for id in ids {
-            let more: Vec<String> =
-                sqlx::query_scalar("SELECT alert FROM alert_reference WHERE refers_to = $1 AND why <> 'answer'")
-                    .bind(id)
-                    .fetch_all(&self.read)
-                    .await?;
+            let more: Vec<String> = sqlx::query_scalar(
+                "SELECT alert FROM alert_reference WHERE refers_to = $1 AND why NOT IN ('answer', 'ignored')",
+            )
+            .bind(id)
+            .fetch_all(&self.read)
+            .await?;
             found.extend(more);
         }
         Ok(found)

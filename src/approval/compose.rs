@@ -33,9 +33,17 @@ pub(crate) struct Replaced {
     reach: Option<Reach>,
     lane: Option<Lane>,
     regions: BTreeSet<RegionCode>,
+    guessed: bool,
 }
 
 impl Replaced {
+    /// That the new alert takes the place of these, nobody has said: what officers let go out then is no yes to it.
+    #[must_use]
+    pub(crate) fn guessed(mut self, guessed: bool) -> Self {
+        self.guessed = guessed;
+        self
+    }
+
     /// Reads the releases of these alerts.
     pub(crate) async fn of(store: &Store, alerts: &[String]) -> Result<Self, StoreError> {
         let mut replaced = Self::default();
@@ -64,7 +72,9 @@ impl Replaced {
 
     /// Whether everyone whom this decision reaches was reached, by the same channels.
     pub(crate) fn covers(&self, decision: &Decision) -> bool {
-        decision.channels.is_subset(&self.channels) && self.reach.is_some_and(|reach| reach.covers(decision.reach))
+        !self.guessed
+            && decision.channels.is_subset(&self.channels)
+            && self.reach.is_some_and(|reach| reach.covers(decision.reach))
     }
 }
 

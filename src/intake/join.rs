@@ -25,6 +25,12 @@ pub(super) struct Joined {
 }
 
 impl Joined {
+    /// Whether it was joined by a guess, and says something new.
+    pub(super) fn is_a_guess(&self) -> bool {
+        let guess = |(_, why): &(String, Why)| matches!(why, Why::Incident | Why::Likeness);
+        self.repeats.is_none() && self.place.links.iter().any(guess)
+    }
+
     /// The event's name.
     pub(super) fn chain(&self, own: &str) -> String {
         self.place.chain.clone().unwrap_or_else(|| own.to_owned())

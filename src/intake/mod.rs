@@ -180,7 +180,7 @@ impl Intake {
         self.check_references(bureau, &understood.alert).await?;
         let joined = join::join(&self.store, &bureau.name, &mut understood).await?;
         let older = &joined.older;
-        let replaced = Replaced::of(&self.store, older).await?;
+        let replaced = Replaced::of(&self.store, older).await?.guessed(joined.is_a_guess());
         let chain = joined.chain(understood.id.as_str());
         let late = joined.place.behind.is_some();
 

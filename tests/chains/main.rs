@@ -9,7 +9,10 @@
 )]
 
 mod cases;
+mod end_to_end;
 mod random;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 
 use tocsin::intake::RefusalCode;

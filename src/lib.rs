@@ -6,6 +6,7 @@
 pub mod app;
 pub mod approval;
 pub mod cap;
+pub mod chains;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -287,7 +287,7 @@ async fn rules_are_read_again_and_a_broken_file_is_not_taken() {
     while !server.log().contains("were read again") {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let (_, answer) = server.post(Cma { colour: YELLOW, ..Cma::new("2") }.xml()).await;
+    let (_, answer) = server.post(Cma { event: ("暴雨", "Rainstorm"), ..Cma::new("2") }.xml()).await;
     assert_eq!(answer["state"], "waiting");
     assert!(server.stop(), "a graceful stop: {}", server.log());
 }

@@ -33,12 +33,15 @@ pub(crate) struct Replaced {
     reach: Option<Reach>,
     lane: Option<Lane>,
     regions: BTreeSet<RegionCode>,
+    guessed: bool,
 }
 
 impl Replaced {
-    /// Reads the releases of everything that an alert on record replaces.
-    pub(crate) async fn load(store: &Store, alert: &str) -> Result<Self, StoreError> {
-        Self::of(store, &store.replaced_by(alert).await?).await
+    /// That the new alert takes the place of these, nobody has said: what officers let go out then is no yes to it.
+    #[must_use]
+    pub(crate) fn guessed(mut self, guessed: bool) -> Self {
+        self.guessed = guessed;
+        self
     }
 
     /// Reads the releases of these alerts.
@@ -69,7 +72,9 @@ impl Replaced {
 
     /// Whether everyone whom this decision reaches was reached, by the same channels.
     pub(crate) fn covers(&self, decision: &Decision) -> bool {
-        decision.channels.is_subset(&self.channels) && self.reach.is_some_and(|reach| reach.covers(decision.reach))
+        !self.guessed
+            && decision.channels.is_subset(&self.channels)
+            && self.reach.is_some_and(|reach| reach.covers(decision.reach))
     }
 }
 
@@ -95,6 +100,8 @@ impl Draft<'_> {
             _ if self.correction => &[Variant::Correction],
             _ if self.alert.is_the_end() => &[Variant::Cancel],
             MsgType::Update => &[Variant::Warn, Variant::Lifted],
+            // An Alert that names nothing may take the place of another one all the same.
+            _ if !self.replaced.is_empty() => &[Variant::Warn, Variant::Lifted],
             _ => &[Variant::Warn],
         }
     }

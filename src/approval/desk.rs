@@ -16,10 +16,10 @@ use crate::clock::Clock;
 use crate::officers::OfficerId;
 use crate::policy::Policy;
 use crate::regions::RegionCode;
-use crate::rules::{Decision, Stage};
+use crate::rules::{Approval, Decision, Stage};
 use crate::store::{
-    Entry, EscalationRow, OfficerRow, Store, StoreError, Tx, escalation_in, insert_escalation, insert_release, record,
-    refresh_alert_state, update_escalation,
+    AlertState, Entry, EscalationRow, OfficerRow, Release, ReleaseKind, Store, StoreError, Tx, escalation_in,
+    insert_escalation, insert_release, record, refresh_alert_state, set_alert_state, update_escalation,
 };
 use crate::world::{Exercise, Live, World};
 
@@ -344,15 +344,60 @@ impl Desk {
         Ok(id)
     }
 
+    /// The head of an event speaks also to people of older alerts that came to belong to it only now, by `late`. What waits for
+    /// officers will speak to them when it goes out; whoever heard the head already does not hear it again.
+    pub(crate) async fn tell_also<W: World>(
+        &self,
+        tx: &mut Tx,
+        policy: &Policy,
+        head: &str,
+        material: &Material,
+        late: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), DeskError> {
+        let own = self.store.releases_of(&[head.to_owned()]).await?;
+        let own: Vec<_> =
+            own.into_iter().filter(|r| r.kind == ReleaseKind::Alert && r.superseded_at.is_none()).collect();
+        let row = self.store.alert(head).await?.ok_or(DeskError::Unknown)?;
+        let part = |regions, jurisdiction, within| Part { jurisdiction, regions, within, approval: Approval::none() };
+        let again = |r: Release| (part(r.regions, r.jurisdiction, r.within), r.id.to_string(), r.signed_by);
+        let mut parts: Vec<_> = own.into_iter().map(again).collect();
+        // Nobody had been told of anything when it came, so it went to nobody; now there are people whom it concerns.
+        if row.state == AlertState::Withheld && super::concerns_those_told(&material.decision, &material.replaced) {
+            parts.push((part(Vec::new(), None, None), head.to_owned(), "rule".to_owned()));
+            set_alert_state(tx, head, AlertState::Released).await?;
+        }
+        for (part, name, signed_by) in &parts {
+            let draft = Draft {
+                policy,
+                alert: &material.alert,
+                chain: &material.chain,
+                decision: &material.decision,
+                replaced: &material.replaced,
+                part,
+                name: format!("joined/{name}/{late}"),
+                signed_by,
+                correction: false,
+            };
+            self.release::<W>(tx, &draft, head, now).await?;
+        }
+        Ok(())
+    }
+
     /// Everything that releases of an alert on record are made of.
     pub(crate) async fn material(&self, id: &str) -> Result<Material, DeskError> {
+        self.material_over(id, &self.store.replaced_by(id).await?).await
+    }
+
+    /// Everything that releases of an alert on record are made of, where it takes the place of these.
+    pub(crate) async fn material_over(&self, id: &str, older: &[String]) -> Result<Material, DeskError> {
         let row = self.store.alert(id).await?.ok_or(DeskError::Unknown)?;
         let decision: Decision = serde_json::from_value(row.decision).map_err(StoreError::corrupt)?;
         let (raw, format) = self.store.alert_raw(id).await?.ok_or(DeskError::Unknown)?;
         let reading = if format == "json" { cap::read_json(&raw) } else { cap::read(&raw) };
         let alert = reading.alert.ok_or_else(|| StoreError::corrupt(format!("alert {id}")))?;
-        let alert = super::complete(&self.store, alert, &self.store.replaced_by(id).await?).await?;
-        let replaced = Replaced::load(&self.store, id).await?;
+        let alert = super::complete(&self.store, alert, older).await?;
+        let replaced = Replaced::of(&self.store, older).await?;
         Ok(Material { alert, headline: row.headline, chain: row.chain, decision, replaced })
     }
 }

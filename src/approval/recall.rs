@@ -10,12 +10,13 @@ use super::escalation::ActError;
 use super::split::Part;
 use super::{ComposeError, Words};
 use crate::cap::{self, Alert, AlertId, MsgType, Reference};
+use crate::chains::Why;
 use crate::messages::Language;
 use crate::officers::Role;
 use crate::regions::RegionCode;
 use crate::store::{
     AlertRow, AlertState, Entry, NewAlert, NewRelease, OfficerRow, Release, ReleaseKind, StoreError, Tx, hold_release,
-    insert_alert, insert_release, record, resume_release, supersede_release,
+    insert_alert, insert_release, record, resume_release, supersede, supersede_release,
 };
 use crate::world::World;
 
@@ -141,11 +142,13 @@ impl Desk {
             received_at: now,
             verdict: "accepted".into(),
             state: AlertState::Released,
-            superseded_by: None,
+            superseded_by: wrong.superseded_by.clone(),
             findings: json!([]),
             ..wrong.clone()
         };
-        let new = NewAlert { row: &row, format: "xml", raw: raw.as_bytes(), located: "null", refers_to: &older };
+        let links = [(wrong.id.clone(), Why::References)];
+        let new =
+            NewAlert { row: &row, format: "xml", raw: raw.as_bytes(), located: "null", links: &links, incidents: &[] };
         if !insert_alert(&mut tx, &new).await? {
             return Err(DeskError::Unknown);
         }
@@ -172,6 +175,10 @@ impl Desk {
         }
         for release in own.iter().filter(|release| release.kind == ReleaseKind::Resend) {
             supersede_release(&mut tx, release.id, now).await?;
+        }
+        // Where nothing of it is left in force, the correction stands at the event's head.
+        if wrong.state == AlertState::Released && self.store.releases_of(&older).await?.len() == own.len() {
+            supersede(&mut tx, &wrong.id, id.as_str(), now).await?;
         }
         let detail = json!({"correction": id, "zh": words.zh, "en": words.en, "releases": own.len()});
         record(&mut tx, now, &Entry::new(officer.login.as_str(), "release.correct", alert, detail)).await?;

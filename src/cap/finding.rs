@@ -111,6 +111,16 @@ findings! {
     EmptyEnvelope = 3005 Remark "EDXL-DE 1.0" "信封里没有预警" "an envelope without an alert";
 
     NothingReplaced = 4102 Remark "CAP 1.2 §3.2.1" "所引用的预警不在记录中：没有可更新或解除的内容" "it references no alert on record: there is nothing to update or cancel";
+    Late = 4110 Remark "CAP 1.2 §3.2.1" "同一事件已有更新的消息 {}，本条只存档，不发布" "something newer of its event is on record ({}): it is kept, and goes to nobody";
+    Forked = 4111 Remark "CAP 1.2 §3.2.1" "同一预警已另有更新 {}，以较晚发布者为准" "another message, {}, takes the same one's place: the one sent later counts";
+    Dangling = 4112 Remark "CAP 1.2 §3.2.1" "所引用的预警不在记录中：{}" "it references what is not on record: {}";
+    Circular = 4113 Remark "CAP 1.2 §3.2.1" "与 {} 互相引用，以较晚发布者为准" "it and {} reference each other: the one sent later counts";
+    ReferencesEnded = 4114 Note "CAP 1.2 §3.2.1" "所引用的预警 {} 已经结束" "it references {}, which is over already";
+    SameIncident = 4115 Note "CAP 1.2 §3.2.1" "没有引用，按事件名称接在 {} 之后" "it references nothing; by its incident it follows {}";
+    Likeness = 4116 Remark "CAP 1.2 §3.2.1" "没有引用，按发布者、灾种和区域接在 {} 之后" "it references nothing; by sender, danger and area it follows {}";
+    Several = 4117 Remark "CAP 1.2 §3.2.1" "没有引用，而可能所指的预警不止一条或区域不符，均维持原状：{}" "it references nothing, and what it may mean is several or of another area; all of them stand: {}";
+    Split = 4118 Remark "CAP 1.2 §3.2.1" "与 {} 源于同一预警而区域不同，各自成为一个事件" "it and {} come of the same alert and share no county: each is an event of its own";
+    Repeats = 4119 Note "Tocsin chains" "内容与 {} 相同，已通知者不再通知" "it says what {} said: who was told is not told again";
     UnknownRegion = 4101 Remark "region codes" "编码 {} 不是本图的任何地区，未予通知" "the code {} names no region of the map; nobody is told by it";
 }
 

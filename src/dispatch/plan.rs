@@ -3,7 +3,7 @@
 //! Planning may stop anywhere and start again: what is planned is read back from the chunks, and the rest is added. Nobody is
 //! in two chunks of one release and channel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
@@ -60,6 +60,7 @@ impl Planner {
             planner: self,
             size: if release.lane == Lane::EXTREME { TOP } else { OTHER },
             planned: self.read_back(&release, &dispatches).await?,
+            spared: Heard::new(),
             packers: HashMap::new(),
             ready: Vec::new(),
             release: &release,
@@ -87,12 +88,17 @@ impl Planner {
     }
 }
 
+/// Ids of addresses that have heard something, by channel and variant.
+type Heard = BTreeMap<(ChannelKind, Variant), RoaringTreemap>;
+
 struct Plan<'a> {
     planner: &'a Planner,
     release: &'a Release,
     dispatches: &'a [Dispatch],
     size: usize,
     planned: BTreeMap<ChannelKind, RoaringTreemap>,
+    /// Who has heard this before, by channel and variant.
+    spared: Heard,
     packers: HashMap<i64, Packer>,
     ready: Vec<NewChunk>,
 }
@@ -102,6 +108,7 @@ impl<'a> Plan<'a> {
         if self.release.kind == ReleaseKind::Resend {
             self.add_missed().await?;
         } else {
+            self.spare().await?;
             self.add_told().await?;
         }
         for dispatch in self.dispatches {
@@ -117,11 +124,93 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// Nobody is told the same twice: not by an alert that says again what they have heard, nor by a second release of one alert to
+    /// one jurisdiction. Who only may have heard it is told.
+    async fn spare(&mut self) -> Result<(), StoreError> {
+        let (store, own) = (&self.planner.store, self.release);
+        let mut heard = store.releases_of(&store.repeats(&own.alert).await?).await?;
+        let sisters = store.releases_of(std::slice::from_ref(&own.alert)).await?.into_iter().filter(|other| {
+            let whole = other.jurisdiction.is_none() || own.jurisdiction.is_none();
+            other.id < own.id && (whole || other.jurisdiction == own.jurisdiction)
+        });
+        heard.extend(sisters);
+        if heard.is_empty() {
+            return Ok(());
+        }
+        let same: BTreeSet<i64> = heard.iter().map(|release| release.id).collect();
+        heard.extend(store.releases_of(&store.replaced_by(&own.alert).await?).await?);
+        heard.sort_by_key(|release| release.id);
+        heard.dedup_by_key(|release| release.id);
+        let mut spared = Heard::new();
+        for old in &heard {
+            let same = same.contains(&old.id);
+            let mut note = |channel, variant, recipient: &Recipient, state: DeliveryState| {
+                if same && state == DeliveryState::Accepted && !recipient.is_region() {
+                    spared.entry((channel, variant)).or_default().insert(recipient.id);
+                } else if !same && state.may_have_been_told() {
+                    // What they heard last was something else.
+                    let all = spared.iter_mut().filter(|((own, _), _)| *own == channel);
+                    all.for_each(|(_, set)| _ = set.remove(recipient.id));
+                }
+            };
+            self.look_at(old, &mut note).await?;
+        }
+        self.spared = spared;
+        Ok(())
+    }
+
+    /// Who has heard last that all is over (Cancel), or that it is over where they are (Lifted): they do not hear it again.
+    async fn ended(&self, older: &[Release]) -> Result<Heard, StoreError> {
+        let mut ended = Heard::new();
+        let mut note = |channel, variant, recipient: &Recipient, state: DeliveryState| {
+            let heard = state == DeliveryState::Accepted && !recipient.is_region();
+            for end in [Variant::Cancel, Variant::Lifted] {
+                let set = ended.entry((channel, end)).or_default();
+                match variant {
+                    // Who has heard that all is over need not hear that it is over where they are.
+                    Variant::Cancel if heard => _ = set.insert(recipient.id),
+                    Variant::Lifted if heard && end == Variant::Lifted => _ = set.insert(recipient.id),
+                    // Warned since, or told that what they had heard was wrong.
+                    Variant::Warn | Variant::Correction if state.may_have_been_told() => _ = set.remove(recipient.id),
+                    _ => {}
+                }
+            }
+        };
+        // The first alert of an event ends nothing.
+        if older.iter().any(|old| old.alert != older.first().map_or("", |first| first.alert.as_str())) {
+            for old in older {
+                self.look_at(old, &mut note).await?;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Goes through the recipients of a release, with how they were told and where each stands.
+    async fn look_at(
+        &self,
+        old: &Release,
+        note: &mut (dyn FnMut(ChannelKind, Variant, &Recipient, DeliveryState) + Send),
+    ) -> Result<(), StoreError> {
+        let store = &self.planner.store;
+        let dispatches = store.dispatches(old.id).await?;
+        for chunk in store.chunk_ids(old.id).await? {
+            let Some(view) = store.chunk(chunk, true).await? else { continue };
+            let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
+            let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+            for (recipient, state) in recipients.iter().zip(view.members.states()) {
+                note(was.content.kind(), was.variant, recipient, *state);
+            }
+        }
+        Ok(())
+    }
+
     /// Everyone who was, or may have been, told by the alerts that this one replaces.
     async fn add_told(&mut self) -> Result<(), StoreError> {
         let store = &self.planner.store;
         let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
-        for old in store.releases_of(&store.replaced_by(&self.release.alert).await?).await? {
+        let older = store.releases_of(&store.replaced_by(&self.release.alert).await?).await?;
+        let ended = self.ended(&older).await?;
+        for old in older {
             let places: Vec<u16> = old.regions.iter().map(|code| self.region_index(code)).collect();
             let dispatches = store.dispatches(old.id).await?;
             for chunk in store.chunk_ids(old.id).await? {
@@ -134,6 +223,10 @@ impl<'a> Plan<'a> {
                     }
                     let region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
                     let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
+                    let heard = ended.get(&(now.content.kind(), now.variant));
+                    if heard.is_some_and(|heard| heard.contains(recipient.id)) {
+                        continue;
+                    }
                     self.add(now, recipient.id, region, &recipient.to).await?;
                 }
             }
@@ -240,7 +333,11 @@ impl<'a> Plan<'a> {
     }
 
     async fn add(&mut self, dispatch: &Dispatch, id: u64, region: u16, to: &str) -> Result<(), StoreError> {
-        if !self.planned.entry(dispatch.content.kind()).or_default().insert(id) {
+        let channel = dispatch.content.kind();
+        if self.spared.get(&(channel, dispatch.variant)).is_some_and(|heard| heard.contains(id)) {
+            return Ok(());
+        }
+        if !self.planned.entry(channel).or_default().insert(id) {
             return Ok(());
         }
         let packer = self.packers.entry(dispatch.id).or_insert_with(Packer::new);

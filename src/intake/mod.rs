@@ -1,27 +1,30 @@
 //! The front door: an alert is read, checked against who may say what where, decided on, and on disk before the answer.
 
 mod authority;
+mod history;
+mod join;
 mod refusal;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
+pub use history::{History, Join, LevelSince, Link};
+use join::Joined;
 pub use refusal::{Refusal, RefusalCode};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::approval::{Admission, Desk, Material, Replaced, complete, concerns_those_told, split};
 use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Status, Verdict};
+use crate::chains::takes_part;
 use crate::clock::Clock;
 use crate::config::BureauConfig;
 use crate::officers::OfficerId;
 use crate::policy::Policy;
 use crate::regions::Located;
 use crate::rules::{Approval, Decision, decide};
-use crate::store::{
-    AlertRow, AlertState, Entry, NewAlert, Store, StoreError, Tx, insert_alert, record, supersede, withdraw_escalations,
-};
+use crate::store::{AlertRow, AlertState, Entry, NewAlert, Store, StoreError, Tx, insert_alert, record};
 use crate::world::{Exercise, Live};
 
 /// A sender's clock may be ahead by so much.
@@ -174,58 +177,50 @@ impl Intake {
                 Err(Refusal::new(RefusalCode::IdTaken, understood.id.to_string()))
             };
         }
-        let replaces = self.replaces(bureau, &understood.alert).await?;
-        if replaces.is_empty() && takes_the_place(&understood.alert) {
-            understood.findings.push(Finding::new(Code::NothingReplaced, "alert/references", ""));
-            understood.verdict = understood.verdict.max(Verdict::Remarks);
-        }
-        let ids: Vec<String> = replaces.iter().map(|row| row.id.clone()).collect();
-        let older = self.store.with_older(&ids).await?;
-        let replaced = Replaced::of(&self.store, &older).await?;
-        let chain = replaces.first().map_or_else(|| understood.id.to_string(), |row| row.chain.clone());
-        // An Update or Cancel may have come first: then this one is over before it begins.
-        let newer = self.store.superseder_of(understood.id.as_str()).await?;
-        let newer = newer.filter(|row| row.bureau == bureau.name && row.status == understood.alert.status.as_str());
+        self.check_references(bureau, &understood.alert).await?;
+        let joined = join::join(&self.store, &bureau.name, &mut understood).await?;
+        let older = &joined.older;
+        let replaced = Replaced::of(&self.store, older).await?.guessed(joined.is_a_guess());
+        let chain = joined.chain(understood.id.as_str());
+        let late = joined.place.behind.is_some();
 
         let goes_out = understood.decision.withheld.is_none() || concerns_those_told(&understood.decision, &replaced);
         // Nobody knows how long it is meant to hold: an officer looks at it.
         let endless = understood.findings.iter().any(|f| f.code == Code::BadPartTime && f.path.ends_with("/expires"));
-        let asked = match (endless, author) {
+        let asked = match (endless || joined.place.unsure, author) {
             (false, None) => understood.decision.approval.clone(),
             _ => understood.decision.approval.clone().stricter(policy.rules.approval("one")),
         };
-        let state = match (goes_out && newer.is_none(), asked.is_none()) {
+        let state = match (goes_out && !late, asked.is_none()) {
             (false, _) => AlertState::Withheld,
             (true, true) => AlertState::Released,
             (true, false) => AlertState::Waiting,
         };
-        let alert = complete(&self.store, understood.alert.clone(), &older).await?;
+        let alert = complete(&self.store, understood.alert.clone(), older).await?;
         let decision = understood.decision.clone();
-        let row = row(&understood, bureau, state, &chain, newer.map(|row| row.id), now);
-        let refers_to: Vec<String> =
-            understood.alert.references.iter().map(|reference| AlertId::of_reference(reference).to_string()).collect();
+        let row = row(&understood, bureau, state, &chain, joined.place.behind.clone(), now);
         let located = serde_json::to_string(&understood.located).map_err(StoreError::corrupt)?;
-        let new = NewAlert { row: &row, format: format.as_str(), raw, located: &located, refers_to: &refers_to };
+        let (links, incidents) = (&joined.place.links, &understood.alert.incidents);
+        let new = NewAlert { row: &row, format: format.as_str(), raw, located: &located, links, incidents };
+        let overtaken = self.overtaken(&joined).await?;
         let mut tx = self.store.begin().await?;
         if !insert_alert(&mut tx, &new).await? {
             // Another program on the same store was quicker.
             return Ok(receipt(&understood, state, true));
         }
-        let detail = serde_json::json!({"bureau": bureau.name, "verdict": understood.verdict, "decision": {
+        let event = serde_json::json!({"chain": &chain, "links": links, "takes": joined.place.takes,
+            "merged": joined.place.merged, "behind": joined.place.behind, "repeats": joined.repeats});
+        let detail = serde_json::json!({"bureau": bureau.name, "verdict": understood.verdict, "event": event, "decision": {
             "counties": decision.regions.len(), "lane": decision.lane, "approval": asked.name, "withheld": decision.withheld,
             "rules": decision.rules.iter().filter(|r| r.matched).map(|r| &r.rule).collect::<Vec<_>>(),
         }});
         record(&mut tx, now, &Entry::new(&format!("bureau:{}", bureau.name), "alert.accept", &understood.id, detail))
             .await?;
-        if takes_the_place(&understood.alert) {
-            for old in &older {
-                supersede(&mut tx, old, understood.id.as_str(), now).await?;
-                match understood.alert.status {
-                    Status::Exercise => {
-                        withdraw_escalations::<Exercise>(&mut tx, old, understood.id.as_str(), now).await?
-                    }
-                    _ => withdraw_escalations::<Live>(&mut tx, old, understood.id.as_str(), now).await?,
-                };
+        join::write(&mut tx, &joined, (understood.id.as_str(), understood.alert.status), now).await?;
+        if let (Some(head), Some(told)) = (&joined.place.behind, &overtaken) {
+            match understood.alert.status {
+                Status::Exercise => self.desk.tell_also::<Exercise>(&mut tx, policy, head, told, &row.id, now).await?,
+                _ => self.desk.tell_also::<Live>(&mut tx, policy, head, told, &row.id, now).await?,
             }
         }
         let material = Material { alert, headline: row.headline.clone(), chain, decision, replaced };
@@ -273,15 +268,14 @@ impl Intake {
         Ok(old == raw || reading.alert.is_some_and(|old| plain(&old) == plain(&understood.alert)))
     }
 
-    /// The alerts on record that this one references. Another bureau's, or another world's (a drill's), it must not touch.
-    async fn replaces(&self, bureau: &BureauConfig, alert: &Alert) -> Result<Vec<AlertRow>, Refusal> {
-        if !takes_the_place(alert) {
-            return Ok(Vec::new());
+    /// An Update or Cancel must not touch another bureau's alert, or another world's (a drill's).
+    async fn check_references(&self, bureau: &BureauConfig, alert: &Alert) -> Result<(), Refusal> {
+        if alert.msg_type == MsgType::Alert || !takes_part(alert) {
+            return Ok(());
         }
         let ids: Vec<_> =
             alert.references.iter().map(|reference| AlertId::of_reference(reference).to_string()).collect();
-        let rows = self.store.alerts_by_id(&ids).await?;
-        for row in &rows {
+        for row in self.store.alerts_by_id(&ids).await? {
             if row.bureau != bureau.name {
                 return Err(Refusal::new(RefusalCode::ForeignReference, &row.identifier));
             }
@@ -289,7 +283,18 @@ impl Intake {
                 return Err(Refusal::new(RefusalCode::OtherWorld, format!("{} / {}", alert.status, row.status)));
             }
         }
-        Ok(rows)
+        Ok(())
+    }
+
+    /// What a late alert shows to be of the head's event, where people were told of it: the head speaks to them too.
+    async fn overtaken(&self, joined: &Joined) -> Result<Option<Material>, Refusal> {
+        let (Some(head), false) = (&joined.place.behind, joined.place.takes.is_empty()) else { return Ok(None) };
+        let mut older = self.store.with_older(&joined.place.takes).await?;
+        if Replaced::of(&self.store, &older).await?.is_empty() {
+            return Ok(None);
+        }
+        older.extend(self.store.replaced_by(head).await?);
+        Ok(Some(self.desk.material_over(head, &older).await?))
     }
 
     async fn keep_refusal(&self, bureau: &BureauConfig, raw: &[u8], refusal: &Refusal, now: DateTime<Utc>) {
@@ -301,12 +306,6 @@ impl Intake {
             tracing::error!(%error, digest, "the refusal itself could not be recorded");
         }
     }
-}
-
-/// Only an Update or a Cancel that people are meant to see takes the place of what it references.
-fn takes_the_place(alert: &Alert) -> bool {
-    matches!(alert.msg_type, MsgType::Update | MsgType::Cancel)
-        && matches!(alert.status, Status::Actual | Status::Exercise)
 }
 
 fn row(

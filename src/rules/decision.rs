@@ -201,6 +201,8 @@ pub enum Withheld {
     NoRule,
     /// `Ack` or `Error`: it answers a message and warns nobody.
     NoWarning,
+    /// Its event has moved on: something newer of it is on record.
+    Late,
 }
 
 impl Withheld {
@@ -213,6 +215,7 @@ impl Withheld {
             Self::NoRegion => "预警区域不涉及本图任何区县",
             Self::NoRule => "没有规则适用",
             Self::NoWarning => "Ack 或 Error 是对消息的答复，不是预警",
+            Self::Late => "同一事件已有更新的消息",
         }
     }
 
@@ -225,6 +228,7 @@ impl Withheld {
             Self::NoRegion => "no county of the map lies in its areas",
             Self::NoRule => "no rule matched",
             Self::NoWarning => "Ack and Error answer a message and warn nobody",
+            Self::Late => "something newer of the same event is on record",
         }
     }
 }

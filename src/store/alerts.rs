@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Store, StoreError, Tx, take_ids};
+use super::{Store, StoreError, Tx, insert_incidents, insert_link, take_ids};
+use crate::chains::Why;
 
 /// Where an alert stands on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,17 +92,19 @@ pub(crate) struct NewAlert<'a> {
     pub(crate) format: &'a str,
     pub(crate) raw: &'a [u8],
     pub(crate) located: &'a str,
-    pub(crate) refers_to: &'a [String],
+    pub(crate) links: &'a [(String, Why)],
+    pub(crate) incidents: &'a [String],
 }
 
-const COLUMNS: &str = "id, sender, identifier, sent, msg_type, status, hazard, severity, headline, expires, bureau,
+pub(super) const COLUMNS: &str =
+    "id, sender, identifier, sent, msg_type, status, hazard, severity, headline, expires, bureau,
     received_at, verdict, findings, state, decision, chain, superseded_by";
 
 pub(crate) fn time(millis: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }
 
-fn row(row: &AnyRow) -> Result<AlertRow, StoreError> {
+pub(super) fn row(row: &AnyRow) -> Result<AlertRow, StoreError> {
     let json = |name: &str| -> Result<serde_json::Value, StoreError> {
         let text: Option<String> = row.try_get(name)?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
@@ -228,22 +231,14 @@ impl Store {
         Ok(all.into_iter().collect())
     }
 
-    /// The newest alert on record that says it replaces this one, if any came first.
-    pub(crate) async fn superseder_of(&self, id: &str) -> Result<Option<AlertRow>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM alert WHERE msg_type IN ('Update', 'Cancel')
-             AND id IN (SELECT alert FROM alert_reference WHERE refers_to = $1) ORDER BY sent DESC LIMIT 1"
-        );
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&self.read).await?.as_ref().map(row).transpose()
-    }
-
     /// Every alert that this one replaces, directly or through those that it replaces, oldest first.
     pub(crate) async fn replaced_by(&self, id: &str) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
             "WITH RECURSIVE older (id) AS (
-                 SELECT refers_to FROM alert_reference WHERE alert = $1
+                 SELECT refers_to FROM alert_reference WHERE alert = $1 AND why NOT IN ('split', 'answer', 'ignored')
                  UNION
-                 SELECT refers_to FROM alert_reference JOIN older ON alert_reference.alert = older.id)
+                 SELECT refers_to FROM alert_reference JOIN older ON alert_reference.alert = older.id
+                 WHERE why NOT IN ('split', 'answer', 'ignored'))
              SELECT alert.id FROM alert JOIN older ON alert.id = older.id WHERE alert.id <> $1 ORDER BY sent, alert.id",
         )
         .bind(id)
@@ -314,13 +309,10 @@ pub(crate) async fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<bool
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    for refers_to in new.refers_to {
-        sqlx::query("INSERT INTO alert_reference (alert, refers_to) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(&alert.id)
-            .bind(refers_to)
-            .execute(&mut **tx)
-            .await?;
+    for (other, why) in new.links {
+        insert_link(tx, &alert.id, other, *why).await?;
     }
+    insert_incidents(tx, &alert.id, new.incidents).await?;
     Ok(true)
 }
 

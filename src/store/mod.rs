@@ -5,6 +5,7 @@
 mod agreed;
 mod alerts;
 mod audience;
+mod chains;
 mod chunks;
 mod drafts;
 mod duty;
@@ -23,6 +24,7 @@ mod subscribers;
 pub(crate) use agreed::{insert_agreed, withdraw_settings};
 pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
+pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
 pub(crate) use chunks::NewChunk;
 pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal};
 pub(crate) use duty::{insert_override, set_rotation};
@@ -206,5 +208,6 @@ fn migrator() -> Migrator {
         step(2, "officers", include_str!("../../migrations/0002_officers.sql")),
         step(3, "agreed", include_str!("../../migrations/0003_agreed.sql")),
         step(4, "publish", include_str!("../../migrations/0004_publish.sql")),
+        step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
     ])
 }

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod answer;
+mod chains;
 mod metrics;
 mod officers;
 
@@ -23,6 +24,7 @@ pub(super) fn router() -> Router<Site> {
         .route("/api/v1/alerts/{id}/stop", post(|s, h, p, w, b| officers::recall(Recall::Stop, s, h, p, w, b)))
         .route("/api/v1/alerts/{id}/resume", post(|s, h, p, w, b| officers::recall(Recall::Resume, s, h, p, w, b)))
         .route("/api/v1/alerts/{id}/correct", post(|s, h, p, w, b| officers::recall(Recall::Correct, s, h, p, w, b)))
+        .route("/api/v1/chains/{id}", get(chains::one))
         .route("/api/v1/queue", get(officers::queue))
         .route("/api/v1/escalations/{id}/{act}", post(officers::act))
         .route("/api/v1/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], OPENAPI) }))

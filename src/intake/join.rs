@@ -1,0 +1,207 @@
+//! From a new alert to its place in its event: what the record knows that may be of the same event, and what is written of it.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::{Format, Refusal, Understood};
+use crate::cap::{self, Alert, Code, Finding, Hazard, Status, Verdict};
+use crate::chains::{Member, Part, Place, Why, place, says_again, takes_part};
+use crate::regions::{Located, RegionCode};
+use crate::rules::{Decision, Withheld};
+use crate::store::{
+    AlertRow, AlertState, Store, StoreError, Tx, insert_link, insert_repeat, merge_chain, supersede,
+    withdraw_escalations,
+};
+use crate::world::{Exercise, Live};
+
+/// Where an alert stands, with what that means for it.
+pub(super) struct Joined {
+    pub(super) place: Place,
+    /// The alerts whose people it speaks to, and every one that those replaced.
+    pub(super) older: Vec<String>,
+    /// The alert that it says again.
+    pub(super) repeats: Option<String>,
+}
+
+impl Joined {
+    /// Whether it was joined by a guess, and says something new.
+    pub(super) fn is_a_guess(&self) -> bool {
+        let guess = |(_, why): &(String, Why)| matches!(why, Why::Incident | Why::Likeness);
+        self.repeats.is_none() && self.place.links.iter().any(guess)
+    }
+
+    /// The event's name.
+    pub(super) fn chain(&self, own: &str) -> String {
+        self.place.chain.clone().unwrap_or_else(|| own.to_owned())
+    }
+}
+
+/// Finds an alert's place, and says in its findings and decision what came of it.
+pub(super) async fn join(store: &Store, bureau: &str, understood: &mut Understood) -> Result<Joined, Refusal> {
+    let alert = &understood.alert;
+    let new = Member::of(alert, counties(&understood.located));
+    let warns = matches!(alert.status, Status::Actual | Status::Exercise);
+    if !warns {
+        // For machines: it names what it names, and changes nothing.
+        let links = new.refers_to.iter().map(|id| (id.clone(), Why::Answer)).collect();
+        return Ok(Joined { place: Place { links, ..Place::default() }, older: Vec::new(), repeats: None });
+    }
+    let quiet = understood.decision.withheld.is_some() && new.part != Part::Ends;
+    let record = related(store, bureau, alert, &new).await?;
+    let mut place = place(&new, &record, quiet);
+    understood.findings.append(&mut place.findings);
+    let replaces = matches!(alert.msg_type, cap::MsgType::Update | cap::MsgType::Cancel);
+    let split = place.links.iter().any(|(_, why)| *why == Why::Split);
+    if replaces && place.chain.is_none() && !split {
+        understood.findings.push(Finding::new(Code::NothingReplaced, "alert/references", ""));
+    }
+    let mut repeats = None;
+    let mut older = Vec::new();
+    if place.behind.is_some() {
+        understood.decision.withheld.get_or_insert(Withheld::Late);
+    } else if takes_part(alert) {
+        let told = place.links.iter().filter(|(_, why)| !matches!(why, Why::Split | Why::Answer | Why::Ignored));
+        let mut ids: Vec<String> = told.map(|(id, _)| id.clone()).collect();
+        ids.extend(place.takes.iter().cloned());
+        older = store.with_older(&ids).await?;
+        repeats = said_already(store, &place, &new, understood).await?;
+        let said = repeats.iter().map(|id| Finding::new(Code::Repeats, "alert/info", id));
+        understood.findings.extend(said);
+    }
+    understood.verdict = Verdict::of(&understood.findings);
+    Ok(Joined { place, older, repeats })
+}
+
+/// Everything on record that may be of the same event, with its whole events.
+async fn related(store: &Store, bureau: &str, alert: &Alert, new: &Member) -> Result<Vec<Member>, StoreError> {
+    let mut ids: BTreeSet<String> = new.refers_to.iter().cloned().collect();
+    if new.part != Part::Answers {
+        let mut named = new.refers_to.clone();
+        named.push(new.id.clone());
+        ids.extend(store.naming(&named).await?);
+        ids.extend(store.of_incidents(bureau, &new.incidents).await?);
+        if let (Some(hazard), true, true) = (new.hazard, new.names_nothing(), new.incidents.is_empty()) {
+            let what = (hazard.slug(), alert.sender.as_str(), alert.status.as_str());
+            for (id, located) in store.standing(bureau, what, alert.sent.to_utc()).await? {
+                let near = new.counties.is_empty() || !counties_of(&located).is_disjoint(&new.counties);
+                ids.extend(near.then_some(id));
+            }
+        }
+    }
+    let rows = store.alerts_by_id(&ids.into_iter().collect::<Vec<_>>()).await?;
+    let own =
+        |row: &&AlertRow| row.status == alert.status.as_str() && (new.part == Part::Answers || row.bureau == bureau);
+    let chains: BTreeSet<String> = rows.iter().filter(own).map(|row| row.chain.clone()).collect();
+    let mut found = Vec::new();
+    for chain in chains {
+        let mut links = store.why_in_chain(&chain).await?;
+        for row in store.chain(&chain).await?.into_iter().filter(|row| row.status == alert.status.as_str()) {
+            let named = links.remove(&row.id).unwrap_or_default();
+            found.push(member(store, row, named).await?);
+        }
+    }
+    Ok(found)
+}
+
+/// What chains know of an alert on record. Only of those at the head they ask where, and whether it is the end.
+async fn member(store: &Store, row: AlertRow, named: Vec<(String, Why)>) -> Result<Member, StoreError> {
+    let superseded = row.superseded_by.is_some();
+    let mut part = match row.msg_type.as_str() {
+        "Alert" => Part::Warns,
+        "Update" => Part::Updates,
+        "Cancel" => Part::Ends,
+        _ => Part::Answers,
+    };
+    if part == Part::Updates && alert_of(store, &row.id).await?.is_some_and(|alert| alert.is_the_end()) {
+        part = Part::Ends;
+    }
+    let (counties, incidents) = match superseded {
+        true => (BTreeSet::new(), Vec::new()),
+        false => (counties_of(&store.located(&row.id).await?), store.incidents(&row.id).await?),
+    };
+    let names = |why: &Why| matches!(why, Why::References | Why::Split | Why::Answer);
+    Ok(Member {
+        hazard: Hazard::from_slug(&row.hazard).filter(|hazard| *hazard != Hazard::Other),
+        ignored: named.iter().filter(|(_, why)| *why == Why::Ignored).map(|(id, _)| id.clone()).collect(),
+        refers_to: named.into_iter().filter(|(_, why)| names(why)).map(|(id, _)| id).collect(),
+        chain: row.chain,
+        sender: row.sender,
+        sent: row.sent.timestamp(),
+        expires: row.expires,
+        id: row.id,
+        part,
+        counties,
+        incidents,
+        superseded,
+    })
+}
+
+/// The alert whose content this one says again, if its people need not hear it twice: it is out, as the bureau wrote it.
+async fn said_already(
+    store: &Store,
+    place: &Place,
+    new: &Member,
+    understood: &Understood,
+) -> Result<Option<String>, StoreError> {
+    let Some(head) = place.follows.as_ref().filter(|head| new.part != Part::Ends && place.takes == [(*head).clone()])
+    else {
+        return Ok(None);
+    };
+    let Some(row) = store.alert(head).await?.filter(|row| row.state == AlertState::Released) else { return Ok(None) };
+    let old: Decision = serde_json::from_value(row.decision).map_err(StoreError::corrupt)?;
+    let places = old.regions == understood.decision.regions && counties_of(&store.located(head).await?) == new.counties;
+    let amended = match understood.alert.status {
+        Status::Exercise => {
+            store.escalations_of::<Exercise>(head).await?.iter().any(|e| !e.escalation.amendment.is_empty())
+        }
+        _ => store.escalations_of::<Live>(head).await?.iter().any(|e| !e.escalation.amendment.is_empty()),
+    };
+    let same =
+        places && !amended && alert_of(store, head).await?.is_some_and(|old| says_again(&old, &understood.alert));
+    Ok(same.then(|| head.clone()))
+}
+
+/// Writes what an alert changes in its event: the head's place, the links, and events that are one now.
+pub(super) async fn write(
+    tx: &mut Tx,
+    joined: &Joined,
+    (id, status): (&str, Status),
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let place = &joined.place;
+    let head = place.behind.as_deref().unwrap_or(id);
+    for old in &place.takes {
+        supersede(tx, old, head, now).await?;
+        match status {
+            Status::Exercise => withdraw_escalations::<Exercise>(tx, old, head, now).await?,
+            _ => withdraw_escalations::<Live>(tx, old, head, now).await?,
+        };
+        insert_link(tx, head, old, Why::Place).await?;
+    }
+    if let Some(chain) = &place.chain {
+        for other in &place.merged {
+            merge_chain(tx, other, chain).await?;
+        }
+    }
+    if let Some(old) = &joined.repeats {
+        insert_repeat(tx, id, old).await?;
+    }
+    Ok(())
+}
+
+/// An alert on record, as read.
+pub(super) async fn alert_of(store: &Store, id: &str) -> Result<Option<Alert>, StoreError> {
+    let Some((raw, format)) = store.alert_raw(id).await? else { return Ok(None) };
+    Ok(if format == Format::Json.as_str() { cap::read_json(&raw) } else { cap::read(&raw) }.alert)
+}
+
+fn counties(located: &Located) -> BTreeSet<RegionCode> {
+    located.counties.iter().map(|found| found.region.clone()).collect()
+}
+
+/// The counties of what was found of an alert's areas.
+pub(super) fn counties_of(located: &serde_json::Value) -> BTreeSet<RegionCode> {
+    let found = located["counties"].as_array().into_iter().flatten();
+    found.filter_map(|county| county["region"].as_str()?.parse().ok()).collect()
+}

@@ -1,0 +1,167 @@
+//! Event chains: who stands with whom, and why.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+
+use super::alerts::{COLUMNS, row};
+use super::{AlertRow, AlertState, Store, StoreError, Tx};
+use crate::chains::Why;
+
+impl Store {
+    /// Alerts that name one of these: as what they replace, or only in passing.
+    pub(crate) async fn naming(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        let mut found = Vec::new();
+        for id in ids {
+            let more: Vec<String> = sqlx::query_scalar(
+                "SELECT alert FROM alert_reference WHERE refers_to = $1 AND why NOT IN ('answer', 'ignored')",
+            )
+            .bind(id)
+            .fetch_all(&self.read)
+            .await?;
+            found.extend(more);
+        }
+        Ok(found)
+    }
+
+    /// A bureau's alerts of these incidents.
+    pub(crate) async fn of_incidents(&self, bureau: &str, incidents: &[String]) -> Result<Vec<String>, StoreError> {
+        let mut found = Vec::new();
+        for incident in incidents {
+            let more: Vec<String> = sqlx::query_scalar(
+                "SELECT alert.id FROM alert JOIN alert_incident ON alert_incident.alert = alert.id
+                 WHERE incident = $1 AND bureau = $2",
+            )
+            .bind(incident)
+            .bind(bureau)
+            .fetch_all(&self.read)
+            .await?;
+            found.extend(more);
+        }
+        Ok(found)
+    }
+
+    /// What incidents an alert belongs to.
+    pub(crate) async fn incidents(&self, alert: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT incident FROM alert_incident WHERE alert = $1 ORDER BY incident";
+        Ok(sqlx::query_scalar(sql).bind(alert).fetch_all(&self.read).await?)
+    }
+
+    /// A bureau's alerts of one danger, sender and world that stand at the head of their events, and warn at this time or end what
+    /// was sent before it; each with where it is.
+    pub(crate) async fn standing(
+        &self,
+        bureau: &str,
+        (hazard, sender, status): (&str, &str, &str),
+        at: DateTime<Utc>,
+    ) -> Result<Vec<(String, serde_json::Value)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, located FROM alert WHERE bureau = $1 AND hazard = $2 AND sender = $3 AND status = $4
+             AND superseded_by IS NULL AND ((msg_type IN ('Alert', 'Update') AND (expires IS NULL OR expires > $5))
+             OR (msg_type = 'Cancel' AND sent >= $5)) ORDER BY sent DESC, id LIMIT 1000",
+        )
+        .bind(bureau)
+        .bind(hazard)
+        .bind(sender)
+        .bind(status)
+        .bind(at.timestamp_millis())
+        .fetch_all(&self.read)
+        .await?;
+        let one = |row: &sqlx::any::AnyRow| {
+            let located: Option<String> = row.try_get("located")?;
+            let located = located.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            Ok((row.try_get("id")?, located))
+        };
+        rows.iter().map(one).collect()
+    }
+
+    /// Why an event's alerts stand in it: for each, which alert it was joined to and by what.
+    pub(crate) async fn why_in_chain(&self, chain: &str) -> Result<BTreeMap<String, Vec<(String, Why)>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT alert_reference.alert AS alert, refers_to, why FROM alert_reference
+             JOIN alert ON alert.id = alert_reference.alert WHERE chain = $1 ORDER BY refers_to",
+        )
+        .bind(chain)
+        .fetch_all(&self.read)
+        .await?;
+        let mut found: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for row in &rows {
+            let why: String = row.try_get("why")?;
+            let why = Why::parse(&why).ok_or_else(|| StoreError::corrupt(format!("reference `{why}`")))?;
+            found.entry(row.try_get("alert")?).or_default().push((row.try_get("refers_to")?, why));
+        }
+        Ok(found)
+    }
+
+    /// The alerts whose content this one says again, and those that they said again.
+    pub(crate) async fn repeats(&self, alert: &str) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "WITH RECURSIVE same (id) AS (
+                 SELECT repeats FROM alert_repeat WHERE alert = $1
+                 UNION
+                 SELECT repeats FROM alert_repeat JOIN same ON alert_repeat.alert = same.id)
+             SELECT id FROM same",
+        )
+        .bind(alert)
+        .fetch_all(&self.read)
+        .await?)
+    }
+
+    /// An event by its name or by any of its alerts, oldest first; empty when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn chain_of(&self, id: &str) -> Result<Vec<AlertRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM alert WHERE chain = COALESCE((SELECT chain FROM alert WHERE id = $1), $1) ORDER BY sent, id"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_all(&self.read).await?;
+        rows.iter().map(row).collect()
+    }
+}
+
+/// Writes that an alert stands with another one.
+pub(crate) async fn insert_link(tx: &mut Tx, alert: &str, other: &str, why: Why) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO alert_reference (alert, refers_to, why) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(alert)
+        .bind(other)
+        .bind(why.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Writes what incidents an alert belongs to.
+pub(crate) async fn insert_incidents(tx: &mut Tx, alert: &str, incidents: &[String]) -> Result<(), StoreError> {
+    for incident in incidents {
+        sqlx::query("INSERT INTO alert_incident (alert, incident) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(alert)
+            .bind(incident)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Writes that an alert says what an older one said.
+pub(crate) async fn insert_repeat(tx: &mut Tx, alert: &str, repeats: &str) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO alert_repeat (alert, repeats) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(alert)
+        .bind(repeats)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Two events turn out to be one.
+pub(crate) async fn merge_chain(tx: &mut Tx, from: &str, into: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE alert SET chain = $2 WHERE chain = $1").bind(from).bind(into).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Sets where an alert stands.
+pub(crate) async fn set_alert_state(tx: &mut Tx, id: &str, state: AlertState) -> Result<(), StoreError> {
+    sqlx::query("UPDATE alert SET state = $2 WHERE id = $1").bind(id).bind(state.as_str()).execute(&mut **tx).await?;
+    Ok(())
+}

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::crew::Crew;
-use support::{Cma, RED, Server, YELLOW, write_config};
+use support::{Cma, RED, Server, write_config};
 use tocsin_sinks::real::{Kannel, Mosquitto, SmtpSink};
 use tocsin_sinks::{Tally, broker, gateway, smtp};
 

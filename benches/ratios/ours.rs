@@ -97,13 +97,13 @@ impl Stage {
         let sent = Utc::now().with_timezone(&FixedOffset::east_opt(8 * 3_600).expect("Beijing"));
         let time = |at: chrono::DateTime<FixedOffset>| at.format("%Y-%m-%dT%H:%M:%S%:z").to_string();
         let alert = serde_json::json!({
-            "identifier": identifier, "sender": "上海中心气象台", "sent": time(sent), "status": "Actual", "msgType": "Alert", "scope": "Public",
+            "identifier": identifier, "sender": format!("观测台 {identifier}"), "sent": time(sent), "status": "Actual", "msgType": "Alert", "scope": "Public",
             "info": {"language": "zh-CN", "category": "Met", "event": "台风", "urgency": "Expected", "severity": severity,
                 "certainty": "Likely", "expires": time(sent + TimeDelta::hours(6)), "headline": format!("上海中心气象台发布台风{colour}预警"),
                 "area": {"areaDesc": "长三角", "geocode": places.iter().map(|code| serde_json::json!({"valueName": "CPEAS Geographic Code", "value": code})).collect::<Vec<_>>()}}
         });
         let regions = ["310000", "320000", "330000"].map(|code| code.parse().expect("a code")).to_vec();
-        let bureau = BureauConfig { name: "bench".into(), token_sha256: String::new(), regions, hazards: None };
+        let bureau = BureauConfig { name: format!("bureau-{identifier}"), token_sha256: String::new(), regions, hazards: None };
         let receipt = self.app.intake.accept(&bureau, alert.to_string().as_bytes(), Format::Json).await;
         self.app.engine.wake();
         receipt.expect("INVALID: the alert is refused").id.to_string()

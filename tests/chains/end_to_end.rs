@@ -38,10 +38,14 @@ async fn blue_red_red_again_and_the_end_are_three_short_messages_each() {
     let (well, _, error) = support::tocsin(&config, &["subscribers", "import", &path("people.csv")]);
     assert!(well, "{error}");
     let server = Server::start_in(folder);
-    let blue = Cma { colour: ("蓝色", "blue", "Minor"), ..Cma::new("blue") };
-    let red = Cma { colour: RED, msg_type: "Update", ..Cma::new("red") }.refers_to(&blue);
-    let again = Cma { colour: RED, msg_type: "Update", ..Cma::new("again") }.refers_to(&red);
-    let end = Cma { colour: RED, msg_type: "Cancel", ..Cma::new("end") }.refers_to(&again);
+    let message = |name: &str, msg_type: &'static str, colour, seconds: i64| {
+        let plain = Cma::new(name);
+        Cma { colour, msg_type, sent: plain.sent - chrono::TimeDelta::seconds(seconds), ..plain }
+    };
+    let blue = message("blue", "Alert", ("蓝色", "blue", "Minor"), 40);
+    let red = message("red", "Update", RED, 30).refers_to(&blue);
+    let again = message("again", "Update", RED, 20).refers_to(&red);
+    let end = message("end", "Cancel", RED, 10).refers_to(&again);
     let mut last = String::new();
     for (message, sent) in [(&blue, 2), (&red, 4), (&again, 4), (&end, 6)] {
         let (status, answer) = server.post(message.xml()).await;

@@ -148,7 +148,7 @@ async fn who_has_a_code_of_their_own_proves_presence_with_it_and_not_at_the_prov
     let back = at_the_provider(&browser, &provider, &gone, "li.si").await;
     let page = browser.get(&back).await;
     assert_eq!(page.status, 422, "{}", page.body);
-    assert!(page.body.contains("use your own authenticator"), "{}", page.body);
+    assert!(page.body.contains("请使用您自己的动态码"), "{}", page.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

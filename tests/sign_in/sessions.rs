@@ -87,10 +87,10 @@ async fn strangers_at_the_door_do_not_keep_a_signer_inside_from_proving_presence
     let house = House::start("").await;
     let [li] = house.officers(&[("li", &["signer:*"])]).await.try_into().ok().unwrap();
     let desk = house.signed_in(&li).await;
+    let code = li.code();
     for _ in 0..6 {
         house.browser().post("/sign-in", &[("login", "li"), ("password", "wrong"), ("code", "000000")]).await;
     }
-    let code = li.code();
     let door = house.browser().post("/sign-in", &[("login", "li"), ("password", &li.password), ("code", &code)]).await;
     assert!(door.location.is_none(), "the account rests");
     let token = desk.jar.lock().unwrap().values().next().unwrap().clone();

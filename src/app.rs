@@ -45,6 +45,8 @@ pub struct App {
     pub channels: BTreeSet<ChannelKind>,
     /// What each allows a second, where it is limited.
     pub rates: BTreeMap<ChannelKind, u32>,
+    /// The key that browsers are given when they subscribe, where pushes are sent.
+    pub push_key: Option<String>,
     /// The officers.
     pub staff: Staff,
     /// Whether people reach this server by HTTPS.
@@ -108,7 +110,7 @@ impl App {
         let leave = leave_links(&config.server)?;
         let store = Store::open(&store_options(config)).await?;
         let lock = lock(&config.store.url)?;
-        let (providers, mqtt) = providers(&config.channels)?;
+        let (providers, mqtt, push_key) = providers(&config.channels)?;
         let channels: BTreeSet<_> = providers.iter().map(|provider| provider.channel.kind()).collect();
         for missing in ChannelKind::ALL.into_iter().filter(|kind| !channels.contains(kind)) {
             tracing::warn!(channel = %missing, "the channel is not set up in config.toml: what rules send there waits, and expires");
@@ -142,6 +144,7 @@ impl App {
             leave,
             channels,
             rates,
+            push_key,
             staff,
             secure,
             base,
@@ -233,7 +236,7 @@ fn rates(config: &ChannelsConfig) -> BTreeMap<ChannelKind, u32> {
     all.into_iter().filter_map(|(kind, rate)| Some((kind, rate?.per_second.get()))).collect()
 }
 
-type Providers = (Vec<Provider>, Option<Arc<Mqtt>>);
+type Providers = (Vec<Provider>, Option<Arc<Mqtt>>, Option<String>);
 
 fn providers(config: &ChannelsConfig) -> Result<Providers, StartError> {
     let mut providers = Vec::new();
@@ -249,10 +252,13 @@ fn providers(config: &ChannelsConfig) -> Result<Providers, StartError> {
         broker = Some(Arc::clone(&channel));
         providers.push(provider(mqtt, channel, 4));
     }
+    let mut push_key = None;
     if let Some(push) = &config.push {
-        providers.push(provider(push, Arc::new(Push::new(&push.via)?), 6));
+        let channel = Push::new(&push.via)?;
+        push_key = Some(channel.public_key());
+        providers.push(provider(push, Arc::new(channel), 6));
     }
-    Ok((providers, broker))
+    Ok((providers, broker, push_key))
 }
 
 fn provider<T>(config: &ChannelConfig<T>, channel: Arc<dyn Channel>, workers: usize) -> Provider {

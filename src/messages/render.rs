@@ -142,6 +142,7 @@ impl Page<'_> {
             subject: self.fill("email/subject.txt", 3, 0)?.split_whitespace().collect::<Vec<_>>().join(" "),
             text: self.fill("email/body.txt", 6, 200)? + "\n",
             html: self.fill("email/body.html", 6, 200)?,
+            picture: None,
         })
     }
 

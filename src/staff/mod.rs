@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub use accounts::NewOfficer;
+pub use accounts::{ADDRESSES, NewOfficer};
 pub use proposals::{Grave, SCOPES};
 pub use sign_in::{Ask, IDLE, Session, SignInError};
 

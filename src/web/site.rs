@@ -30,8 +30,9 @@ impl Site {
         let quota =
             Quota::per_minute(NonZeroU32::MIN.saturating_add(29)).allow_burst(NonZeroU32::MIN.saturating_add(29));
         let doors = Arc::new(RateLimiter::new(quota, DefaultKeyedStateStore::default(), MonotonicClock));
-        let live = Arc::new(Live::new(Arc::clone(&app), stop.clone()));
-        Self { app, live, watchers: Arc::default(), doors, stop }
+        let watchers = Arc::<Watchers>::default();
+        let live = Arc::new(Live::new(Arc::clone(&app), Arc::clone(&watchers), stop.clone()));
+        Self { app, live, watchers, doors, stop }
     }
 
     /// Whether this address may try to sign in once more.

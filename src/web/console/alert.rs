@@ -103,6 +103,7 @@ struct AlertPage {
     received: String,
     expires: String,
     released: bool,
+    can_follow: bool,
     regions_list: String,
     edge_list: String,
     shapes: String,
@@ -160,6 +161,7 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         received: clock(alert.received_at, now),
         expires: alert.expires.map_or_else(|| "—".into(), |at| clock(at, now)),
         released: matches!(alert.state, AlertState::Released | AlertState::Partly),
+        can_follow: follows(app, session, &alert),
         regions_list: codes(&material.decision.regions),
         edge_list: codes(&edge),
         shapes: shapes(&material.alert),
@@ -174,6 +176,13 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         alert,
         frame,
     })
+}
+
+/// Whether this officer could write what follows on an alert: it was written here, in a name that is theirs too, and holds.
+fn follows(app: &App, session: &Session, row: &AlertRow) -> bool {
+    let voice = row.bureau.strip_prefix("console:").and_then(|code| code.parse().ok());
+    let may = |code: RegionCode| session.officer.grants.may(Role::Author, &code, &app.policy.load().map);
+    row.msg_type != "Cancel" && row.superseded_by.is_none() && voice.is_some_and(may)
 }
 
 /// The level that an alert shows.

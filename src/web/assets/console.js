@@ -61,7 +61,7 @@ const UNITS = [["second", 1, 120], ["minute", 60, 7_200], ["hour", 3_600, 172_80
 const span = (seconds) => {
   const [unit, size] = UNITS.find(([, , below]) => seconds < below);
   const style = { style: "unit", unit, unitDisplay: "short" };
-  return new Intl.NumberFormat(language, style).format(Math.floor(seconds / size));
+  return new Intl.NumberFormat(language, style).format(Math.floor(seconds / size)).replace(/(\d)(?=\p{L})/u, "$1 ");
 };
 setInterval(() => {
   const now = Date.now();

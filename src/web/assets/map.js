@@ -40,8 +40,8 @@ if (place && window.L) {
   const look = () => {
     const inside = [];
     layer.eachLayer((shape) => { if (chosen.has(shape.feature.properties.code)) inside.push(shape); });
-    if (inside.length) map.fitBounds(L.featureGroup(inside).getBounds().pad(0.2));
-    else if (ground.features.length) map.fitBounds(layer.getBounds());
+    const bounds = inside.length ? L.featureGroup(inside).getBounds().pad(0.2) : layer.getBounds();
+    if (bounds.isValid()) map.fitBounds(bounds, { animate: false });
   };
   look();
   const drawn = L.featureGroup().addTo(map);

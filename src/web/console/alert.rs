@@ -117,6 +117,13 @@ struct AlertPage {
     stages: Vec<stages::Row>,
 }
 
+impl AlertPage {
+    /// What this officer could say yes to now.
+    fn decide(&self) -> Option<&Part> {
+        self.escalations.iter().find(|part| part.open && part.stage.is_some())
+    }
+}
+
 pub(super) async fn show<W: World>(
     State(site): State<Site>,
     SignedIn(session): SignedIn,
@@ -209,7 +216,7 @@ async fn part<W: World>(
     let stage = e.next_stage(&who);
     let judge = who.roles.contains(&Role::Reviewer) || who.roles.contains(&Role::Signer);
     let why_not = match (waiting, stage, judge) {
-        (true, None, true) if e.authors.contains(&who.id) => {
+        (true, None, _) if e.authors.contains(&who.id) => {
             words.s("Your own words: another officer decides").to_owned()
         }
         (true, None, true) if e.signatures.iter().any(|s| s.by == who.id) => {
@@ -249,7 +256,7 @@ async fn part<W: World>(
         can_take: waiting && judge,
         stage: stage.map(Stage::as_str),
         word: confirm_word::<W>(&name, e.approval.officers(), row.lane.number()),
-        go: format!("{}：{name}", stage.map_or("", |stage| stage_act(stage, words))),
+        go: format!("{}{}{name}", stage.map_or("", |stage| stage_act(stage, words)), words.pick("：", " · ")),
         reaches,
         why_not,
         can_judge: waiting && judge,

@@ -11,8 +11,8 @@ use crate::regions::RegionMap;
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
 
-/// Corners nearer than this to the last one are left out, degrees: about 500 m.
-const NEAR: f64 = 0.005;
+/// Corners lie on a grid of this many lines a degree, about 400 m: neighbours' borders stay one line.
+const GRID: f64 = 250.0;
 
 static GROUND: OnceLock<String> = OnceLock::new();
 
@@ -39,14 +39,9 @@ fn outlines(map: &RegionMap) -> Value {
 }
 
 fn thin(ring: &[crate::cap::Point]) -> Option<Value> {
-    let mut kept: Vec<[f64; 2]> = Vec::new();
-    let round = |degrees: f64| (degrees * 1_000.0).round() / 1_000.0;
-    for point in ring {
-        let far = kept.last().is_none_or(|[lon, lat]| (point.lon - lon).abs() + (point.lat - lat).abs() > NEAR);
-        if far {
-            kept.push([round(point.lon), round(point.lat)]);
-        }
-    }
+    let snap = |degrees: f64| (degrees * GRID).round() / GRID;
+    let mut kept: Vec<[f64; 2]> = ring.iter().map(|point| [snap(point.lon), snap(point.lat)]).collect();
+    kept.dedup();
     if kept.len() < 3 {
         return None;
     }

@@ -69,7 +69,7 @@ async fn show_with(site: &Site, session: &Session, told: String) -> Response {
     });
     let roles: Vec<_> = officer.grants.0.iter().map(|grant| grant_name(&site.app, grant, frame.t)).collect();
     page(&MePage {
-        roles: roles.join("；"),
+        roles: roles.join(frame.t.pick("；", "; ")),
         told,
         sms: of(ChannelKind::Sms),
         email: of(ChannelKind::Email),

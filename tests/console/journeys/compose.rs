@@ -53,7 +53,7 @@ async fn compose(author: &Browser) {
     let preview = author.text("#check .phones").await;
     assert!(preview.contains("台风红色预警") && preview.contains("阵风十三级"), "{preview}");
     author.shot("ready").await;
-    author.follow("#compose .acts-bar button:not([formaction])").await;
+    author.follow("#compose .submit button:not([formaction])").await;
     assert!(author.place().await.starts_with("/console/compose/"), "saved");
 }
 
@@ -131,7 +131,7 @@ async fn an_alert_is_written_returned_mended_signed_stopped_and_corrected() {
     // Reviewed, with the wrong word first.
     two.goto("/console").await;
     two.follow(".cards .act a").await;
-    assert!(two.text(".escalation").await.contains("80"), "whom it reaches is said: {}", two.text(".escalation").await);
+    assert!(two.text(".escalation").await.contains("82"), "whom it reaches is said: {}", two.text(".escalation").await);
     two.fill("form.grave [name=word]", "上海").await;
     let code = reviewers.code().await;
     two.fill("form.grave [name=code]", &code).await;
@@ -191,6 +191,17 @@ async fn an_alert_is_written_returned_mended_signed_stopped_and_corrected() {
     }
 }
 
+/// Signs what waits, right after sign-in.
+async fn sign(signer: &Browser) {
+    signer.goto("/console").await;
+    signer.follow(".cards:not(.others) .act a").await;
+    signer.shot("approving").await;
+    if signer.has("form.grave [name=word]").await {
+        signer.fill("form.grave [name=word]", "Shanghai").await;
+    }
+    signer.follow("form.grave button").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_all_clear_written_here_goes_to_those_who_were_told() {
     let props = Props::new(None, 5).await;
@@ -198,10 +209,15 @@ async fn an_all_clear_written_here_goes_to_those_who_were_told() {
     props.people(&people);
     let roll = props.roll(TimeDelta::zero()).await;
     let author = roll.officer("author", "Lin Xiao", Language::English, "author:310000").await;
+    let signer = roll.officer("signer", "He Lin", Language::English, "signer:310000").await;
     roll.close().await;
     let stage = props.start();
-    let browser = Browser::open(&stage.server.url, "all-clear", DESKTOP).await;
+    let (browser, other) = tokio::join!(
+        Browser::open(&stage.server.url, "all-clear", DESKTOP),
+        Browser::open(&stage.server.url, "all-clear-signer", DESKTOP)
+    );
     browser.enter(&author.session).await;
+    other.enter(&signer.session).await;
     browser.goto("/console/compose/new").await;
     browser.set("[name=hazard]", "rainstorm").await;
     browser.set("[name=colour]", "yellow").await;
@@ -209,6 +225,9 @@ async fn an_all_clear_written_here_goes_to_those_who_were_told() {
     browser.fill("[name=places]", "Qingpu").await;
     browser.until("all is well", "return document.querySelector('#check').innerText.includes('✓')").await;
     browser.follow("button[formaction$='/submit']").await;
+    assert!(browser.place().await.starts_with("/console/alerts/"), "{}", browser.text("main").await);
+    // Whatever the level, what an officer wrote waits for another one.
+    sign(&other).await;
     eventually("people are told", || stage.texts().len() > 3).await;
     browser.goto(&browser.place().await).await;
     browser.shot("released").await;
@@ -217,6 +236,8 @@ async fn an_all_clear_written_here_goes_to_those_who_were_told() {
     assert_eq!(browser.run("return document.querySelector('[name=msg_type]').value").await, "Cancel");
     browser.shot("all-clear").await;
     browser.follow("button[formaction$='/submit']").await;
+    sign(&other).await;
+    other.assert_quiet().await;
     let ended = |stage: &crate::stage::Stage| -> (BTreeSet<String>, BTreeSet<String>) {
         let (ended, warned): (Vec<_>, Vec<_>) = stage.texts().into_iter().partition(|(_, text)| text.contains("解除"));
         (ended.into_iter().map(|(to, _)| to).collect(), warned.into_iter().map(|(to, _)| to).collect())

@@ -20,7 +20,9 @@ fn axe() -> Option<String> {
 
 /// What is seriously wrong with the page for people who read it another way.
 async fn faults(browser: &Browser, axe: &str) -> Vec<String> {
-    browser.run(&format!("{axe}; window.axe = axe;")).await;
+    if browser.run("return window.axe === undefined").await == true {
+        browser.run(&format!("{axe}; window.axe = axe;")).await;
+    }
     browser.run("window.found = null; axe.run(document, {resultTypes: ['violations']}).then(r => { window.found = r.violations }, e => { window.found = [{id: String(e), impact: 'critical', nodes: []}] })").await;
     browser.until("axe is done", "return window.found !== null").await;
     let found = browser
@@ -33,15 +35,25 @@ async fn faults(browser: &Browser, axe: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_is_fit_for_everybody_in_both_languages_by_day_and_night_on_desk_and_in_hand() {
+async fn every_page_is_fit_for_everybody_in_chinese_by_day_and_night_on_desk_and_in_hand() {
+    walk("pages-zh", Language::Chinese, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_fit_for_everybody_in_english_by_day_and_night_on_desk_and_in_hand() {
+    walk("pages-en", Language::English, true).await;
+}
+
+/// Walks all pages in a language; pictures are kept of the day or of the night.
+async fn walk(journey: &'static str, language: Language, night: bool) {
     let props = Props::new(Some(&rules(&step("primary", "30m", "hold"))), 100).await;
     props.people("310118,zh-CN,public,13800000001,qp@example.org,qp\n310118,en,drill,13800000009,drill@example.org,");
     let roll = props.roll(UNPROVED).await;
     let all = "author:* reviewer:* signer:* operator:* auditor:* administrator:*";
-    let chinese = roll.officer("zhou", "周敏", Language::Chinese, all).await;
-    let english = roll.officer("smith", "Jo Smith", Language::English, all).await;
-    roll.on_duty(&chinese, "310000", Position::Primary, &chinese).await;
-    roll.on_duty(&chinese, "310000", Position::Secondary, &english).await;
+    let mut signer = roll.officer("zhou", "周敏 Zhou", language, all).await;
+    let second = roll.officer("smith", "Jo Smith", Language::English, all).await;
+    roll.on_duty(&signer, "310000", Position::Primary, &signer).await;
+    roll.on_duty(&signer, "310000", Position::Secondary, &second).await;
     roll.close().await;
     let stage = props.start();
     let mut ids = BTreeMap::new();
@@ -62,14 +74,12 @@ async fn every_page_is_fit_for_everybody_in_both_languages_by_day_and_night_on_d
     }
     stage.server.post("<alert>").await;
 
-    let mut browser = Browser::open(&stage.server.url, "pages", DESKTOP).await;
-    browser.enter(&chinese.session).await;
+    let mut browser = Browser::open(&stage.server.url, journey, DESKTOP).await;
+    browser.enter(&signer.session).await;
     // One is released, and somebody asks for a token, so that every page has something to show.
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    drop(client);
     browser.goto(&format!("/console/alerts/{}", ids["live"])).await;
-    let mut signer = chinese;
-    browser.fill("form.grave [name=word]", "上海市").await;
+    let word = if language == Language::Chinese { "上海市" } else { "Shanghai" };
+    browser.fill("form.grave [name=word]", word).await;
     browser.fill("form.grave [name=code]", &signer.code().await).await;
     browser.follow("form.grave button").await;
     eventually("somebody is told", || stage.texts_to("+8613800000001").len() == 1).await;
@@ -94,6 +104,7 @@ async fn every_page_is_fit_for_everybody_in_both_languages_by_day_and_night_on_d
         ("people", "/console/people".into()),
         ("me", "/console/me".into()),
         ("notice", "/console/alerts/none".into()),
+        ("sign-in", "/sign-in".into()),
         ("drill-queue", "/exercise".into()),
         ("drill-alert", format!("/exercise/alerts/{drill}")),
     ];
@@ -103,27 +114,24 @@ async fn every_page_is_fit_for_everybody_in_both_languages_by_day_and_night_on_d
         println!("skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it); pages are not checked for accessibility");
     }
     let mut bad = Vec::new();
-    for (tongue, session) in [("zh", &signer.session), ("en", &english.session)] {
-        browser.enter(session).await;
-        for (name, path) in &pages {
-            browser.goto(path).await;
-            if browser.has("#map").await {
-                browser.until("the map", "return document.querySelector('#map').dataset.ready === '1'").await;
-            }
-            for dark in [false, true] {
-                browser.dark(dark).await;
-                for size in [DESKTOP.size, HAND] {
-                    browser.resize(size).await;
-                    let look = format!("{tongue} {name} {} {}", if dark { "dark" } else { "light" }, size.0);
-                    if size == HAND {
-                        browser.assert_fits().await;
-                    }
-                    if let Some(axe) = &axe {
-                        bad.extend(faults(&browser, axe).await.into_iter().map(|fault| format!("{look}: {fault}")));
-                    }
-                    if dark == (tongue == "en") {
-                        browser.shot(&look.replace(' ', "-")).await;
-                    }
+    for (name, path) in &pages {
+        browser.goto(path).await;
+        if browser.has("#map").await {
+            browser.until("the map", "return document.querySelector('#map').dataset.ready === '1'").await;
+        }
+        for dark in [false, true] {
+            browser.dark(dark).await;
+            for size in [DESKTOP.size, HAND] {
+                browser.resize(size).await;
+                let look = format!("{name}-{}-{}", if dark { "dark" } else { "light" }, size.0);
+                if size == HAND {
+                    browser.assert_fits().await;
+                }
+                if let Some(axe) = &axe {
+                    bad.extend(faults(&browser, axe).await.into_iter().map(|fault| format!("{look}: {fault}")));
+                }
+                if dark == night {
+                    browser.shot(&look).await;
                 }
             }
         }

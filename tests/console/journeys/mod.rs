@@ -4,6 +4,7 @@ mod drill;
 mod every_page;
 mod hostile;
 mod ladder;
+mod live;
 mod people;
 mod provinces;
 mod queue;

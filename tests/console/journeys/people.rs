@@ -47,7 +47,7 @@ async fn an_officer_is_invited_comes_in_and_gets_a_grave_role_from_two_administr
     one.fill("[name=password]", "not the password").await;
     one.fill("[name=code]", "000000").await;
     one.follow("main button").await;
-    assert!(one.text("[role=alert]").await.contains("不正确"));
+    assert!(one.text("main [role=alert]").await.contains("不正确"));
     one.shot("wrong").await;
     one.fill("[name=password]", PASSWORD).await;
     one.fill("[name=code]", &first.code().await).await;
@@ -76,7 +76,7 @@ async fn an_officer_is_invited_comes_in_and_gets_a_grave_role_from_two_administr
     new.fill("[name=password]", "aaaaaaaaaaaa").await;
     new.fill("[name=code]", &code).await;
     new.follow("main button").await;
-    assert!(!new.text("[role=alert]").await.is_empty());
+    assert!(!new.text("main [role=alert]").await.is_empty());
     new.shot("weak").await;
     new.fill("[name=password]", "three cranes over the lake").await;
     new.fill("[name=code]", &code).await;
@@ -142,11 +142,11 @@ async fn the_word_before_the_session_ends_can_be_answered() {
     let stage = props.start();
     let browser = Browser::open(&stage.server.url, "idle", DESKTOP).await;
     browser.enter(&officer.session).await;
-    // A page that asks by itself, as the queue does, keeps nobody signed in; a person who opens one does.
-    browser.goto("/assets/icon.svg").await;
-    let page = "return fetch('/console', {headers: {'x-by-itself': '1'}}).then(a => a.text()).then(t => { document.open(); document.write(t); document.close(); return true })";
-    browser.goto("/sign-in").await;
-    browser.run(page).await;
+    // What a page asks for by itself keeps nobody signed in; a person who opens one would.
+    browser.cdp("Network.enable", serde_json::json!({})).await;
+    browser.cdp("Network.setExtraHTTPHeaders", serde_json::json!({"headers": {"x-by-itself": "1"}})).await;
+    browser.goto("/console").await;
+    browser.cdp("Network.setExtraHTTPHeaders", serde_json::json!({"headers": {}})).await;
     browser.until("it asks", "return document.querySelector('#idle')?.open === true").await;
     browser.shot("asked").await;
     let before = browser.run("return Number(document.body.dataset.until) - Date.now()").await.as_f64().unwrap();

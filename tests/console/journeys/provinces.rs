@@ -44,7 +44,7 @@ fn wholly(stage: &Stage, number: &str, name: &str, code: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_province_tells_its_own_people_after_its_own_yes() {
-    let props = Props::new(Some(&rules(&step("primary", "40s", "lapse"))), 100).await;
+    let props = Props::new(Some(&rules(&step("primary", "25s", "lapse"))), 100).await;
     props.people(
         "310118,zh-CN,public,13800000001,qp@example.org,qp\n320509,zh-CN,public,13800000002,wj@example.org,wj\n\
          330421,zh-CN,public,13800000003,js@example.org,js",
@@ -81,7 +81,7 @@ async fn each_province_tells_its_own_people_after_its_own_yes() {
     one.shot("signed").await;
     assert!(one.text("main").await.contains("等待") || one.text("main").await.contains("待"), "the others still wait");
 
-    sign(&two, &mut jiangsu, "Jiangsu").await;
+    sign(&two, &mut jiangsu, "Jiangsu Province").await;
     eventually("Wujiang is told by every channel", || wholly(&stage, "+8613800000002", "wj", "320509")).await;
     assert_eq!(told(&stage), [true, true, false], "Zhejiang has not said yes");
 

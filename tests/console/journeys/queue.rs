@@ -65,7 +65,7 @@ async fn an_open_queue_fills_by_itself_keeps_the_focus_counts_and_says_when_it_i
     assert!(browser.text("#offline").await.contains(':'), "since when: {}", browser.text("#offline").await);
     browser.shot("cut-off").await;
     stage.server.run();
-    post(&stage, "three", ("大风", "Gale")).await;
+    post(&stage, "three", ("台风", "Typhoon")).await;
     browser.until("it is back", "return document.querySelector('#offline').hidden && document.title.startsWith('(3)')").await;
     browser.shot("back").await;
     browser.assert_quiet().await;
@@ -133,7 +133,9 @@ async fn without_script_an_officer_signs_in_and_approves() {
     browser.fill("[name=password]", crate::officers::PASSWORD).await;
     browser.fill("[name=code]", &officer.code().await).await;
     browser.click("main button").await;
-    browser.find(".cards .act a").await.click().await;
+    browser.find(".cards .act a").await;
+    assert!(browser.has("#sound[hidden]").await, "the page's own script did not run");
+    browser.click(".cards .act a").await;
     browser.fill("form.grave [name=word]", "上海市").await;
     browser.shot("approving").await;
     browser.click("form.grave button").await;
@@ -141,7 +143,7 @@ async fn without_script_an_officer_signs_in_and_approves() {
     // A draft says what is wrong with it when it is saved.
     browser.goto("/console/compose/new").await;
     browser.fill("[name=places]", "亚特兰蒂斯").await;
-    browser.click("#compose .acts-bar button:not([formaction])").await;
+    browser.click("#compose .submit button:not([formaction])").await;
     browser.find("#check li.alarm").await;
     browser.shot("draft").await;
     browser.assert_quiet().await;

@@ -209,7 +209,8 @@ impl super::Desk {
         picture: Option<Picture>,
     ) -> Result<usize, DeskError> {
         let body = quick_xml::escape::escape(text);
-        let shown = picture.as_ref().map_or_else(String::new, |_| format!("<img src=\"cid:{}\" alt=\"\">", Picture::NAME));
+        let shown =
+            picture.as_ref().map_or_else(String::new, |_| format!("<img src=\"cid:{}\" alt=\"\">", Picture::NAME));
         let html = format!(
             "<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body style=\"font:16px/1.6 system-ui,sans-serif\">\
              <div style=\"white-space:pre-line\">{body}</div>{shown}</body></html>"

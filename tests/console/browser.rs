@@ -40,13 +40,6 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
-/// An element of a page.
-#[derive(Clone)]
-pub struct Element<'a> {
-    browser: &'a Browser,
-    id: String,
-}
-
 impl Browser {
     /// Opens a browser before the pages of `base`; screenshots are named after the journey.
     pub async fn open(base: &str, journey: &'static str, look: Look) -> Self {
@@ -82,7 +75,8 @@ impl Browser {
         arguments.push(format!("--window-size={width},{height}"));
         arguments.push(format!("--accept-lang={}", look.language));
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
-        let prefs = if look.script { json!({}) } else { json!({"profile.managed_default_content_settings.javascript": 2}) };
+        let prefs =
+            if look.script { json!({}) } else { json!({"profile.managed_default_content_settings.javascript": 2}) };
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL"},
@@ -161,13 +155,15 @@ impl Browser {
 
     /// What a function body gives in the page.
     pub async fn run(&self, script: &str) -> Value {
-        self.post("/execute/sync", &json!({"script": script, "args": []})).await.unwrap_or_else(|e| panic!("{script}: {e}"))
+        self.post("/execute/sync", &json!({"script": script, "args": []}))
+            .await
+            .unwrap_or_else(|e| panic!("{script}: {e}"))
     }
 
-    async fn try_all(&self, css: &str) -> Vec<Element<'_>> {
+    async fn try_all(&self, css: &str) -> Vec<String> {
         let found = self.post("/elements", &json!({"using": "css selector", "value": css})).await.unwrap_or_default();
         let ids = found.as_array().cloned().unwrap_or_default();
-        ids.iter().map(|e| Element { browser: self, id: e[ELEMENT].as_str().unwrap().to_owned() }).collect()
+        ids.iter().map(|element| element[ELEMENT].as_str().unwrap().to_owned()).collect()
     }
 
     /// Whether there is such an element now.
@@ -181,7 +177,7 @@ impl Browser {
     }
 
     /// The first such element, as soon as there is one.
-    pub async fn find(&self, css: &str) -> Element<'_> {
+    pub async fn find(&self, css: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(found) = self.try_all(css).await.into_iter().next() {
@@ -210,11 +206,28 @@ impl Browser {
     /// The visible text of the first such element that is there now.
     pub async fn text(&self, css: &str) -> String {
         let selector = json!(css);
-        self.run(&format!("return document.querySelector({selector})?.innerText ?? ''")).await.as_str().unwrap_or_default().to_owned()
+        self.run(&format!("return document.querySelector({selector})?.innerText ?? ''"))
+            .await
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Does something to the first such element; what the page replaces meanwhile is looked up again.
+    async fn act(&self, css: &str, what: &str, body: Value) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let id = self.find(css).await;
+            match self.post(&format!("/element/{id}/{what}"), &body).await {
+                Ok(_) => return,
+                Err(error) if error.contains("stale element") && Instant::now() < until => {}
+                Err(error) => panic!("{what} {css} at {}: {error}", self.place().await),
+            }
+        }
     }
 
     pub async fn click(&self, css: &str) {
-        self.find(css).await.click().await;
+        self.act(css, "click", json!({})).await;
     }
 
     /// Clicks what leads to another page, and waits until that is there.
@@ -232,9 +245,8 @@ impl Browser {
 
     /// Types into an empty field.
     pub async fn fill(&self, css: &str, text: &str) {
-        let field = self.find(css).await;
-        self.post(&format!("/element/{}/clear", field.id), &json!({})).await.unwrap();
-        field.keys(text).await;
+        self.act(css, "clear", json!({})).await;
+        self.act(css, "value", json!({"text": text})).await;
     }
 
     /// Sets a field that typing cannot (a date, a list), as a person's choice would.
@@ -263,13 +275,14 @@ impl Browser {
     pub async fn click_at(&self, css: &str, (x, y): (i32, i32)) {
         let element = self.find(css).await;
         self.run(&format!("document.querySelector({}).scrollIntoView({{block: 'center'}})", json!(css))).await;
-        let origin = json!({ELEMENT: element.id});
+        let origin = json!({ELEMENT: element});
         let actions = json!([
             {"type": "pointerMove", "origin": origin, "x": x, "y": y, "duration": 0},
             {"type": "pointerDown", "button": 0},
             {"type": "pointerUp", "button": 0},
         ]);
-        let source = json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions});
+        let source =
+            json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions});
         self.post("/actions", &json!({"actions": [source]})).await.unwrap();
     }
 
@@ -331,16 +344,5 @@ impl Drop for Browser {
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
-    }
-}
-
-impl Element<'_> {
-    pub async fn click(&self) {
-        let path = format!("/element/{}/click", self.id);
-        self.browser.post(&path, &json!({})).await.unwrap_or_else(|e| panic!("click: {e}"));
-    }
-
-    pub async fn keys(&self, text: &str) {
-        self.browser.post(&format!("/element/{}/value", self.id), &json!({"text": text})).await.unwrap_or_else(|e| panic!("keys: {e}"));
     }
 }

@@ -114,7 +114,8 @@ impl Props {
         let path = self.folder.path().join("people.csv");
         std::fs::write(&path, csv).unwrap();
         let config = self.folder.path().join("config.toml");
-        let (well, out, _) = support::tocsin(&config, &["--json", "subscribers", "import", &path.display().to_string()]);
+        let (well, out, _) =
+            support::tocsin(&config, &["--json", "subscribers", "import", &path.display().to_string()]);
         assert!(well && out.contains("\"bad\":0"), "{out}");
     }
 
@@ -150,7 +151,8 @@ impl Stage {
 
     /// Addresses of all mails at the relay, with the mails.
     pub fn mails(&self) -> Vec<(String, String)> {
-        let to = |mail: &String| mail.split("\nTo: <").nth(1).and_then(|rest| rest.split('>').next()).map(str::to_owned);
+        let to =
+            |mail: &String| mail.split("\nTo: <").nth(1).and_then(|rest| rest.split('>').next()).map(str::to_owned);
         self.mail.mails().unwrap().into_iter().filter_map(|mail| Some((to(&mail)?, mail))).collect()
     }
 

@@ -193,6 +193,20 @@ mod tests {
         insta::assert_snapshot!(text);
     }
 
+    #[test]
+    fn a_picture_stands_inside_the_mail_that_shows_it() {
+        let html = "<img src=\"cid:picture\" alt=\"\">".to_owned();
+        let content =
+            EmailContent { subject: "s".into(), text: "t".into(), html, picture: Some(Picture(b"\x89PNG".to_vec())) };
+        let stored = serde_json::to_string(&content).unwrap();
+        assert_eq!(serde_json::from_str::<EmailContent>(&stored).unwrap(), content, "kept with the release");
+        let text = mail(&content, None);
+        let (before, related) = text.split_once("multipart/related").unwrap();
+        assert!(before.contains("multipart/alternative"), "who reads text alone gets text alone");
+        assert!(related.contains("Content-ID: <picture>") && related.contains("Content-Disposition: inline"), "{text}");
+        assert!(related.contains("Content-Type: image/png") && related.contains("iVBORw"), "{text}");
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_a_header_of_its_own(subject in "\\PC{0,40}(\r\n|\n|\r|\u{0}|)X-Evil: 1.{0,20}", leave in ".{0,60}") {

@@ -22,11 +22,14 @@ if (place && window.L) {
     const full = edge.has(code) ? 0.5 : 0.9;
     return {
       color: on ? "#111" : "#8a8a8a", weight: on ? 1.6 : 0.6, dashArray: on && edge.has(code) ? "5 4" : null,
-      fillColor: on ? hatch : "#f2f0eb", fillOpacity: on ? (share === undefined ? full : 0.12 + 0.88 * share) : 1,
+      fillColor: hatch, fillOpacity: on ? (share === undefined ? full : 0.12 + 0.88 * share) : 0,
     };
   };
   const answer = await fetch("/console/map.json", { headers: BY_ITSELF }).catch(() => null);
   const ground = answer?.ok ? await answer.json() : { type: "FeatureCollection", features: [] };
+  // Land lies under the counties, so that a pale one is a little of its level, not of the sea.
+  const land = { stroke: false, fillColor: "#f2f0eb", fillOpacity: 1 };
+  L.geoJSON(ground, { interactive: false, filter: ({ properties }) => properties.kind !== "sea", style: land }).addTo(map);
   const layer = L.geoJSON(ground, {
     style,
     onEachFeature: (feature, shape) => shape.bindTooltip(() => {
@@ -37,9 +40,14 @@ if (place && window.L) {
       return text;
     }),
   }).addTo(map);
+  // No neighbour's border lies over that of a chosen one.
+  const raise = () => {
+    const inside = layer.getLayers().filter((shape) => chosen.has(shape.feature.properties.code));
+    inside.forEach((shape) => shape.bringToFront());
+    return inside;
+  };
   const look = () => {
-    const inside = [];
-    layer.eachLayer((shape) => { if (chosen.has(shape.feature.properties.code)) inside.push(shape); });
+    const inside = raise();
     const bounds = inside.length ? L.featureGroup(inside).getBounds().pad(0.2) : layer.getBounds();
     if (bounds.isValid()) map.fitBounds(bounds, { animate: false });
   };
@@ -60,7 +68,7 @@ if (place && window.L) {
     setInterval(refresh, 5_000);
   }
 
-  if ("draw" in place.dataset) compose(map, layer, drawn, line, (now) => { chosen = now; layer.setStyle(style); });
+  if ("draw" in place.dataset) compose(map, layer, drawn, line, (now) => { chosen = now; layer.setStyle(style); raise(); });
 }
 
 // --- Composing ----------------------------------------------------------------------------------------------------------

@@ -197,7 +197,6 @@ pub(super) fn mark(row: &AlertRow, alert: &Alert) -> Mark {
     if row.msg_type == "Cancel" { Mark::ended() } else { Mark::of(Colour::of_alert(alert)) }
 }
 
-#[expect(clippy::too_many_lines, reason = "one view, field by field")]
 async fn part<W: World>(
     app: &App,
     policy: &Policy,
@@ -216,9 +215,7 @@ async fn part<W: World>(
     let stage = e.next_stage(&who);
     let judge = who.roles.contains(&Role::Reviewer) || who.roles.contains(&Role::Signer);
     let why_not = match (waiting, stage, judge) {
-        (true, None, _) if e.authors.contains(&who.id) => {
-            words.s("Your own words: another officer decides").to_owned()
-        }
+        (true, None, _) if e.authors.contains(&who.id) => words.s("Your own words: another officer decides").to_owned(),
         (true, None, true) if e.signatures.iter().any(|s| s.by == who.id) => {
             words.s("You have said yes; it takes another officer").to_owned()
         }

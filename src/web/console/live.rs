@@ -114,7 +114,13 @@ async fn queue_snapshot<W: World>(app: &App, watchers: &Watchers) -> Result<Stri
             let due = e.due.map_or(0, |due| due.timestamp_millis());
             let taken = e.taken.as_ref().map_or(0, |taken| taken.by.0);
             let watched = watchers.of(&row.row.alert, "");
-            format!("{}/{}/{}/{}/{due}/{taken}/{watched};", row.row.id, e.state.as_str(), e.revision, e.signatures.len())
+            format!(
+                "{}/{}/{}/{}/{due}/{taken}/{watched};",
+                row.row.id,
+                e.state.as_str(),
+                e.revision,
+                e.signatures.len()
+            )
         })
         .collect();
     let digest = crate::officers::token_digest(&seen);

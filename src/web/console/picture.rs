@@ -73,7 +73,8 @@ pub(super) fn of(map: &RegionMap, regions: &[RegionCode]) -> Option<Picture> {
     picture.fill(Color::from_rgba8(r, g, b, 255));
     for county in map.counties() {
         let fill = if regions.contains(&county.code) { WARNED } else { LAND };
-        for path in map.rings(&county.code).iter().filter(|ring| frame.holds(ring)).filter_map(|ring| frame.path(ring)) {
+        for path in map.rings(&county.code).iter().filter(|ring| frame.holds(ring)).filter_map(|ring| frame.path(ring))
+        {
             picture.fill_path(&path, &paint(fill), FillRule::EvenOdd, Transform::identity(), None);
             picture.stroke_path(&path, &paint(BORDER), &Stroke::default(), Transform::identity(), None);
         }

@@ -89,8 +89,7 @@ async fn cards<W: World>(site: &Site, session: &Session, frame: Frame) -> Result
             _ => escalation.next_stage(&who).is_some(),
         }
     });
-    let card =
-        |row: &QueueRow<W>| card(&site.app, row, site.watchers.of(&row.row.alert, &officer.name), frame.t, now);
+    let card = |row: &QueueRow<W>| card(&site.app, row, site.watchers.of(&row.row.alert, &officer.name), frame.t, now);
     let (own, others) = (own.into_iter().map(card).collect(), others.into_iter().map(card).collect());
     Ok(QueueList { own, others, total, frame })
 }

@@ -34,7 +34,10 @@ async fn an_officer_is_called_in_their_browser() {
     browser.goto("/console/duty").await;
     browser.follow("form[action='/console/duty/test'] button").await;
     assert!(browser.text("[role=status]").await.contains('2'), "two addresses were called");
-    eventually("the test call arrives", || stage.pushes_to("li-phone") == 1 && stage.texts_to("+8613900000001").len() == 1).await;
+    eventually("the test call arrives", || {
+        stage.pushes_to("li-phone") == 1 && stage.texts_to("+8613900000001").len() == 1
+    })
+    .await;
     browser.shot("test").await;
     let mut alert = Cma::new("one");
     alert.colour = RED;

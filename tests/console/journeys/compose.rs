@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use base64::Engine as _;
 use chrono::TimeDelta;
 use tocsin::delivery::Address;
 use tocsin::messages::Language;
@@ -21,13 +22,22 @@ async fn compose(author: &Browser) {
     author.set("[name=region]", "310000").await;
 
     author.fill("[name=places]", "青浦区、亚特兰蒂斯").await;
-    author.until("the bad name is named", "return document.querySelector('#check').innerText.includes('亚特兰蒂斯')").await;
+    author
+        .until("the bad name is named", "return document.querySelector('#check').innerText.includes('亚特兰蒂斯')")
+        .await;
     author.shot("bad-name").await;
 
     author.click("[data-tool=clear]").await;
     author.click_at("#map", (0, 0)).await;
-    author.until("a click on the map picks a county", "return /^\\d{6}$/.test(document.querySelector('[name=places]').value)").await;
-    author.until("it is matched", "return document.querySelector('[data-matched]')?.dataset.matched.length === 6").await;
+    author
+        .until(
+            "a click on the map picks a county",
+            "return /^\\d{6}$/.test(document.querySelector('[name=places]').value)",
+        )
+        .await;
+    author
+        .until("it is matched", "return document.querySelector('[data-matched]')?.dataset.matched.length === 6")
+        .await;
     author.click_at("#map", (0, 0)).await;
     author.until("another click takes it out", "return document.querySelector('[name=places]').value === ''").await;
 
@@ -36,12 +46,27 @@ async fn compose(author: &Browser) {
         author.click_at("#map", corner).await;
     }
     author.click("[data-tool=polygon]").await;
-    author.until("the outline is in its field", "return document.querySelector('[name=polygons]').value.split(' ').length === 4").await;
-    author.until("counties are matched", "return (document.querySelector('[data-matched]')?.dataset.matched ?? '').length > 6").await;
+    author
+        .until(
+            "the outline is in its field",
+            "return document.querySelector('[name=polygons]').value.split(' ').length === 4",
+        )
+        .await;
+    author
+        .until(
+            "counties are matched",
+            "return (document.querySelector('[data-matched]')?.dataset.matched ?? '').length > 6",
+        )
+        .await;
     author.click("[data-tool=circle]").await;
     author.click_at("#map", (80, 0)).await;
     author.click_at("#map", (100, 0)).await;
-    author.until("the circle is in its field", "return / \\d+\\.\\d$/.test(document.querySelector('[name=circles]').value)").await;
+    author
+        .until(
+            "the circle is in its field",
+            "return / \\d+\\.\\d$/.test(document.querySelector('[name=circles]').value)",
+        )
+        .await;
     author.shot("drawn").await;
 
     author.click("[data-tool=clear]").await;
@@ -64,9 +89,8 @@ async fn an_alert_is_written_returned_mended_signed_stopped_and_corrected() {
     props.people(&(people + "310118,zh-CN,public,,li@example.org,li"));
     let roll = props.roll(UNPROVED).await;
     let author = roll.officer("author", "林晓", Language::Chinese, "author:310000").await;
-    let reviewer = roll.officer("reviewer", "周敏", Language::Chinese, "reviewer:310000").await;
+    let mut reviewer = roll.officer("reviewer", "周敏", Language::Chinese, "reviewer:310000").await;
     let mut signer = roll.officer("signer", "何琳", Language::Chinese, "signer:310000").await;
-    let mut reviewers = reviewer;
     roll.call(&author, &[Address::parse(ChannelKind::Email, "lin@example.org").unwrap()]).await;
     roll.close().await;
     let stage = props.start();
@@ -77,7 +101,7 @@ async fn an_alert_is_written_returned_mended_signed_stopped_and_corrected() {
         Browser::open(&url, "compose-signer", DESKTOP),
     );
     one.enter(&author.session).await;
-    two.enter(&reviewers.session).await;
+    two.enter(&reviewer.session).await;
     three.enter(&signer.session).await;
     // A wrong word is refused on purpose.
     two.forgive("status of 409");
@@ -90,8 +114,16 @@ async fn an_alert_is_written_returned_mended_signed_stopped_and_corrected() {
     let mail = stage.mails().into_iter().find(|(to, _)| to == "lin@example.org").unwrap().1;
     assert!(mail.contains("multipart/related") && mail.contains("Content-ID: <picture>"), "{mail}");
     let picture = mail.split("Content-Type: image/png").nth(1).unwrap();
-    let encoded: String = picture.split("\r\n\r\n").nth(1).or(picture.split("\n\n").nth(1)).unwrap().split("--").next().unwrap().split_whitespace().collect();
-    use base64::Engine as _;
+    let encoded: String = picture
+        .split("\r\n\r\n")
+        .nth(1)
+        .or(picture.split("\n\n").nth(1))
+        .unwrap()
+        .split("--")
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     let png = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap();
     assert!(png.starts_with(b"\x89PNG\r\n\x1a\n") && png.len() > 1_000, "a picture that mail programs show");
 
@@ -133,7 +165,7 @@ async fn an_alert_is_written_returned_mended_signed_stopped_and_corrected() {
     two.follow(".cards .act a").await;
     assert!(two.text(".escalation").await.contains("82"), "whom it reaches is said: {}", two.text(".escalation").await);
     two.fill("form.grave [name=word]", "上海").await;
-    let code = reviewers.code().await;
+    let code = reviewer.code().await;
     two.fill("form.grave [name=code]", &code).await;
     two.follow("form.grave button").await;
     assert!(two.text("main").await.contains("T6014"), "{}", two.text("main").await);
@@ -178,9 +210,15 @@ async fn an_alert_is_written_returned_mended_signed_stopped_and_corrected() {
     three.shot("correcting").await;
     three.follow("form[action$='/correct'] button").await;
     eventually("all who were told are told that it was wrong", || stage.texts().len() == told.len() * 2).await;
-    let corrected: BTreeSet<String> = stage.texts().into_iter().filter(|(_, text)| text.contains("更正")).map(|(to, _)| to).collect();
+    let corrected: BTreeSet<String> =
+        stage.texts().into_iter().filter(|(_, text)| text.contains("更正")).map(|(to, _)| to).collect();
     assert_eq!(corrected, told);
-    three.until("nobody waits", "return Number(document.querySelector('tr[data-channel=sms] [data-state=waiting]').textContent) === 0").await;
+    three
+        .until(
+            "nobody waits",
+            "return Number(document.querySelector('tr[data-channel=sms] [data-state=waiting]').textContent) === 0",
+        )
+        .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(stage.texts().len(), told.len() * 2, "and nobody else");
     three.shot("corrected").await;

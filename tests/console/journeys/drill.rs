@@ -37,11 +37,20 @@ async fn a_drill_and_the_real_thing_cannot_be_mixed_up() {
     assert!(browser.title().await.contains("演练 EXERCISE"));
     assert!(browser.text(".band").await.contains("演练 EXERCISE"));
     let look = "const s = getComputedStyle(document.body); return [s.borderTopColor, s.borderTopWidth, getComputedStyle(document.querySelector('.button')).backgroundColor]";
-    assert_eq!(browser.run(look).await, serde_json::json!(["rgb(106, 27, 154)", "10px", "rgb(106, 27, 154)"]), "violet");
+    assert_eq!(
+        browser.run(look).await,
+        serde_json::json!(["rgb(106, 27, 154)", "10px", "rgb(106, 27, 154)"]),
+        "violet"
+    );
     browser.shot("queue").await;
 
     // What is of one world is not there in the other.
-    for lost in [format!("/exercise/alerts/{live}"), format!("/console/alerts/{drill}"), format!("/exercise/alerts/{live}/live"), format!("/console/alerts/{drill}/told")] {
+    for lost in [
+        format!("/exercise/alerts/{live}"),
+        format!("/console/alerts/{drill}"),
+        format!("/exercise/alerts/{live}/live"),
+        format!("/console/alerts/{drill}/told"),
+    ] {
         browser.goto(&lost).await;
         assert!(browser.text("main").await.contains("T6001"), "{lost}");
     }
@@ -60,12 +69,24 @@ async fn a_drill_and_the_real_thing_cannot_be_mixed_up() {
     browser.fill("form.grave [name=code]", &code).await;
     browser.shot("approving").await;
     browser.follow("form.grave button").await;
-    eventually("the drill's list is told", || stage.texts_to("+8613800000009").len() == 1 && stage.pushes_to("drill") == 1 && stage.mails_to("drill@example.org") == 1).await;
+    eventually("the drill's list is told", || {
+        stage.texts_to("+8613800000009").len() == 1
+            && stage.pushes_to("drill") == 1
+            && stage.mails_to("drill@example.org") == 1
+    })
+    .await;
     assert!(stage.texts_to("+8613800000009").iter().all(|text| text.contains("演练") || text.contains("EXERCISE")));
     browser.follow("a[href$='/live']").await;
     browser.shot("live").await;
-    assert!(browser.run("return getComputedStyle(document.querySelector('button.stop')).backgroundColor").await == "rgb(106, 27, 154)");
-    assert!(stage.texts_to("+8613800000001").is_empty() && stage.mails_to("public@example.org") == 0 && stage.pushes_to("public") == 0);
+    assert!(
+        browser.run("return getComputedStyle(document.querySelector('button.stop')).backgroundColor").await
+            == "rgb(106, 27, 154)"
+    );
+    assert!(
+        stage.texts_to("+8613800000001").is_empty()
+            && stage.mails_to("public@example.org") == 0
+            && stage.pushes_to("public") == 0
+    );
 
     // The drill's word for the real thing.
     let live = format!("/console/alerts/{live}");

@@ -57,7 +57,11 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
     roll.close().await;
     let stage = props.start();
     let mut ids = BTreeMap::new();
-    for (name, status, event) in [("live", "Actual", ("台风", "Typhoon")), ("second", "Actual", ("暴雨", "Rainstorm")), ("drill", "Exercise", ("台风", "Typhoon"))] {
+    for (name, status, event) in [
+        ("live", "Actual", ("台风", "Typhoon")),
+        ("second", "Actual", ("暴雨", "Rainstorm")),
+        ("drill", "Exercise", ("台风", "Typhoon")),
+    ] {
         let mut alert = Cma::new(name);
         (alert.status, alert.event, alert.colour) = (status, event, RED);
         if name == "second" {
@@ -66,7 +70,10 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
         let mut xml = alert.xml();
         if name == "second" {
             // A shape that covers some counties in part.
-            xml = xml.replace("</areaDesc>", "</areaDesc><polygon>31.0,120.9 31.35,120.95 31.4,121.4 31.05,121.35 31.0,120.9</polygon>");
+            xml = xml.replace(
+                "</areaDesc>",
+                "</areaDesc><polygon>31.0,120.9 31.35,120.95 31.4,121.4 31.05,121.35 31.0,120.9</polygon>",
+            );
         }
         let (status, answer) = stage.server.post_as(crate::stage::DELTA, "application/cap+xml", xml).await;
         assert_eq!(status, 201, "{answer}");
@@ -111,7 +118,9 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
     browser.forgive("status of 404");
     let axe = axe();
     if axe.is_none() {
-        println!("skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it); pages are not checked for accessibility");
+        println!(
+            "skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it); pages are not checked for accessibility"
+        );
     }
     let mut bad = Vec::new();
     for (name, path) in &pages {
@@ -149,7 +158,9 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
     assert_eq!(browser.run(seen).await, json!([false, false, true, true, true, true]));
     let hatched = browser.run("return document.querySelectorAll('#map path[fill=\"url(#hatch-red)\"]').length").await;
     assert!(hatched.as_u64().unwrap() > 1, "bars on the map say the level without colour");
-    let dashed = browser.run("return document.querySelectorAll('#map path[fill=\"url(#hatch-red)\"][stroke-dasharray=\"5 4\"]').length").await;
+    let dashed = browser
+        .run("return document.querySelectorAll('#map path[fill=\"url(#hatch-red)\"][stroke-dasharray=\"5 4\"]').length")
+        .await;
     assert!(dashed.as_u64().unwrap() > 0, "counties at the edge have a broken line");
     browser.assert_quiet().await;
 }

@@ -21,7 +21,9 @@ async fn a_provider_that_takes_nothing_shows_it_with_the_reason() {
     assert_eq!(status, 201, "{answer}");
     eventually("all is well at first", || stage.texts().len() == 40).await;
     browser.goto(&format!("/console/alerts/{}/live", answer["id"].as_str().unwrap())).await;
-    browser.until("the lamp is on", "return document.querySelector('[data-lamp=sms] .lamp.up').offsetParent !== null").await;
+    browser
+        .until("the lamp is on", "return document.querySelector('[data-lamp=sms] .lamp.up').offsetParent !== null")
+        .await;
     // The gateway is gone, and another warning wants to go out.
     drop(stage.sms);
     let mut second = Cma::new("second");
@@ -29,8 +31,15 @@ async fn a_provider_that_takes_nothing_shows_it_with_the_reason() {
     let (status, answer) = stage.server.post(second.xml()).await;
     assert_eq!(status, 201, "{answer}");
     browser.goto(&format!("/console/alerts/{}/live", answer["id"].as_str().unwrap())).await;
-    browser.until("the lamp is out", "return document.querySelector('[data-lamp=sms] .lamp.down').offsetParent !== null").await;
-    browser.until("and says why", "return /无法连接 \\d+/.test(document.querySelector('[data-lamp=sms] [data-reason]').textContent)").await;
+    browser
+        .until("the lamp is out", "return document.querySelector('[data-lamp=sms] .lamp.down').offsetParent !== null")
+        .await;
+    browser
+        .until(
+            "and says why",
+            "return /无法连接 \\d+/.test(document.querySelector('[data-lamp=sms] [data-reason]').textContent)",
+        )
+        .await;
     browser.until("the others go on", "return document.querySelector('[data-lamp=email] .lamp.up').offsetParent !== null && document.querySelector('tr[data-channel=email] [data-state=accepted]').textContent === '1'").await;
     browser.shot("lamp").await;
     browser.assert_quiet().await;

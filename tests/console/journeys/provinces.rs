@@ -29,7 +29,6 @@ fn told(stage: &Stage) -> [bool; 3] {
                 stage.pushes_to(name) > 0,
                 topics.iter().any(|topic| topic.contains(code)),
             ];
-            assert!(by.iter().all(|b| *b) || by.iter().any(|b| !*b));
             by.iter().any(|b| *b)
         },
     )
@@ -68,7 +67,8 @@ async fn each_province_tells_its_own_people_after_its_own_yes() {
 
     let mut alert = Cma::new("three");
     alert.colour = RED;
-    let geocode = |code: &str| format!("<geocode><valueName>CPEAS Geographic Code</valueName><value>{code}</value></geocode>");
+    let geocode =
+        |code: &str| format!("<geocode><valueName>CPEAS Geographic Code</valueName><value>{code}</value></geocode>");
     let all = ["310118000000", "320509000000", "330421000000"].map(geocode).concat();
     let xml = alert.xml().replace(&geocode("310118000000"), &all);
     let (status, answer) = stage.server.post_as(DELTA, "application/cap+xml", xml).await;
@@ -85,7 +85,9 @@ async fn each_province_tells_its_own_people_after_its_own_yes() {
     eventually("Wujiang is told by every channel", || wholly(&stage, "+8613800000002", "wj", "320509")).await;
     assert_eq!(told(&stage), [true, true, false], "Zhejiang has not said yes");
 
-    three.until("it waits at Zhejiang", "return document.querySelector('.cards:not(.others) .card meter') !== null").await;
+    three
+        .until("it waits at Zhejiang", "return document.querySelector('.cards:not(.others) .card meter') !== null")
+        .await;
     three.shot("bar").await;
     three.goto(&format!("/console/alerts/{id}")).await;
     assert!(three.has("form.grave").await, "Zhejiang could still decide");

@@ -118,6 +118,11 @@ struct AlertPage {
 }
 
 impl AlertPage {
+    /// The newest message of the event, where it is another one: an update, the end, a correction.
+    fn newer(&self) -> Option<&Link> {
+        self.chain.last().filter(|link| !link.here)
+    }
+
     /// What this officer could say yes to now.
     fn decide(&self) -> Option<&Part> {
         self.escalations.iter().find(|part| part.open && part.stage.is_some())

@@ -223,6 +223,7 @@ async fn an_alert_is_written_returned_mended_signed_stopped_and_corrected() {
     assert_eq!(stage.texts().len(), told.len() * 2, "and nobody else");
     three.shot("corrected").await;
     three.goto(&three.place().await.replace("/live", "")).await;
+    assert!(three.text(".newer").await.contains("更正"), "{}", three.text(".head").await);
     three.shot("all-stages").await;
     for browser in [&one, &two, &three] {
         browser.assert_quiet().await;

@@ -50,6 +50,8 @@ pub struct App {
     pub channels: BTreeSet<ChannelKind>,
     /// What each allows a second, where it is limited.
     pub rates: BTreeMap<ChannelKind, u32>,
+    /// The key that browsers are given when they subscribe, where pushes are sent.
+    pub push_key: Option<String>,
     /// The officers.
     pub staff: Staff,
     /// The organisation's own sign-in, where it is set up.
@@ -142,7 +144,7 @@ impl App {
             policy.store(Arc::new(Policy::build(config)?.under(&standing.in_force)?));
         }
         let channels_config = standing.in_force.channels(config)?;
-        let (providers, mqtt) = providers(&channels_config)?;
+        let (providers, mqtt, push_key) = providers(&channels_config)?;
         let channels: BTreeSet<_> = providers.iter().map(|provider| provider.channel.kind()).collect();
         for missing in ChannelKind::ALL.into_iter().filter(|kind| !channels.contains(kind)) {
             tracing::warn!(channel = %missing, "the channel is not set up in config.toml: what rules send there waits, and expires");
@@ -177,6 +179,7 @@ impl App {
             leave,
             channels,
             rates,
+            push_key,
             staff,
             organisation,
             #[cfg(feature = "passkeys")]
@@ -299,7 +302,7 @@ fn rates(config: &ChannelsConfig) -> BTreeMap<ChannelKind, u32> {
     all.into_iter().filter_map(|(kind, rate)| Some((kind, rate?.per_second.get()))).collect()
 }
 
-type Providers = (Vec<Provider>, Option<Arc<Mqtt>>);
+type Providers = (Vec<Provider>, Option<Arc<Mqtt>>, Option<String>);
 
 fn providers(config: &ChannelsConfig) -> Result<Providers, StartError> {
     let mut providers = Vec::new();
@@ -315,10 +318,13 @@ fn providers(config: &ChannelsConfig) -> Result<Providers, StartError> {
         broker = Some(Arc::clone(&channel));
         providers.push(provider(mqtt, channel, 4));
     }
+    let mut push_key = None;
     if let Some(push) = &config.push {
-        providers.push(provider(push, Arc::new(Push::new(&push.via)?), 6));
+        let channel = Push::new(&push.via)?;
+        push_key = Some(channel.public_key());
+        providers.push(provider(push, Arc::new(channel), 6));
     }
-    Ok((providers, broker))
+    Ok((providers, broker, push_key))
 }
 
 fn provider<T>(config: &ChannelConfig<T>, channel: Arc<dyn Channel>, workers: usize) -> Provider {

@@ -44,6 +44,34 @@ pub struct EmailContent {
     pub text: String,
     /// The HTML body.
     pub html: String,
+    /// A picture that the HTML shows, as `<img src="cid:picture">`; most mail programs show no other kind of drawing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+}
+
+/// A PNG inside a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Picture(#[serde(with = "base64_text")] pub Vec<u8>);
+
+impl Picture {
+    /// What the HTML calls it.
+    pub const NAME: &'static str = "picture";
+}
+
+/// Bytes as text, for the record.
+mod base64_text {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(from)?).map_err(de::Error::custom)
+    }
 }
 
 /// What a broker gets for one region or device.

@@ -18,7 +18,7 @@ mod key;
 mod tls;
 
 pub use answer::{Answer, Class};
-pub use content::{Content, EmailContent, MqttContent, PushContent, SmsContent, Urgency};
+pub use content::{Content, EmailContent, MqttContent, Picture, PushContent, SmsContent, Urgency};
 pub use key::Key;
 
 use std::time::SystemTime;

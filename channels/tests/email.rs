@@ -46,6 +46,7 @@ async fn send(email: &Email, messages: &[Message]) -> Vec<Class> {
         subject: "台风红色预警".into(),
         text: "今晚8时起阵风13级。\n.\n请立即避险。\n".into(),
         html: "<p>今晚8时起阵风13级。</p>".into(),
+        picture: None,
     });
     let expires = SystemTime::now() + Duration::from_secs(3_600);
     let answers = email.send(Window { content: &content, lane: 0, language: "zh-CN", expires, messages }).await;

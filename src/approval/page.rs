@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
-use tocsin_channels::{ChannelKind, Content, EmailContent};
+use tocsin_channels::{ChannelKind, Content, EmailContent, Picture};
 
 use super::desk::DeskError;
 use super::escalation::Escalation;
@@ -201,7 +201,7 @@ impl super::Desk {
         self.send_to(officer, "duty.test", content).await
     }
 
-    /// Mails a text with a picture (SVG) to an officer's own addresses; gives how many there are.
+    /// Mails a text with a picture (PNG) to an officer's own addresses; gives how many there are.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -210,14 +210,16 @@ impl super::Desk {
         officer: &OfficerRow,
         subject: &str,
         text: &str,
-        picture: &str,
+        picture: Option<Picture>,
     ) -> Result<usize, DeskError> {
         let body = quick_xml::escape::escape(text);
+        let shown =
+            picture.as_ref().map_or_else(String::new, |_| format!("<img src=\"cid:{}\" alt=\"\">", Picture::NAME));
         let html = format!(
             "<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body style=\"font:16px/1.6 system-ui,sans-serif\">\
-             <div style=\"white-space:pre-line\">{body}</div>{picture}</body></html>"
+             <div style=\"white-space:pre-line\">{body}</div>{shown}</body></html>"
         );
-        let mail = EmailContent { subject: subject.to_owned(), text: text.to_owned(), html };
+        let mail = EmailContent { subject: subject.to_owned(), text: text.to_owned(), html, picture };
         self.send_to(officer, "draft.mail", vec![Content::Email(mail)]).await
     }
 

@@ -68,7 +68,7 @@ impl Templates {
                      <body style=\"font:17px/1.6 system-ui,sans-serif;white-space:pre-line\">{body}</body></html>",
                     language.tag()
                 );
-                Some(Content::Email(EmailContent { subject, text, html }))
+                Some(Content::Email(EmailContent { subject, text, html, picture: None }))
             }
             ChannelKind::Push => {
                 let payload = json!({

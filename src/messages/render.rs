@@ -84,6 +84,8 @@ impl Page<'_> {
         let advice_of = context! { hazard => facts.hazard.slug() };
         let names: Vec<&str> = self.name.into_iter().chain([facts.hazard.slug()]).collect();
         let advice = self.templates.fill("common/advice.txt", language, &names, &advice_of)?;
+        // An alert written here carries the advice as its instruction: it is said once.
+        let instruction = if facts.instruction.trim() == advice.trim() { "" } else { facts.instruction.as_str() };
         let signature = self.options.signature.as_ref().unwrap_or(&facts.issuer);
         let (ground, ink) = colours(facts.colour);
         let link = match self.options.link_base.as_str() {
@@ -106,7 +108,7 @@ impl Page<'_> {
             title => facts.title(),
             headline => facts.headline.as_str(),
             description => facts.description.as_str(),
-            instruction => facts.instruction.as_str(),
+            instruction => instruction,
             area => facts.area.as_str(),
             places => facts.places.clone(),
             place => fit::cut(&fit::places(&facts.places, places, language), 120),
@@ -116,7 +118,7 @@ impl Page<'_> {
             web => facts.web.as_str(),
             link => link,
             advice => advice,
-            detail => fit::cut(if facts.instruction.is_empty() { &facts.description } else { &facts.instruction }, detail),
+            detail => fit::cut(if instruction.is_empty() { &facts.description } else { instruction }, detail),
         };
         self.templates.fill(part, language, &names, &context)
     }
@@ -142,6 +144,7 @@ impl Page<'_> {
             subject: self.fill("email/subject.txt", 3, 0)?.split_whitespace().collect::<Vec<_>>().join(" "),
             text: self.fill("email/body.txt", 6, 200)? + "\n",
             html: self.fill("email/body.html", 6, 200)?,
+            picture: None,
         })
     }
 

@@ -19,7 +19,7 @@ use crate::store::{
 /// An invitation holds so long.
 pub(super) const INVITED: TimeDelta = TimeDelta::hours(72);
 /// An officer has at most so many addresses.
-const ADDRESSES: usize = 10;
+pub const ADDRESSES: usize = 10;
 
 /// A new officer.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub use accounts::NewOfficer;
+pub use accounts::{ADDRESSES, NewOfficer};
 pub use proposals::{Grave, SCOPES};
 pub use settings::Standing;
 pub(crate) use sign_in::Way;

@@ -9,13 +9,18 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("public.css", "text/css; charset=utf-8", include_bytes!("assets/public.css")),
     ("console.css", "text/css; charset=utf-8", include_bytes!("assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_bytes!("assets/console.js")),
+    ("map.js", "text/javascript; charset=utf-8", include_bytes!("assets/map.js")),
     ("passkeys.js", "text/javascript; charset=utf-8", include_bytes!("assets/passkeys.js")),
     ("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")),
-    ("vendor/htmx.min.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/htmx.min.js")),
     ("vendor/leaflet.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/leaflet.js")),
     ("vendor/leaflet.css", "text/css; charset=utf-8", include_bytes!("assets/vendor/leaflet.css")),
     ("vendor/LICENSES", "text/plain; charset=utf-8", include_bytes!("assets/vendor/LICENSES")),
 ];
+
+/// The service worker: at the root, because it answers for every page below its own address.
+pub(super) async fn worker() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("assets/sw.js"))
+}
 
 /// One file; unchanged ones are not sent again.
 pub(super) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {

@@ -48,6 +48,7 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
         .route("/stay", post(sign_in::stay))
         .route("/invitation/{token}", get(sign_in::invitation).post(sign_in::accept))
         .route("/assets/{*path}", get(assets::asset))
+        .route("/sw.js", get(assets::worker))
         .route("/leave/{token}", get(leave::ask).post(leave::leave))
         .layer(DefaultBodyLimit::max(cap::MAX_BYTES))
         .layer(middleware::from_fn(security::headers))

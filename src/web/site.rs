@@ -32,8 +32,9 @@ impl Site {
         let quota =
             Quota::per_minute(NonZeroU32::MIN.saturating_add(29)).allow_burst(NonZeroU32::MIN.saturating_add(29));
         let doors = Arc::new(RateLimiter::new(quota, DefaultKeyedStateStore::default(), MonotonicClock));
-        let live = Arc::new(Live::new(Arc::clone(&app), stop.clone()));
-        Self { app, live, watchers: Arc::default(), doors, answers: Arc::default(), stop }
+        let watchers = Arc::<Watchers>::default();
+        let live = Arc::new(Live::new(Arc::clone(&app), Arc::clone(&watchers), stop.clone()));
+        Self { app, live, watchers, doors, answers: Arc::default(), stop }
     }
 
     /// Whether this address may try to sign in once more.

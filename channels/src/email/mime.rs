@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 
 use super::config::{EmailConfig, EmailError};
-use crate::{EmailContent, Message};
+use crate::{EmailContent, Message, Picture};
 
 /// Contents kept built: a few languages and variants of the alerts of the moment.
 const KEPT: usize = 16;
@@ -82,9 +82,16 @@ impl Mime {
             mail = mail.header(Plain::<ListId>::new(&format!("<{list_id}>")));
         }
         let part = |kind, text: &str| SinglePart::builder().header(kind).body(text.to_owned());
-        let body = MultiPart::alternative()
-            .singlepart(part(ContentType::TEXT_PLAIN, &content.text))
-            .singlepart(part(ContentType::TEXT_HTML, &content.html));
+        let body = MultiPart::alternative().singlepart(part(ContentType::TEXT_PLAIN, &content.text));
+        let html = part(ContentType::TEXT_HTML, &content.html);
+        let body = match &content.picture {
+            None => body.singlepart(html),
+            Some(picture) => {
+                let png = ContentType::parse("image/png").map_err(|e| failed(&e))?;
+                let inline = Attachment::new_inline(Picture::NAME.to_owned()).body(picture.0.clone(), png);
+                body.multipart(MultiPart::related().singlepart(html).singlepart(inline))
+            }
+        };
         Ok(mail.multipart(body).map_err(|e| failed(&e))?.formatted())
     }
 
@@ -177,6 +184,7 @@ mod tests {
             subject: "【红】台风 青浦区".into(),
             text: "今晚20时起阵风13级。\n请立即避险。".into(),
             html: "<p>今晚20时起阵风13级。</p>".into(),
+            picture: None,
         };
         let text = mail(&content, Some("https://warn.example.org/leave/abc"));
         let boundary = text.split("boundary=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
@@ -185,10 +193,24 @@ mod tests {
         insta::assert_snapshot!(text);
     }
 
+    #[test]
+    fn a_picture_stands_inside_the_mail_that_shows_it() {
+        let html = "<img src=\"cid:picture\" alt=\"\">".to_owned();
+        let content =
+            EmailContent { subject: "s".into(), text: "t".into(), html, picture: Some(Picture(b"\x89PNG".to_vec())) };
+        let stored = serde_json::to_string(&content).unwrap();
+        assert_eq!(serde_json::from_str::<EmailContent>(&stored).unwrap(), content, "kept with the release");
+        let text = mail(&content, None);
+        let (before, related) = text.split_once("multipart/related").unwrap();
+        assert!(before.contains("multipart/alternative"), "who reads text alone gets text alone");
+        assert!(related.contains("Content-ID: <picture>") && related.contains("Content-Disposition: inline"), "{text}");
+        assert!(related.contains("Content-Type: image/png") && related.contains("iVBORw"), "{text}");
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_a_header_of_its_own(subject in "\\PC{0,40}(\r\n|\n|\r|\u{0}|)X-Evil: 1.{0,20}", leave in ".{0,60}") {
-            let content = EmailContent { subject, text: "t".into(), html: "h".into() };
+            let content = EmailContent { subject, text: "t".into(), html: "h".into(), picture: None };
             let text = mail(&content, Some(&leave));
             let head = text.split("\r\n\r\n").next().unwrap();
             prop_assert!(!head.lines().any(|line| line.starts_with("X-Evil")));

@@ -103,6 +103,7 @@ struct AlertPage {
     received: String,
     expires: String,
     released: bool,
+    can_follow: bool,
     regions_list: String,
     edge_list: String,
     shapes: String,
@@ -114,6 +115,18 @@ struct AlertPage {
     chain: Vec<Link>,
     since: Vec<Change>,
     stages: Vec<stages::Row>,
+}
+
+impl AlertPage {
+    /// The newest message of the event, where it is another one: an update, the end, a correction.
+    fn newer(&self) -> Option<&Link> {
+        self.chain.last().filter(|link| !link.here)
+    }
+
+    /// What this officer could say yes to now.
+    fn decide(&self) -> Option<&Part> {
+        self.escalations.iter().find(|part| part.open && part.stage.is_some())
+    }
 }
 
 pub(super) async fn show<W: World>(
@@ -160,6 +173,7 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         received: clock(alert.received_at, now),
         expires: alert.expires.map_or_else(|| "—".into(), |at| clock(at, now)),
         released: matches!(alert.state, AlertState::Released | AlertState::Partly),
+        can_follow: follows(app, session, &alert),
         regions_list: codes(&material.decision.regions),
         edge_list: codes(&edge),
         shapes: shapes(&material.alert),
@@ -176,12 +190,18 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
     })
 }
 
+/// Whether this officer could write what follows on an alert: it was written here, in a name that is theirs too, and holds.
+fn follows(app: &App, session: &Session, row: &AlertRow) -> bool {
+    let voice = row.bureau.strip_prefix("console:").and_then(|code| code.parse().ok());
+    let may = |code: RegionCode| session.officer.grants.may(Role::Author, &code, &app.policy.load().map);
+    row.msg_type != "Cancel" && row.superseded_by.is_none() && voice.is_some_and(may)
+}
+
 /// The level that an alert shows.
 pub(super) fn mark(row: &AlertRow, alert: &Alert) -> Mark {
     if row.msg_type == "Cancel" { Mark::ended() } else { Mark::of(Colour::of_alert(alert)) }
 }
 
-#[expect(clippy::too_many_lines, reason = "one view, field by field")]
 async fn part<W: World>(
     app: &App,
     policy: &Policy,
@@ -200,9 +220,7 @@ async fn part<W: World>(
     let stage = e.next_stage(&who);
     let judge = who.roles.contains(&Role::Reviewer) || who.roles.contains(&Role::Signer);
     let why_not = match (waiting, stage, judge) {
-        (true, None, true) if e.authors.contains(&who.id) => {
-            words.s("Your own words: another officer decides").to_owned()
-        }
+        (true, None, _) if e.authors.contains(&who.id) => words.s("Your own words: another officer decides").to_owned(),
         (true, None, true) if e.signatures.iter().any(|s| s.by == who.id) => {
             words.s("You have said yes; it takes another officer").to_owned()
         }
@@ -240,7 +258,7 @@ async fn part<W: World>(
         can_take: waiting && judge,
         stage: stage.map(Stage::as_str),
         word: confirm_word::<W>(&name, e.approval.officers(), row.lane.number()),
-        go: format!("{}：{name}", stage.map_or("", |stage| stage_act(stage, words))),
+        go: format!("{}{}{name}", stage.map_or("", |stage| stage_act(stage, words)), words.pick("：", " · ")),
         reaches,
         why_not,
         can_judge: waiting && judge,

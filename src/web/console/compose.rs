@@ -3,18 +3,21 @@
 mod build;
 mod places;
 
+use std::collections::BTreeMap;
+
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
 
 use self::build::{ComposeForm, Composed, build};
 use super::alert::{Text, forecast, language_name, texts};
 use super::duty::{Choice, jurisdictions};
 use crate::app::App;
 use crate::approval::{Amendment, Material, Replaced, Words as Said};
-use crate::cap::{Colour, Hazard};
+use crate::cap::{Colour, Hazard, MsgType, Point, Polygon};
 use crate::config::BureauConfig;
 use crate::messages::Language;
 use crate::officers::Role;
@@ -96,11 +99,60 @@ pub(super) async fn drafts<W: World>(State(site): State<Site>, SignedIn(session)
     page(&Drafts { drafts: drafts.collect(), frame })
 }
 
-pub(super) async fn fresh<W: World>(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
+/// What a new alert follows on.
+#[derive(Deserialize)]
+pub(super) struct Follows {
+    #[serde(default)]
+    refers: String,
+    #[serde(default)]
+    kind: String,
+}
+
+pub(super) async fn fresh<W: World>(
+    State(site): State<Site>,
+    SignedIn(session): SignedIn,
+    Query(follows): Query<Follows>,
+) -> Response {
     let frame = Frame::of::<W>(&session, "compose");
     let until = beijing(site.app.clock.now() + TimeDelta::hours(6)).format("%Y-%m-%dT%H:%M").to_string();
-    let form = ComposeForm { expires: until, ..ComposeForm::default() };
-    show::<W>(&site.app, &session, frame, "new", form, StatusCode::OK, String::new())
+    let blank = ComposeForm { expires: until, ..ComposeForm::default() };
+    let form = match follows.refers.as_str() {
+        "" => Ok(blank),
+        older => following::<W>(&site.app, older, &follows.kind, blank).await,
+    };
+    match form {
+        Ok(form) => show::<W>(&site.app, &session, frame, "new", form, StatusCode::OK, String::new()).await,
+        Err(fault) => fault.show(&frame),
+    }
+}
+
+/// A form that begins with what an alert said: an update says it anew, an all-clear names the same places.
+async fn following<W: World>(app: &App, older: &str, kind: &str, blank: ComposeForm) -> Result<ComposeForm, Fault> {
+    let row = app.store.alert(older).await?.filter(|row| row.status == W::STATUS.as_str()).ok_or(Fault::Unknown)?;
+    let alert = app.desk.material(older).await?.alert;
+    let areas = || alert.infos.iter().take(1).flat_map(|info| &info.areas);
+    let lines = |lines: Vec<String>| lines.join("\n");
+    let corner = |point: &Point| format!("{},{}", point.lat, point.lon);
+    let ring = |polygon: &Polygon| polygon.ring.iter().map(corner).collect::<Vec<_>>().join(" ");
+    let msg_type = MsgType::parse(kind).filter(|kind| *kind == MsgType::Cancel).unwrap_or(MsgType::Update);
+    let said = |language| (language, Amendment::words_of(&alert, language));
+    Ok(ComposeForm {
+        msg_type: msg_type.to_string(),
+        refers: row.id,
+        hazard: Hazard::of_alert(&alert).slug().to_owned(),
+        colour: Colour::of_alert(&alert).map_or_else(String::new, |colour| colour.as_str().to_owned()),
+        region: row.bureau.strip_prefix("console:").unwrap_or_default().to_owned(),
+        places: lines(areas().flat_map(|area| &area.geocodes).map(|code| code.value.clone()).collect()),
+        polygons: lines(areas().flat_map(|area| &area.polygons).map(ring).collect()),
+        circles: lines(
+            areas().flat_map(|area| &area.circles).map(|c| format!("{} {}", corner(&c.center), c.radius_km)).collect(),
+        ),
+        words: match msg_type {
+            MsgType::Cancel => BTreeMap::new(),
+            _ => Language::ALL.into_iter().map(said).collect(),
+        },
+        ..blank
+    })
 }
 
 pub(super) async fn edit<W: World>(
@@ -112,7 +164,7 @@ pub(super) async fn edit<W: World>(
     match own_draft::<W>(&site.app, &session, id).await {
         Ok(row) => {
             let form = serde_json::from_str(&row.body).unwrap_or_default();
-            show::<W>(&site.app, &session, frame, &id.to_string(), form, StatusCode::OK, String::new())
+            show::<W>(&site.app, &session, frame, &id.to_string(), form, StatusCode::OK, String::new()).await
         }
         Err(fault) => fault.show(&frame),
     }
@@ -125,7 +177,7 @@ async fn own_draft<W: World>(app: &App, session: &Session, id: i64) -> Result<Dr
     if own && row.alert.is_none() { Ok(row) } else { Err(Fault::Unknown) }
 }
 
-fn show<W: World>(
+async fn show<W: World>(
     app: &App,
     session: &Session,
     frame: Frame,
@@ -135,12 +187,16 @@ fn show<W: World>(
     error: String,
 ) -> Response {
     let words = frame.t;
+    let check = match checked::<W>(app, &form, words).await {
+        Ok((check, _)) => check,
+        Err(fault) => return fault.show(&frame),
+    };
     let choice = |code: &str, name: &str, on: bool| Choice { code: code.into(), name: name.into(), on };
     let found = ComposePage {
         id: id.to_owned(),
         error,
-        kinds: [("Alert", "first warning"), ("Update", "update"), ("Cancel", "cancel")]
-            .map(|(code, _)| choice(code, super::queue::kind(code, words), form.msg_type == code))
+        kinds: ["Alert", "Update", "Cancel"]
+            .map(|code| choice(code, super::queue::kind(code, words), form.msg_type == code))
             .into(),
         hazards: Hazard::ALL
             .iter()
@@ -164,7 +220,7 @@ fn show<W: World>(
                 words: form.words.get(&language).cloned().unwrap_or_default(),
             })
             .collect(),
-        check: Check::default(),
+        check,
         form,
         frame,
     };
@@ -230,7 +286,7 @@ pub(super) async fn act<W: World>(
         Ok(place) => Redirect::to(&place).into_response(),
         // What was typed is not lost with a refusal.
         Err(Fault::Bad(why)) => {
-            show::<W>(&site.app, &posted.session, frame, &id, form, StatusCode::UNPROCESSABLE_ENTITY, why)
+            show::<W>(&site.app, &posted.session, frame, &id, form, StatusCode::UNPROCESSABLE_ENTITY, why).await
         }
         Err(fault) => fault.show(&frame),
     }
@@ -320,13 +376,13 @@ async fn submit<W: World>(
 async fn mail<W: World>(app: &App, session: &Session, form: &ComposeForm, words: Words) -> Result<(), Fault> {
     let (check, material) = checked::<W>(app, form, words).await?;
     let Some(material) = material else { return Err(Fault::Bad(check.faults.join("；"))) };
-    let picture = super::map::picture(&app.policy.load().map, &material.decision.regions);
+    let picture = super::picture::of(&app.policy.load().map, &material.decision.regions);
     let texts: Vec<_> =
         check.texts.iter().map(|t| format!("[{} {}] {} {}", t.channel, t.language, t.title, t.body)).collect();
     let drill = if W::EXERCISE { "【演练 EXERCISE】" } else { "" };
     let subject = format!("{drill}{}：{}", words.s("Draft"), form.title(words));
     let text = format!("{subject}\n\n{}\n{}\n\n{}\n", check.reaches, check.places.join("、"), texts.join("\n\n"));
-    let n = app.desk.mail(&session.officer, &subject, &text, &picture).await?;
+    let n = app.desk.mail(&session.officer, &subject, &text, picture).await?;
     if n == 0 {
         Err(Fault::Bad(words.s("You have no e-mail address yet: set one under your name").to_owned()))
     } else {

@@ -11,7 +11,8 @@ use axum::http::HeaderValue;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use serde_json::json;
+use serde_json::{Value, json};
+use tocsin_channels::Class;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -21,11 +22,13 @@ use super::told::{Column, state_name};
 use crate::app::App;
 use crate::delivery::DeliveryState;
 use crate::dispatch::Lamp;
+use crate::messages::Language;
 use crate::officers::Role;
 use crate::store::{AlertRow, StoreError};
 use crate::web::page::{Fault, Frame, Mark, page};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
+use crate::web::words::Words;
 use crate::world::World;
 
 /// The store is read this often for what is watched.
@@ -36,20 +39,21 @@ type Snapshot = Arc<str>;
 /// What is being watched, by name.
 pub(in crate::web) struct Live {
     app: Arc<App>,
+    watchers: Arc<Watchers>,
     stop: CancellationToken,
     streams: Mutex<HashMap<String, watch::Sender<Snapshot>>>,
 }
 
 impl Live {
-    pub(in crate::web) fn new(app: Arc<App>, stop: CancellationToken) -> Self {
-        Self { app, stop, streams: Mutex::default() }
+    pub(in crate::web) fn new(app: Arc<App>, watchers: Arc<Watchers>, stop: CancellationToken) -> Self {
+        Self { app, watchers, stop, streams: Mutex::default() }
     }
 
     fn queue<W: World>(&self) -> watch::Receiver<Snapshot> {
-        let app = Arc::clone(&self.app);
+        let (app, watchers) = (Arc::clone(&self.app), Arc::clone(&self.watchers));
         self.watch(format!("queue/{}", W::SLUG), move || {
-            let app = Arc::clone(&app);
-            async move { queue_snapshot::<W>(&app).await }
+            let (app, watchers) = (Arc::clone(&app), Arc::clone(&watchers));
+            async move { queue_snapshot::<W>(&app, &watchers).await }
         })
     }
 
@@ -99,23 +103,28 @@ impl Live {
     }
 }
 
-async fn queue_snapshot<W: World>(app: &App) -> Result<String, StoreError> {
+async fn queue_snapshot<W: World>(app: &App, watchers: &Watchers) -> Result<String, StoreError> {
     let rows = app.store.queue::<W>(100).await?;
     let total = app.store.queue_length::<W>().await?;
-    let reds = rows.iter().filter(|row| row.row.lane.number() == 0).count();
     let newest = rows.iter().filter(|row| row.row.lane.number() == 0).map(|row| row.row.id).max().unwrap_or(0);
-    let overdue = rows.iter().filter(|row| row.row.escalation.overdue).count();
     let seen: String = rows
         .iter()
         .map(|row| {
             let e = &row.row.escalation;
             let due = e.due.map_or(0, |due| due.timestamp_millis());
-            format!("{}/{}/{}/{}/{due};", row.row.id, e.state.as_str(), e.revision, e.signatures.len())
+            let taken = e.taken.as_ref().map_or(0, |taken| taken.by.0);
+            let watched = watchers.of(&row.row.alert, "");
+            format!(
+                "{}/{}/{}/{}/{due}/{taken}/{watched};",
+                row.row.id,
+                e.state.as_str(),
+                e.revision,
+                e.signatures.len()
+            )
         })
         .collect();
     let digest = crate::officers::token_digest(&seen);
-    Ok(json!({"total": total, "reds": reds, "newest_red": newest, "overdue": overdue, "digest": digest.get(..16)})
-        .to_string())
+    Ok(json!({"total": total, "newest_red": newest, "digest": digest.get(..16)}).to_string())
 }
 
 async fn alert_snapshot(app: &App, id: &str) -> Result<String, StoreError> {
@@ -123,8 +132,37 @@ async fn alert_snapshot(app: &App, id: &str) -> Result<String, StoreError> {
     let held = app.store.is_held(id).await?;
     let state = app.store.alert(id).await?.map(|row| (row.state, row.superseded_by));
     let parts = app.store.escalation_states(id).await?;
-    let lamps: BTreeMap<String, bool> = app.engine.lamps().into_iter().map(|lamp| (lamp.name, lamp.up)).collect();
+    let reason = |lamp: &Lamp, language| reason(lamp, Words { language });
+    let lamps: BTreeMap<String, Value> = (app.engine.lamps().iter())
+        .map(|lamp| {
+            let [zh, en] = [Language::Chinese, Language::English].map(|language| reason(lamp, language));
+            (lamp.name.clone(), json!({"up": lamp.up, "zh": zh, "en": en}))
+        })
+        .collect();
     Ok(json!({"channels": channels, "held": held, "state": state, "parts": parts, "lamps": lamps}).to_string())
+}
+
+/// Why a provider's lamp shows what it shows: what it answered since the start beside "taken", and how much it was slowed down.
+fn reason(lamp: &Lamp, words: Words) -> String {
+    let said = lamp.answers.iter().filter(|(class, n)| *class != Class::Accepted && *n > 0);
+    let mut parts: Vec<String> = said.map(|(class, n)| format!("{} {n}", class_name(*class, words))).collect();
+    if lamp.share < 0.995 {
+        parts.insert(0, words.f("slowed down to {} %", (lamp.share * 100.0).round()));
+    }
+    parts.join(" · ")
+}
+
+fn class_name(class: Class, words: Words) -> &'static str {
+    match class {
+        Class::Accepted => words.s("taken over"),
+        Class::Throttled => words.s("too fast"),
+        Class::Transient => words.s("try later, or no connection"),
+        Class::Ambiguous => words.s("no answer"),
+        Class::BadAddress => words.s("no such address"),
+        Class::Policy => words.s("our account is refused"),
+        Class::Content => words.s("the content is refused"),
+        Class::OptedOut => words.s("asked to be left alone"),
+    }
 }
 
 /// Who has which alert open.
@@ -219,10 +257,17 @@ struct Cell {
 }
 
 struct ChannelRow {
+    kind: &'static str,
     channel: String,
     total: u64,
     done: u64,
     cells: Vec<Cell>,
+}
+
+struct LampRow {
+    name: String,
+    up: bool,
+    reason: String,
 }
 
 #[derive(Template)]
@@ -237,7 +282,7 @@ struct LivePage {
     word: &'static str,
     states: Vec<Column>,
     channels: Vec<ChannelRow>,
-    lamps: Vec<Lamp>,
+    lamps: Vec<LampRow>,
     regions_list: String,
 }
 
@@ -258,6 +303,7 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
     let material = app.desk.material(id).await?;
     let grants = &session.officer.grants;
     let row = |(kind, counts): (&tocsin_channels::ChannelKind, &crate::delivery::StateCounts)| ChannelRow {
+        kind: kind.as_str(),
         channel: channel_name(*kind, frame.t).to_owned(),
         total: counts.total(),
         done: counts.total() - counts.open(),
@@ -272,7 +318,9 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
         word: correct_word::<W>(session.officer.language),
         states: DeliveryState::ALL.iter().map(|state| Column { name: state_name(*state, frame.t) }).collect(),
         channels: app.store.states(id).await?.iter().map(row).collect(),
-        lamps: app.engine.lamps(),
+        lamps: (app.engine.lamps().into_iter())
+            .map(|lamp| LampRow { up: lamp.up, reason: reason(&lamp, frame.t), name: lamp.name })
+            .collect(),
         regions_list: regions.join(","),
         alert,
         frame,

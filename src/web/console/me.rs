@@ -4,17 +4,24 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use tocsin_channels::ChannelKind;
+use tocsin_channels::push::Subscription;
 
 use super::people::grant_name;
 use crate::delivery::Address;
 use crate::messages::Language;
 use crate::officers::OfficerId;
-use crate::staff::{SCOPES, Session};
+use crate::staff::{ADDRESSES, SCOPES, Session};
 use crate::store::StoreError;
 use crate::web::page::{Fault, Frame, beijing, page};
 use crate::web::session::{Posted, SignedIn};
 use crate::web::site::Site;
 use crate::world::Live;
+
+/// A browser that is called.
+struct Browser {
+    id: i64,
+    service: String,
+}
 
 struct Token {
     digest: String,
@@ -31,6 +38,9 @@ struct MePage {
     told: String,
     sms: String,
     email: String,
+    /// The key that browsers are given when they subscribe; empty where no pushes are sent.
+    push_key: String,
+    browsers: Vec<Browser>,
     tokens: Vec<Token>,
     scopes: [&'static str; 3],
     has_passkeys: bool,
@@ -58,6 +68,8 @@ async fn show_with(site: &Site, session: &Session, told: String) -> Response {
         let own = addresses.iter().filter(|(_, address)| address.channel == kind);
         own.map(|(_, address)| address.value.as_str()).collect::<Vec<_>>().join("\n")
     };
+    let browsers = addresses.iter().filter(|(_, address)| address.channel == ChannelKind::Push);
+    let browsers = browsers.map(|(id, address)| Browser { id: *id, service: service(&address.value) }).collect();
     let tokens = tokens.into_iter().map(|token| Token {
         until: beijing(token.expires_at).format("%Y-%m-%d").to_string(),
         digest: token.digest,
@@ -68,10 +80,12 @@ async fn show_with(site: &Site, session: &Session, told: String) -> Response {
     page(&MePage {
         has_passkeys: site.app.has_passkeys(),
         passkeys,
-        roles: roles.join("；"),
+        roles: roles.join(frame.t.pick("；", "; ")),
         told,
         sms: of(ChannelKind::Sms),
         email: of(ChannelKind::Email),
+        push_key: site.app.push_key.clone().unwrap_or_default(),
+        browsers,
         tokens: tokens.collect(),
         scopes: SCOPES,
         frame,
@@ -88,6 +102,13 @@ async fn own_passkeys(_: &Site, _: OfficerId) -> Result<Vec<(String, String)>, S
     Ok(Vec::new())
 }
 
+/// The host of a subscription's push service: as much as tells one browser from another.
+fn service(subscription: &str) -> String {
+    let found = Subscription::parse(subscription).ok();
+    found.and_then(|found| found.endpoint.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Telephone numbers and mail addresses; browsers stay as they are.
 pub(super) async fn addresses(State(site): State<Site>, posted: Posted) -> Response {
     let done = async {
         let mut addresses = Vec::new();
@@ -96,13 +117,46 @@ pub(super) async fn addresses(State(site): State<Site>, posted: Posted) -> Respo
                 addresses.push(Address::parse(kind, line).map_err(crate::staff::StaffError::from)?);
             }
         }
-        // What the person set up elsewhere, a browser for push, stays.
         let others = site.app.store.officer_addresses(posted.session.officer.id).await?;
         addresses.extend(others.into_iter().map(|(_, a)| a).filter(|a| a.channel == ChannelKind::Push));
-        Ok(site.app.staff.set_own_addresses(&posted.session.officer, &addresses).await?)
+        keep(&site, &posted, addresses).await
     };
     let done = done.await;
     back(&posted, done)
+}
+
+/// A browser that its officer is called in from now on.
+pub(super) async fn push(State(site): State<Site>, posted: Posted) -> Response {
+    let done = async {
+        let text = posted.fields.get("subscription");
+        let new = Address::parse(ChannelKind::Push, text).map_err(crate::staff::StaffError::from)?;
+        let own = site.app.store.officer_addresses(posted.session.officer.id).await?;
+        let mut addresses: Vec<_> = own.into_iter().map(|(_, address)| address).filter(|own| *own != new).collect();
+        addresses.push(new);
+        keep(&site, &posted, addresses).await
+    };
+    let done = done.await;
+    back(&posted, done)
+}
+
+/// A browser that is no longer called.
+pub(super) async fn push_end(State(site): State<Site>, posted: Posted) -> Response {
+    let done = async {
+        let end: i64 = posted.fields.get("id").parse().map_err(|_| Fault::Unknown)?;
+        let own = site.app.store.officer_addresses(posted.session.officer.id).await?;
+        let stay = |(id, address): &(i64, Address)| *id != end || address.channel != ChannelKind::Push;
+        let addresses = own.into_iter().filter(stay).map(|(_, address)| address).collect();
+        keep(&site, &posted, addresses).await
+    };
+    let done = done.await;
+    back(&posted, done)
+}
+
+async fn keep(site: &Site, posted: &Posted, addresses: Vec<Address>) -> Result<(), Fault> {
+    if addresses.len() > ADDRESSES {
+        return Err(Fault::Bad("地址不得超过 10 个 / at most 10 addresses".into()));
+    }
+    Ok(site.app.staff.set_own_addresses(&posted.session.officer, &addresses).await?)
 }
 
 pub(super) async fn language(State(site): State<Site>, posted: Posted) -> Response {

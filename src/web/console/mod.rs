@@ -10,6 +10,7 @@ mod live;
 mod map;
 mod me;
 mod people;
+mod picture;
 mod queue;
 mod record;
 mod sources;
@@ -45,6 +46,8 @@ pub(super) fn router() -> Router<Site> {
         .route("/console/people/proposals/{id}", post(people::decide))
         .route("/console/me", get(me::show))
         .route("/console/me/addresses", post(me::addresses))
+        .route("/console/me/push", post(me::push))
+        .route("/console/me/push/end", post(me::push_end))
         .route("/console/me/language", post(me::language))
         .route("/console/me/tokens", post(me::ask_token))
         .route("/console/me/tokens/end", post(me::end_token))

@@ -88,7 +88,7 @@ async fn load(app: &App, session: &Session, frame: Frame, link: String) -> Resul
             login: officer.login.to_string(),
             name: officer.name.clone(),
             active: officer.active,
-            roles: roles.join("；"),
+            roles: roles.join(words.pick("；", "; ")),
         }
     };
     Ok(PeoplePage {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::approval::{Escalation, State as Stands};
 use crate::messages::Language;
+use crate::officers::Role;
 use crate::rules::{Stage, Then};
 use crate::staff::Session;
 use crate::store::{QueueRow, StoreError};
@@ -45,23 +46,24 @@ pub(super) struct Card {
 #[template(path = "queue.html")]
 struct QueuePage {
     frame: Frame,
-    cards: Vec<Card>,
-    total: u64,
-    digest: String,
+    list: QueueList,
 }
 
 #[derive(Template)]
 #[template(path = "queue_list.html")]
 struct QueueList {
     frame: Frame,
-    cards: Vec<Card>,
+    /// What this officer can do something about.
+    own: Vec<Card>,
+    /// What others decide.
+    others: Vec<Card>,
     total: u64,
 }
 
 pub(super) async fn show<W: World>(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
     let frame = Frame::of::<W>(&session, "queue");
-    match cards::<W>(&site, &session).await {
-        Ok((cards, total)) => page(&QueuePage { frame, cards, total, digest: String::new() }),
+    match cards::<W>(&site, &session, frame.clone()).await {
+        Ok(list) => page(&QueuePage { frame, list }),
         Err(error) => Fault::from(error).show(&frame),
     }
 }
@@ -69,20 +71,27 @@ pub(super) async fn show<W: World>(State(site): State<Site>, SignedIn(session): 
 /// The list alone, for a page that is open.
 pub(super) async fn list<W: World>(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
     let frame = Frame::of::<W>(&session, "queue");
-    match cards::<W>(&site, &session).await {
-        Ok((cards, total)) => page(&QueueList { frame, cards, total }),
+    match cards::<W>(&site, &session, frame.clone()).await {
+        Ok(list) => page(&list),
         Err(error) => Fault::from(error).show(&frame),
     }
 }
 
-async fn cards<W: World>(site: &Site, session: &Session) -> Result<(Vec<Card>, u64), StoreError> {
+async fn cards<W: World>(site: &Site, session: &Session, frame: Frame) -> Result<QueueList, StoreError> {
     let rows = site.app.store.queue::<W>(CARDS).await?;
     let total = site.app.store.queue_length::<W>().await?;
-    let now = site.app.clock.now();
-    let words = Words { language: session.officer.language };
-    let card =
-        |row: &QueueRow<W>| card(&site.app, row, site.watchers.of(&row.row.alert, &session.officer.name), words, now);
-    Ok((rows.iter().map(card).collect(), total))
+    let (now, officer) = (site.app.clock.now(), &session.officer);
+    let (own, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| {
+        let escalation = &row.row.escalation;
+        let who = site.app.desk.who(officer, &escalation.jurisdiction);
+        match escalation.state {
+            Stands::Returned { .. } => escalation.authors.contains(&who.id) || who.roles.contains(&Role::Author),
+            _ => escalation.next_stage(&who).is_some(),
+        }
+    });
+    let card = |row: &QueueRow<W>| card(&site.app, row, site.watchers.of(&row.row.alert, &officer.name), frame.t, now);
+    let (own, others) = (own.into_iter().map(card).collect(), others.into_iter().map(card).collect());
+    Ok(QueueList { own, others, total, frame })
 }
 
 fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, now: DateTime<Utc>) -> Card {

@@ -46,8 +46,10 @@ fn of_word<'a>(map: &'a RegionMap, word: &str) -> Vec<&'a Region> {
     if !named.is_empty() || word.chars().count() < 2 {
         return named;
     }
-    let short =
-        |region: &&Region| ["省", "市", "区", "县"].iter().any(|end| region.name.strip_suffix(end) == Some(word));
+    let short = |region: &&Region| {
+        ["省", "市", "区", "县"].iter().any(|end| region.name.strip_suffix(end) == Some(word))
+            || region.name_en.rsplit_once(' ').is_some_and(|(name, _)| name.eq_ignore_ascii_case(word))
+    };
     map.regions().filter(short).collect()
 }
 
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn a_pasted_list_names_the_bad_ones() {
         let map = RegionMap::delta().unwrap();
-        let (found, bad) = regions(&map, "青浦区、320509000000\n嘉善，Hangzhou Bay\n330000 鼓楼区; 亚特兰蒂斯");
+        let (found, bad) = regions(&map, "青浦区、320509000000\njiashan，Hangzhou Bay\n330000 鼓楼区; 亚特兰蒂斯");
         let codes: Vec<_> = found.iter().map(|r| r.code.as_str()).collect();
         assert_eq!(codes, ["310118", "320509", "330000", "330421", "HZB"]);
         assert_eq!(bad.len(), 2, "{bad:?}");

@@ -1,0 +1,157 @@
+// The map. Every page works without it; composing writes what is drawn into the form's own fields.
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const BY_ITSELF = { "x-by-itself": "1" };
+
+const place = $("#map");
+if (place && window.L) {
+  const chinese = document.documentElement.lang.startsWith("zh");
+  const codes = (text) => new Set((text ?? "").split(",").filter(Boolean));
+  let chosen = codes(place.dataset.regions);
+  const edge = codes(place.dataset.edge);
+  // Bars count the level: print and eyes that see no colour read it too.
+  const hatch = `url(#hatch-${place.dataset.level || "plain"})`;
+  const map = L.map(place, { attributionControl: false, keyboard: true, zoomSnap: 0.5 }).setView([31, 120.5], 6);
+  let shares = {};
+  const style = (feature) => {
+    const { code, kind } = feature.properties;
+    const on = chosen.has(code);
+    if (kind === "sea") return { color: "#6f93a6", weight: 0.5, fillOpacity: on ? 0.5 : 0, fillColor: hatch };
+    const share = shares[code];
+    // A county at the shape's edge is hatched thinner, in a broken line.
+    const full = edge.has(code) ? 0.5 : 0.9;
+    return {
+      color: on ? "#111" : "#8a8a8a", weight: on ? 1.6 : 0.6, dashArray: on && edge.has(code) ? "5 4" : null,
+      fillColor: hatch, fillOpacity: on ? (share === undefined ? full : 0.12 + 0.88 * share) : 0,
+    };
+  };
+  const answer = await fetch("/console/map.json", { headers: BY_ITSELF }).catch(() => null);
+  const ground = answer?.ok ? await answer.json() : { type: "FeatureCollection", features: [] };
+  // Land lies under the counties, so that a pale one is a little of its level, not of the sea.
+  const land = { stroke: false, fillColor: "#f2f0eb", fillOpacity: 1 };
+  L.geoJSON(ground, { interactive: false, filter: ({ properties }) => properties.kind !== "sea", style: land }).addTo(map);
+  const layer = L.geoJSON(ground, {
+    style,
+    onEachFeature: (feature, shape) => shape.bindTooltip(() => {
+      const { zh, en, code } = feature.properties;
+      const share = shares[code];
+      const text = document.createElement("span");
+      text.textContent = `${chinese ? zh : en} ${code}${share === undefined ? "" : ` ${Math.round(share * 100)} %`}`;
+      return text;
+    }),
+  }).addTo(map);
+  // No neighbour's border lies over that of a chosen one.
+  const raise = () => {
+    const inside = layer.getLayers().filter((shape) => chosen.has(shape.feature.properties.code));
+    inside.forEach((shape) => shape.bringToFront());
+    return inside;
+  };
+  const look = () => {
+    const inside = raise();
+    const bounds = inside.length ? L.featureGroup(inside).getBounds().pad(0.2) : layer.getBounds();
+    if (bounds.isValid()) map.fitBounds(bounds, { animate: false });
+  };
+  look();
+  const drawn = L.featureGroup().addTo(map);
+  const { polygons = [], circles = [] } = JSON.parse(place.dataset.shapes || "{}");
+  const line = { color: "#111", weight: 2, dashArray: "6 4", fill: false };
+  polygons.forEach((ring) => L.polygon(ring, line).addTo(drawn));
+  circles.forEach(([lat, lon, radius]) => L.circle([lat, lon], { ...line, radius }).addTo(drawn));
+  place.dataset.ready = "1";
+
+  if ("told" in place.dataset) {
+    const refresh = async () => {
+      const answer = await fetch(location.pathname.replace(/\/live$/, "/told.json"), { headers: BY_ITSELF }).catch(() => null);
+      if (answer?.ok) { shares = await answer.json(); layer.setStyle(style); place.dataset.shares = Object.keys(shares).length; }
+    };
+    refresh();
+    setInterval(refresh, 5_000);
+  }
+
+  if ("draw" in place.dataset) compose(map, layer, drawn, line, (now) => { chosen = now; layer.setStyle(style); raise(); });
+}
+
+// --- Composing ----------------------------------------------------------------------------------------------------------
+function compose(map, layer, drawn, line, choose) {
+  const form = $("#compose");
+  const field = (name) => form.elements[name];
+  const write = (name, text) => { field(name).value = text; field(name).dispatchEvent(new Event("input", { bubbles: true })); };
+  const add = (name, text) => write(name, [field(name).value.trim(), text].filter(Boolean).join("\n"));
+  const corner = ([lat, lon]) => `${lat.toFixed(5)},${lon.toFixed(5)}`;
+  // What is drawn is what the fields say, however it got there.
+  const draw = () => {
+    const lines = (name) => field(name).value.split("\n").map((text) => text.trim()).filter(Boolean);
+    const point = (text) => text.split(",").map(Number);
+    const well = (points) => points.every((at) => at.length === 2 && at.every(Number.isFinite));
+    drawn.clearLayers();
+    lines("polygons").map((text) => text.split(/\s+/).map(point)).filter((ring) => ring.length > 2 && well(ring))
+      .forEach((ring) => L.polygon(ring, line).addTo(drawn));
+    lines("circles").map((text) => text.split(/\s+/)).filter(([at, km]) => well([point(at)]) && Number(km) > 0)
+      .forEach(([at, km]) => L.circle(point(at), { ...line, radius: Number(km) * 1_000 }).addTo(drawn));
+  };
+  ["polygons", "circles"].forEach((name) => field(name).addEventListener("input", draw));
+  draw();
+  let tool = "county";
+  let corners = [];
+  let sketch = null;
+  const tools = $$("[data-tool]");
+  $("[data-tools]").hidden = false;
+  const pick = (name) => {
+    tool = name;
+    corners = [];
+    sketch?.remove();
+    tools.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.tool === name)));
+  };
+  tools.forEach((button) => button.addEventListener("click", () => {
+    const name = button.dataset.tool;
+    if (name === "clear") {
+      ["places", "polygons", "circles"].forEach((name) => write(name, ""));
+      pick("county");
+    } else if (name === "polygon" && tool === "polygon" && corners.length > 2) {
+      add("polygons", corners.map(corner).join(" "));
+      pick("county");
+    } else pick(name);
+  }));
+  pick("county");
+  layer.eachLayer((shape) => shape.on("click", (event) => {
+    if (tool !== "county") return;
+    L.DomEvent.stopPropagation(event);
+    const { code } = shape.feature.properties;
+    const own = field("places").value;
+    const whole = own.split(/[\s,，、;；]+/).filter(Boolean);
+    write("places", whole.includes(code) ? whole.filter((other) => other !== code).join("\n") : `${own.trim()}\n${code}`.trim());
+  }));
+  map.on("click", (event) => {
+    const at = [event.latlng.lat, event.latlng.lng];
+    if (tool === "polygon") {
+      corners.push(at);
+      sketch?.remove();
+      sketch = (corners.length > 1 ? L.polyline(corners, line) : L.circleMarker(at, { ...line, radius: 4 })).addTo(map);
+    } else if (tool === "circle" && corners.length === 0) {
+      corners = [at];
+      sketch = L.circleMarker(at, { ...line, radius: 4 }).addTo(map);
+    } else if (tool === "circle") {
+      add("circles", `${corner(corners[0])} ${(map.distance(corners[0], at) / 1_000).toFixed(1)}`);
+      pick("county");
+    }
+  });
+  $("[data-upload]").addEventListener("change", async (event) => {
+    const [file] = event.target.files;
+    const text = await file?.text();
+    let data = null;
+    try { data = JSON.parse(text); } catch { /* The field below says what was read: nothing. */ }
+    const found = [];
+    const walk = (node) => {
+      if (!node || found.length >= 20) return;
+      if (node.type === "FeatureCollection") node.features.forEach(walk);
+      else if (node.type === "Feature") walk(node.geometry);
+      else if (node.type === "Polygon") found.push(node.coordinates[0]);
+      else if (node.type === "MultiPolygon") node.coordinates.forEach((part) => found.push(part[0]));
+    };
+    walk(data);
+    found.forEach((ring) => add("polygons", ring.map(([lon, lat]) => corner([lat, lon])).join(" ")));
+  });
+  const matched = () => choose(new Set(($("[data-matched]")?.dataset.matched ?? "").split(",").filter(Boolean)));
+  new MutationObserver(matched).observe($("#check"), { childList: true, subtree: true });
+  matched();
+}

@@ -1,0 +1,166 @@
+//! Every page in both languages, by day and by night, on a desk and in a hand.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use tocsin::messages::Language;
+use tocsin::rules::Position;
+
+use crate::browser::{Browser, DESKTOP};
+use crate::stage::{Props, UNPROVED, eventually, rules, step};
+use crate::support::{Cma, RED};
+
+const HAND: (u32, u32) = (360, 740);
+
+/// axe-core, where `cargo xtask test` has fetched it.
+fn axe() -> Option<String> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules/axe-core/axe.min.js");
+    std::fs::read_to_string(file).ok()
+}
+
+/// What is seriously wrong with the page for people who read it another way.
+async fn faults(browser: &Browser, axe: &str) -> Vec<String> {
+    if browser.run("return window.axe === undefined").await == true {
+        browser.run(&format!("{axe}; window.axe = axe;")).await;
+    }
+    browser.run("window.found = null; axe.run(document, {resultTypes: ['violations']}).then(r => { window.found = r.violations }, e => { window.found = [{id: String(e), impact: 'critical', nodes: []}] })").await;
+    browser.until("axe is done", "return window.found !== null").await;
+    let found = browser
+        .run(
+            "return window.found.filter(v => v.impact === 'serious' || v.impact === 'critical') \
+             .map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 150) + ' ' + (n.any[0]?.message ?? '')).join(' | '))",
+        )
+        .await;
+    found.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_fit_for_everybody_in_chinese_by_day_and_night_on_desk_and_in_hand() {
+    walk("pages-zh", Language::Chinese, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_fit_for_everybody_in_english_by_day_and_night_on_desk_and_in_hand() {
+    walk("pages-en", Language::English, true).await;
+}
+
+/// Walks all pages in a language; pictures are kept of the day or of the night.
+async fn walk(journey: &'static str, language: Language, night: bool) {
+    let props = Props::new(Some(&rules(&step("primary", "30m", "hold"))), 100).await;
+    props.people("310118,zh-CN,public,13800000001,qp@example.org,qp\n310118,en,drill,13800000009,drill@example.org,");
+    let roll = props.roll(UNPROVED).await;
+    let all = "author:* reviewer:* signer:* operator:* auditor:* administrator:*";
+    let mut signer = roll.officer("zhou", "周敏 Zhou", language, all).await;
+    let second = roll.officer("smith", "Jo Smith", Language::English, all).await;
+    roll.on_duty(&signer, "310000", Position::Primary, &signer).await;
+    roll.on_duty(&signer, "310000", Position::Secondary, &second).await;
+    roll.close().await;
+    let stage = props.start();
+    let mut ids = BTreeMap::new();
+    for (name, status, event) in [
+        ("live", "Actual", ("台风", "Typhoon")),
+        ("second", "Actual", ("暴雨", "Rainstorm")),
+        ("drill", "Exercise", ("台风", "Typhoon")),
+    ] {
+        let mut alert = Cma::new(name);
+        (alert.status, alert.event, alert.colour) = (status, event, RED);
+        if name == "second" {
+            alert.code = String::new();
+        }
+        let mut xml = alert.xml();
+        if name == "second" {
+            // A shape that covers some counties in part.
+            xml = xml.replace(
+                "</areaDesc>",
+                "</areaDesc><polygon>31.0,120.9 31.35,120.95 31.4,121.4 31.05,121.35 31.0,120.9</polygon>",
+            );
+        }
+        let (status, answer) = stage.server.post_as(crate::stage::DELTA, "application/cap+xml", xml).await;
+        assert_eq!(status, 201, "{answer}");
+        ids.insert(name, answer["id"].as_str().unwrap().to_owned());
+    }
+    stage.server.post("<alert>").await;
+
+    let mut browser = Browser::open(&stage.server.url, journey, DESKTOP).await;
+    browser.enter(&signer.session).await;
+    // One is released, and somebody asks for a token, so that every page has something to show.
+    browser.goto(&format!("/console/alerts/{}", ids["live"])).await;
+    let word = if language == Language::Chinese { "上海市" } else { "Shanghai" };
+    browser.fill("form.grave [name=word]", word).await;
+    browser.fill("form.grave [name=code]", &signer.code().await).await;
+    browser.follow("form.grave button").await;
+    eventually("somebody is told", || stage.texts_to("+8613800000001").len() == 1).await;
+    browser.goto("/console/me").await;
+    browser.fill("form[action$='/tokens'] [name=name]", "大屏").await;
+    browser.click("[value=read]").await;
+    browser.follow("form[action$='/tokens'] button").await;
+
+    let (live, second, drill) = (&ids["live"], &ids["second"], &ids["drill"]);
+    let pages: Vec<(&str, String)> = vec![
+        ("queue", "/console".into()),
+        ("alert", format!("/console/alerts/{second}")),
+        ("released", format!("/console/alerts/{live}")),
+        ("live", format!("/console/alerts/{live}/live")),
+        ("told", format!("/console/alerts/{live}/told")),
+        ("alerts", "/console/alerts".into()),
+        ("drafts", "/console/compose".into()),
+        ("compose", "/console/compose/new".into()),
+        ("duty", "/console/duty".into()),
+        ("record", "/console/record".into()),
+        ("sources", "/console/sources".into()),
+        ("people", "/console/people".into()),
+        ("me", "/console/me".into()),
+        ("notice", "/console/alerts/none".into()),
+        ("sign-in", "/sign-in".into()),
+        ("drill-queue", "/exercise".into()),
+        ("drill-alert", format!("/exercise/alerts/{drill}")),
+    ];
+    browser.forgive("status of 404");
+    let axe = axe();
+    if axe.is_none() {
+        println!(
+            "skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it); pages are not checked for accessibility"
+        );
+    }
+    let mut bad = Vec::new();
+    for (name, path) in &pages {
+        browser.goto(path).await;
+        if browser.has("#map").await {
+            browser.until("the map", "return document.querySelector('#map').dataset.ready === '1'").await;
+        }
+        for dark in [false, true] {
+            browser.dark(dark).await;
+            for size in [DESKTOP.size, HAND] {
+                browser.resize(size).await;
+                let look = format!("{name}-{}-{}", if dark { "dark" } else { "light" }, size.0);
+                if size == HAND {
+                    browser.assert_fits().await;
+                }
+                if let Some(axe) = &axe {
+                    bad.extend(faults(&browser, axe).await.into_iter().map(|fault| format!("{look}: {fault}")));
+                }
+                if dark == night {
+                    browser.shot(&look).await;
+                }
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{bad:#?}");
+
+    // On paper: what people are told, the map, every step; nothing to press.
+    browser.resize(DESKTOP.size).await;
+    browser.goto(&format!("/console/alerts/{second}")).await;
+    browser.until("the map", "return document.querySelector('#map').dataset.ready === '1'").await;
+    browser.cdp("Emulation.setEmulatedMedia", json!({"media": "print"})).await;
+    browser.shot("print").await;
+    let seen = "const s = (css) => { const e = document.querySelector(css); return e !== null && e.getClientRects().length > 0 }; \
+                return [s('header'), s('.acts'), s('#map'), s('.phone'), s('.gantt'), s('article details pre')]";
+    assert_eq!(browser.run(seen).await, json!([false, false, true, true, true, true]));
+    let hatched = browser.run("return document.querySelectorAll('#map path[fill=\"url(#hatch-red)\"]').length").await;
+    assert!(hatched.as_u64().unwrap() > 1, "bars on the map say the level without colour");
+    let dashed = browser
+        .run("return document.querySelectorAll('#map path[fill=\"url(#hatch-red)\"][stroke-dasharray=\"5 4\"]').length")
+        .await;
+    assert!(dashed.as_u64().unwrap() > 0, "counties at the edge have a broken line");
+    browser.assert_quiet().await;
+}

@@ -1,0 +1,10 @@
+mod calls;
+mod compose;
+mod drill;
+mod every_page;
+mod hostile;
+mod ladder;
+mod live;
+mod people;
+mod provinces;
+mod queue;

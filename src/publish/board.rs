@@ -120,9 +120,11 @@ pub fn standings(publications: &[Arc<Publication>], held: &BTreeSet<i64>, now: D
     let entry = |publication: &Arc<Publication>| {
         let standing = match ended.get(&publication.release) {
             Some(by) if by.at < publication.expires || !publication.warns() => {
-                let (by, at) = (by.id.clone(), by.at);
-                let end = ended.get(&publication.release).is_some_and(|by| by.shown.msg_type == MsgType::Cancel);
-                if end { Standing::Withdrawn { by, at } } else { Standing::Replaced { by, at } }
+                let (id, at) = (by.id.clone(), by.at);
+                match by.shown.msg_type {
+                    MsgType::Cancel => Standing::Withdrawn { by: id, at },
+                    _ => Standing::Replaced { by: id, at },
+                }
             }
             _ if !publication.warns() => Standing::Notice,
             _ if publication.expires <= now => Standing::Expired { at: publication.expires },

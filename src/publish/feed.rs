@@ -92,7 +92,9 @@ fn cap_elements(out: &mut String, entry: &Entry, info: Option<&Info>) {
     for area in &info.areas {
         element(out, "cap:areaDesc", &area.description);
         for polygon in &area.polygons {
-            element(out, "cap:polygon", &polygon.ring.iter().map(position).collect::<Vec<_>>().join(" "));
+            let corners = super::shapes::thinned(&polygon.ring);
+            let corners: Vec<_> = corners.iter().map(|[lon, lat]| format!("{lat},{lon}")).collect();
+            element(out, "cap:polygon", &corners.join(" "));
         }
         for circle in &area.circles {
             element(out, "cap:circle", &format!("{} {}", position(&circle.center), circle.radius_km));
@@ -120,7 +122,8 @@ pub fn rss(channel: &Channel, entries: &[&Entry], place: &Place) -> String {
         out.push_str("<item>\n");
         element(&mut out, "title", &title(entry));
         element(&mut out, "link", &format!("{}.cap", place.alert(&publication.id)));
-        element(&mut out, "description", &summary(entry));
+        // Readers take an item's description for HTML: what is text stays text only if it is escaped as such first.
+        element(&mut out, "description", &xml(&summary(entry)));
         element(&mut out, "category", publication.hazard().name_zh());
         let _ = writeln!(out, "<guid isPermaLink=\"false\">{}</guid>", xml(&publication.shown.identifier));
         element(&mut out, "pubDate", &publication.at.to_rfc2822());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::shapes::round;
+use super::shapes::thinned;
 use super::text::printable;
 use super::{Entry, Ground, Place, Publication};
 use crate::cap::{Info, NamedValue, Point};
@@ -87,8 +87,7 @@ fn own_polygons(publication: &Publication) -> Vec<Vec<Vec<[f64; 2]>>> {
     }
     let mut found: Vec<Vec<Vec<[f64; 2]>>> = Vec::new();
     for polygon in areas.flat_map(|area| &area.polygons) {
-        let mut ring: Vec<[f64; 2]> = polygon.ring.iter().map(|point| [round(point.lon), round(point.lat)]).collect();
-        ring.dedup();
+        let mut ring = thinned(&polygon.ring);
         if turn(&polygon.ring) < 0.0 {
             ring.reverse();
         }

@@ -208,9 +208,16 @@ fn name(text: &str) -> String {
 
 /// Takes out what CAP 1.2 cannot say: a warning goes out all the same.
 fn mend(alert: &mut Alert) {
+    let mut all = serde_json::to_value(&*alert).unwrap_or_default();
+    clean(&mut all);
+    if let Ok(cleaned) = serde_json::from_value(all) {
+        *alert = cleaned;
+    }
     alert.identifier = name(&alert.identifier);
     alert.sender = name(&alert.sender);
-    alert.references.retain(|r| !r.identifier.contains(char::is_whitespace));
+    for reference in &mut alert.references {
+        reference.identifier = name(&reference.identifier);
+    }
     for info in &mut alert.infos {
         if info.categories.is_empty() {
             info.categories.push(Category::Other);
@@ -218,12 +225,17 @@ fn mend(alert: &mut Alert) {
         for area in &mut info.areas {
             area.polygons.retain(|polygon| polygon.ring.len() >= 4 && polygon.ring.first() == polygon.ring.last());
         }
-        for text in [&mut info.headline, &mut info.description, &mut info.instruction, &mut info.sender_name] {
-            *text = text.take().map(|text| super::text::printable(&text));
-        }
-        info.event = super::text::printable(&info.event);
-        info.resources.clear();
-        info.parameters.clear();
+    }
+}
+
+/// Every text in a value without control characters.
+fn clean(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => *text = super::text::printable(text),
+        Value::Array(list) => list.iter_mut().for_each(clean),
+        Value::Object(members) => members.values_mut().for_each(clean),
+        _ => {}
     }
 }
 

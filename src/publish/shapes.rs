@@ -6,7 +6,7 @@ use crate::cap::Point;
 use crate::regions::{RegionCode, RegionKind, RegionMap};
 
 /// A corner in steps of the grid: east, north.
-pub type Corner = (i32, i32);
+pub(super) type Corner = (i32, i32);
 /// A closed ring, its first corner not repeated; outer ones run against the clock, holes with it.
 pub type Ring = Vec<Corner>;
 
@@ -57,6 +57,20 @@ impl Ground {
 /// Degrees to four decimals, about ten metres.
 pub(super) fn round(degrees: f64) -> f64 {
     (degrees * 10_000.0).round() / 10_000.0
+}
+
+/// More corners than this tell nobody more; the CAP message has them all.
+const CORNERS: usize = 500;
+
+/// A ring as it is given out: its corners to four decimals, and no more of them than are of use.
+pub(super) fn thinned(ring: &[Point]) -> Vec<[f64; 2]> {
+    let step = ring.len().div_ceil(CORNERS).max(1);
+    let mut kept: Vec<[f64; 2]> = ring.iter().step_by(step).map(|point| [round(point.lon), round(point.lat)]).collect();
+    kept.dedup();
+    if kept.first() != kept.last() {
+        kept.extend(kept.first().copied());
+    }
+    kept
 }
 
 /// A region's rings on the grid. One that shrinks to nothing becomes a small square: no warned place disappears.

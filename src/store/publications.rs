@@ -98,12 +98,6 @@ impl Store {
         Ok(sqlx::query_scalar(sql).bind(outlet).fetch_optional(&self.read).await?)
     }
 
-    /// The newest release that was published.
-    pub(crate) async fn last_publication(&self) -> Result<i64, StoreError> {
-        let sql = "SELECT CAST(COALESCE(MAX(release), 0) AS BIGINT) FROM publication";
-        Ok(sqlx::query_scalar(sql).fetch_one(&self.read).await?)
-    }
-
     /// Keeps what the press made of a release, if anything, and that it has looked at it.
     pub(crate) async fn print(&self, release: i64, printed: Option<&Printed>) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
@@ -160,7 +154,7 @@ impl Store {
         let sql =
             sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} {FROM} WHERE alert.chain = $1 ORDER BY publication.release"));
         let rows = sqlx::query(sql).bind(chain).fetch_all(&self.read).await?;
-        rows.iter().map(|row| publication(row)).collect()
+        rows.iter().map(publication).collect()
     }
 
     /// Publications after a release, of chains of which one ends at this time or later, oldest first.
@@ -175,7 +169,7 @@ impl Store {
              ORDER BY publication.release"
         ));
         let rows = sqlx::query(sql).bind(release).bind(ends.timestamp_millis()).fetch_all(&self.read).await?;
-        rows.iter().map(|row| publication(row)).collect()
+        rows.iter().map(publication).collect()
     }
 
     /// A page of the archive: publications before a release, newest first.
@@ -184,7 +178,7 @@ impl Store {
             "SELECT {COLUMNS} {FROM} WHERE publication.release < $1 ORDER BY publication.release DESC LIMIT $2"
         ));
         let rows = sqlx::query(sql).bind(release).bind(limit).fetch_all(&self.read).await?;
-        rows.iter().map(|row| publication(row)).collect()
+        rows.iter().map(publication).collect()
     }
 
     /// Published releases that are stopped, and would not be over.

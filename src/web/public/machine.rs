@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use tokio::sync::Semaphore;
 
 use super::answer::{Doc, Problem, answer};
 use crate::cap::AlertId;
@@ -20,6 +21,8 @@ const JSON: &str = "application/json";
 const CAP: &str = "application/cap+xml";
 /// Rows of the archive that one question may look through.
 const LOOKED_AT: usize = 2_000;
+/// Digging in the archive is work: a few at a time, so that it never slows what is in force.
+static DIGGING: Semaphore = Semaphore::const_new(2);
 const UNKNOWN: Problem =
     Problem::Unknown("没有这条预警，或未向公众发布", "there is no such alert, or it was not published");
 
@@ -100,6 +103,8 @@ pub(super) async fn archive(State(site): State<Site>, headers: HeaderMap, RawQue
     let query = query.unwrap_or_default();
     answer(&site, &headers, format!("/alerts?{query}"), async |shown| {
         let filter = Filter::parse(&query, Fields::Archive, &shown.policy.map)?;
+        // The semaphore is never closed.
+        let _turn = DIGGING.acquire().await;
         let limit = filter.limit.unwrap_or(50);
         let mut before = filter.cursor.unwrap_or(i64::MAX);
         let (mut features, mut looked_at, mut more) = (Vec::new(), 0, false);
@@ -195,6 +200,13 @@ pub(super) async fn one(
         return Problem::from(error).into_response();
     }
     let Ok(id) = id.parse::<AlertId>() else { return UNKNOWN.into_response() };
+    // The link in everybody's message: what is on the board needs no store.
+    let shown = site.app.press.shown();
+    if wanted == As::Page
+        && let Some(entry) = shown.board.entries.iter().find(|entry| entry.publication.id == id)
+    {
+        return Redirect::to(&format!("/events/{}#a-{id}", entry.publication.chain)).into_response();
+    }
     let printed = match site.app.store.printed(id.as_str()).await {
         Ok(Some(printed)) if printed.publication.listed => printed,
         Ok(_) => return elsewhere(&site, &id, suffix).await,

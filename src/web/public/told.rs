@@ -90,17 +90,20 @@ pub(super) fn steps(text: &str) -> Vec<String> {
         [one] => sentences(one),
         many => many.iter().map(|line| (*line).to_owned()).collect(),
     };
-    let bare = |part: String| {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '（' | '(' | '①'..='⑳'));
-        let marked = rest.trim_start_matches(['.', '、', '．', ')', '）', '-', '•', '·', ' ']);
-        let own = if rest.len() < part.len() && marked.len() == rest.len() && !part.starts_with('①') {
-            part.as_str()
-        } else {
-            marked
-        };
-        own.trim().to_owned()
-    };
+    let bare = |part: String| bare(&part).to_owned();
     parts.into_iter().map(bare).filter(|part| !part.is_empty()).take(12).collect()
+}
+
+/// A step without the number or dash in front of it; a number that belongs to the words (24小时) stays.
+fn bare(part: &str) -> &str {
+    let numbered = part.trim_start_matches(['（', '(']).trim_start_matches(|c: char| c.is_ascii_digit());
+    let rest = numbered.strip_prefix(['.', '、', '．', ')', '）']).filter(|_| numbered.len() < part.len());
+    // 1.5 metres is no first step.
+    let rest = rest
+        .filter(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+        .unwrap_or(part)
+        .trim_start_matches(|c: char| matches!(c, '①'..='⑳' | '-' | '•' | '·' | ' '));
+    rest.trim()
 }
 
 fn sentences(text: &str) -> Vec<String> {
@@ -110,11 +113,10 @@ fn sentences(text: &str) -> Vec<String> {
         let last = found.len() - 1;
         let Some(part) = found.get_mut(last) else { break };
         part.push(letter);
-        // An English sentence ends with a dot and a space; 3.5 metres does not.
+        // An English sentence ends with a dot and a space; 3.5 metres does not, nor does a number in front.
+        let number = || part.trim().trim_end_matches('.').bytes().all(|b| b.is_ascii_digit());
         let ends = matches!(letter, '。' | '；' | '！')
-            || (matches!(letter, '.' | ';' | '!')
-                && letters.peek() == Some(&' ')
-                && !part.trim().trim_end_matches('.').bytes().all(|b| b.is_ascii_digit()));
+            || (matches!(letter, '.' | ';' | '!') && letters.peek() == Some(&' ') && !number());
         if ends {
             found.push(String::new());
         }
@@ -134,7 +136,7 @@ pub(super) fn joined(names: &[String], most: usize, language: Language) -> Strin
     let list = names.iter().take(most).cloned().collect::<Vec<_>>().join(between);
     match (names.len().saturating_sub(most), language) {
         (0, _) => list,
-        (more, Language::Chinese) => format!("{list}等{}处", names.len().max(more)),
+        (_, Language::Chinese) => format!("{list}等{}处", names.len()),
         (more, Language::English) => format!("{list} and {more} more"),
     }
 }
@@ -194,6 +196,7 @@ mod tests {
             ),
             ("（1）关窗\n（2）断电", vec!["关窗", "断电"]),
             ("24小时内不要外出", vec!["24小时内不要外出"]),
+            ("1.5 metres of water\nKeep away", vec!["1.5 metres of water", "Keep away"]),
             ("", vec![]),
         ] {
             assert_eq!(steps(text), wanted, "{text}");

@@ -4,10 +4,12 @@
 
 mod alert;
 mod checks;
+mod china;
 mod document;
 mod finding;
 mod hazard;
 mod id;
+mod profiles;
 mod read;
 mod values;
 mod write;
@@ -17,10 +19,12 @@ pub use alert::{
     Alert, Area, Category, Certainty, Circle, Element, Info, MsgType, NamedValue, Point, Polygon, Reference, Resource,
     ResponseType, Scope, Severity, Status, Urgency, Version,
 };
+pub use china::NationalId;
 pub use document::{Document, read, read_document, read_json};
 pub use finding::{Code, Finding, Gravity, Verdict};
 pub use hazard::{Colour, Hazard};
 pub use id::{AlertId, BadAlertId};
+pub use profiles::{Profile, ProfileName, hold_against};
 pub use read::Reading;
 pub use write::{WriteError, write};
 pub use xml::MAX_BYTES;

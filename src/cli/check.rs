@@ -81,9 +81,9 @@ fn check(context: &Context, args: &Args, file: &Path) -> Verdict {
         return verdict;
     }
     println!("{:9} {}", verdict.as_str(), file.display());
-    for finding in findings.iter().filter(|finding| args.all || finding.code.gravity() > Gravity::Note) {
+    for finding in findings.iter().filter(|finding| args.all || finding.gravity > Gravity::Note) {
         println!("  T{} {}", finding.code.number(), finding.path);
-        println!("        {}\n        {}  ({})", finding.zh(), finding.en(), finding.code.source());
+        println!("        {}\n        {}  ({})", finding.zh(), finding.en(), finding.source);
     }
     if let Some(error) = unreadable {
         println!("  cannot be read: {error}");

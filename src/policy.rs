@@ -1,7 +1,9 @@
 //! What may be changed while the program runs: map, rules, templates, bureaus. Built whole or not at all.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::cap;
 use crate::config::{BureauConfig, Config, ConfigError};
 use crate::messages::{MessageOptions, TemplateError, Templates};
 use crate::regions::{LocateOptions, RegionError, RegionMap};
@@ -22,6 +24,10 @@ pub struct Policy {
     pub messages: MessageOptions,
     /// Who may say it.
     pub bureaus: Vec<BureauConfig>,
+    /// With which keys they sign, by name.
+    pub keys: BTreeMap<String, cap::Keys>,
+    /// With which key we sign, if at all.
+    pub signing: Option<cap::SigningKey>,
 }
 
 /// Why a policy is not taken.
@@ -39,6 +45,9 @@ pub enum PolicyError {
     /// The templates.
     #[error(transparent)]
     Templates(#[from] TemplateError),
+    /// The keys of signatures.
+    #[error(transparent)]
+    Signature(#[from] cap::SignatureError),
     /// A bureau that speaks for a region of nowhere.
     #[error("bureau `{bureau}` speaks for the region {code}, which the map does not have")]
     Bureau {
@@ -66,6 +75,13 @@ impl Policy {
                 return Err(PolicyError::Bureau { bureau: bureau.name.clone(), code: code.to_string() });
             }
         }
+        let signers = config.bureaus.iter().filter(|bureau| !bureau.keys.is_empty());
+        let keys = signers
+            .map(|bureau| Ok((bureau.name.clone(), cap::Keys::load(&bureau.keys)?)))
+            .collect::<Result<_, cap::SignatureError>>()?;
+        let signing = config.signing.as_ref();
+        let signing =
+            signing.map(|own| cap::SigningKey::load(&own.key_file, own.certificate_file.as_deref())).transpose()?;
         Ok(Self {
             map,
             locate: config.regions.locate.clone(),
@@ -73,6 +89,8 @@ impl Policy {
             templates,
             messages: config.messages.clone(),
             bureaus: config.bureaus.clone(),
+            keys,
+            signing,
         })
     }
 
@@ -83,6 +101,12 @@ impl Policy {
             crate::delivery::constant_time_equal(bureau.token_sha256.to_ascii_lowercase().as_bytes(), digest.as_bytes())
         };
         self.bureaus.iter().find(is)
+    }
+
+    /// The bureau of a client certificate, by its SHA-256 in hex.
+    pub fn bureau_of_certificate(&self, digest: &str) -> Option<&BureauConfig> {
+        let is = |own: &String| own.eq_ignore_ascii_case(digest);
+        self.bureaus.iter().find(|bureau| bureau.certificate_sha256.as_ref().is_some_and(is))
     }
 }
 

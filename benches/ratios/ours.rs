@@ -100,7 +100,7 @@ impl Stage {
                     {"valueName": "CPEAS Geographic Code", "value": "330421000000"}]}}
         });
         let regions = ["310000", "320000", "330000"].map(|code| code.parse().expect("a code")).to_vec();
-        let bureau = BureauConfig { name: "bench".into(), token_sha256: String::new(), regions, hazards: None };
+        let bureau = BureauConfig { name: "bench".into(), regions, ..BureauConfig::default() };
         self.app
             .intake
             .accept(&bureau, alert.to_string().as_bytes(), Format::Json)

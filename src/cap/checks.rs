@@ -59,9 +59,8 @@ pub(super) fn run(alert: &Alert, findings: &mut Vec<Finding>) {
     }
     let codes = |info: &Info| info.event_codes.iter().map(|code| code.value.clone()).collect::<BTreeSet<_>>();
     let categories = |info: &Info| info.categories.iter().copied().collect::<BTreeSet<_>>();
-    let differ = |test: &dyn Fn(&Info, &Info) -> bool| {
-        alert.infos.windows(2).any(|pair| matches!(pair, [a, b] if test(a, b)))
-    };
+    let differ =
+        |test: &dyn Fn(&Info, &Info) -> bool| alert.infos.windows(2).any(|pair| matches!(pair, [a, b] if test(a, b)));
     if differ(&|a, b| codes(a) != codes(b)) {
         find(Code::DifferentEvents, "alert", "");
     }
@@ -135,14 +134,17 @@ fn check_area(area: &Area, find: &mut dyn FnMut(Code)) {
 }
 
 fn check_resource(resource: &Resource, find: &mut dyn FnMut(Code, &str)) {
-    let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    let token =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
     if let Some(kind) = &resource.mime_type {
         let bare = kind.split(';').next().unwrap_or_default().trim();
         if !bare.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub)) {
             find(Code::BadMimeType, kind);
         }
     }
-    if let Some(digest) = resource.digest.as_deref().filter(|d| d.len() != 40 || !d.bytes().all(|b| b.is_ascii_hexdigit())) {
+    if let Some(digest) =
+        resource.digest.as_deref().filter(|d| d.len() != 40 || !d.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
         find(Code::BadDigest, digest);
     }
     let Some(inside) = &resource.deref_uri else {

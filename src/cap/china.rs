@@ -157,7 +157,9 @@ pub(super) fn check(alert: &Alert, findings: &mut Vec<Finding>) {
             findings.push(Finding::new(Code::ColourDisagrees, path("severity"), detail));
         }
         let Some(said) = Hazard::of_words(info) else { continue };
-        for (code, read) in info.event_codes.iter().filter_map(|pair| Some((&pair.value, EventCode::read(&pair.value)?))) {
+        for (code, read) in
+            info.event_codes.iter().filter_map(|pair| Some((&pair.value, EventCode::read(&pair.value)?)))
+        {
             let found = match (read.meant, read.listed) {
                 (Some(meant), _) if meant == said => continue,
                 (_, Some(listed)) if listed == said => Code::ListNumbering,

@@ -74,7 +74,8 @@ impl Colour {
     /// The colour that an info names: in its title, else in a parameter, else in a code of known order. Its severity is not
     /// asked: see [`Colour::of_severity`].
     pub fn of(info: &Info) -> Option<Self> {
-        let said = || info.parameters.iter().filter(|p| Self::is_parameter(&p.name)).find_map(|p| Self::in_words(&p.value));
+        let said =
+            || info.parameters.iter().filter(|p| Self::is_parameter(&p.name)).find_map(|p| Self::in_words(&p.value));
         let codes = || info.event_codes.iter().chain(&info.parameters);
         let coded = || codes().find_map(|code| EventCode::read(&code.value)?.colour);
         Self::of_words(info).or_else(said).or_else(coded)

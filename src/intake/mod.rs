@@ -3,21 +3,25 @@
 mod authority;
 mod refusal;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+pub use authority::{Levels, Outside};
 use chrono::{DateTime, TimeDelta, Utc};
 pub use refusal::{Refusal, RefusalCode};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::approval::{Admission, Desk, Material, Replaced, complete, concerns_those_told, split};
-use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Status, Verdict};
+use crate::approval::{Admission, Asked, Desk, Material, Replaced, complete, concerns_those_told, split};
+use crate::cap::{
+    self, Alert, AlertId, Code, Colour, Finding, Gravity, Hazard, MsgType, Profile, SignaturePolicy, Status, Verdict,
+};
 use crate::clock::Clock;
 use crate::config::BureauConfig;
 use crate::officers::OfficerId;
 use crate::policy::Policy;
-use crate::regions::Located;
+use crate::regions::{LocateOptions, Located, RegionCode};
 use crate::rules::{Approval, Decision, decide};
 use crate::store::{
     AlertRow, AlertState, Entry, NewAlert, Store, StoreError, Tx, insert_alert, record, supersede, withdraw_escalations,
@@ -26,6 +30,8 @@ use crate::world::{Exercise, Live};
 
 /// A sender's clock may be ahead by so much.
 const AHEAD: TimeDelta = TimeDelta::minutes(15);
+/// An alert that was sent longer ago, and still holds, is looked at by an officer: a message played again must not go out by itself.
+const MAX_AGE: TimeDelta = TimeDelta::hours(24);
 
 /// How an alert is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +86,8 @@ struct Understood {
     findings: Vec<Finding>,
     located: Located,
     decision: Decision,
+    /// Counties that the bureau may not warn, and others are asked about.
+    asked: BTreeSet<RegionCode>,
 }
 
 impl Intake {
@@ -144,16 +152,10 @@ impl Intake {
         let Some(alert) = reading.alert else {
             return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
         };
-        if alert.sent.to_utc() > now + AHEAD {
-            return Err(Refusal::new(RefusalCode::FromTheFuture, alert.sent.to_rfc3339()));
-        }
-        let located = policy.map.locate(&crate::approval::areas(&alert), &policy.locate);
-        authority::check(policy, bureau, &alert, &located)?;
-        let unknown = located.unknown.iter().map(|(list, code)| format!("{list} {code}"));
-        findings.extend(unknown.map(|code| Finding::new(Code::UnknownRegion, "alert/info/area/geocode", code)));
+        let (located, asked) = weigh(policy, bureau, (raw, format), &alert, &mut findings, now)?;
         let verdict = Verdict::of(&findings);
         let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
-        Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision })
+        Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision, asked })
     }
 
     async fn record(
@@ -190,11 +192,13 @@ impl Intake {
         let goes_out = understood.decision.withheld.is_none() || concerns_those_told(&understood.decision, &replaced);
         // Nobody knows how long it is meant to hold: an officer looks at it.
         let endless = understood.findings.iter().any(|f| f.code == Code::BadPartTime && f.path.ends_with("/expires"));
-        let asked = match (endless, author) {
+        let old = is_old(bureau, &mut understood, now);
+        let asked = match (endless || old, author) {
             (false, None) => understood.decision.approval.clone(),
             _ => understood.decision.approval.clone().stricter(policy.rules.approval("one")),
         };
-        let state = match (goes_out && newer.is_none(), asked.is_none()) {
+        let nobody = asked.is_none() && understood.asked.is_empty();
+        let state = match (goes_out && newer.is_none(), nobody) {
             (false, _) => AlertState::Withheld,
             (true, true) => AlertState::Released,
             (true, false) => AlertState::Waiting,
@@ -231,7 +235,7 @@ impl Intake {
         let material = Material { alert, headline: row.headline.clone(), chain, decision, replaced };
         let state = match state {
             AlertState::Withheld => state,
-            _ => self.admit(&mut tx, policy, &understood, &material, &asked, author, now).await?,
+            _ => self.admit(&mut tx, policy, bureau, &understood, &material, &asked, author, now).await?,
         };
         tx.commit().await.map_err(StoreError::from)?;
         tracing::info!(alert.id = %understood.id, bureau = %bureau.name, state = state.as_str(),
@@ -245,13 +249,17 @@ impl Intake {
         &self,
         tx: &mut Tx,
         policy: &Policy,
+        bureau: &BureauConfig,
         understood: &Understood,
         material: &Material,
         asked: &Approval,
         author: Option<OfficerId>,
         now: DateTime<Utc>,
     ) -> Result<AlertState, Refusal> {
-        let parts = split(&material.decision, &material.alert, &material.replaced, &policy.map, asked);
+        let mut least = policy.rules.approval("one");
+        least.name = format!("{}（{} 转请 / asked by {}）", least.name, bureau.name, bureau.name);
+        let theirs = Asked { regions: &understood.asked, approval: least };
+        let parts = split(&material.decision, &material.alert, &material.replaced, &policy.map, asked, &theirs);
         let admission = Admission { id: understood.id.as_str(), material, parts: &parts, author };
         match understood.alert.status {
             Status::Exercise => self.desk.admit::<Exercise>(tx, policy, &admission, now).await?,
@@ -301,6 +309,88 @@ impl Intake {
             tracing::error!(%error, digest, "the refusal itself could not be recorded");
         }
     }
+}
+
+/// Holds an alert against everything that is agreed on with its bureau: clocks, signature, profiles, authority. Gives its regions,
+/// and those that others are asked about.
+///
+/// # Errors
+/// When it is refused.
+pub(crate) fn weigh(
+    policy: &Policy,
+    bureau: &BureauConfig,
+    message: (&[u8], Format),
+    alert: &Alert,
+    findings: &mut Vec<Finding>,
+    now: DateTime<Utc>,
+) -> Result<(Located, BTreeSet<RegionCode>), Refusal> {
+    if alert.sent.to_utc() > now + AHEAD {
+        return Err(Refusal::new(RefusalCode::FromTheFuture, alert.sent.to_rfc3339()));
+    }
+    check_signature(policy, bureau, message, alert, findings, now)?;
+    if cap::hold_against(&bureau.profile, alert, findings) == Verdict::Refused {
+        return Err(Refusal::with_findings(RefusalCode::Profile, "", std::mem::take(findings)));
+    }
+    let located = policy.map.locate(&crate::approval::areas(alert), &locate_options(policy, bureau));
+    let asked = authority::check(&policy.map, bureau, alert, &located)?;
+    if !asked.is_empty() {
+        let names: Vec<_> = asked.iter().map(|code| authority::named(&policy.map, code)).collect();
+        findings.push(Finding::new(Code::Cut, "alert/info/area", names.join(", ")));
+    }
+    let unknown = located.unknown.iter().map(|(list, code)| format!("{list} {code}"));
+    findings.extend(unknown.map(|code| Finding::new(Code::UnknownRegion, "alert/info/area/geocode", code)));
+    Ok((located, asked))
+}
+
+/// Whether an alert that would go out was sent so long ago that an officer has to look at it.
+fn is_old(bureau: &BureauConfig, understood: &mut Understood, now: DateTime<Utc>) -> bool {
+    let age = now - understood.alert.sent.to_utc();
+    let old = understood.decision.withheld.is_none()
+        && !understood.alert.is_the_end()
+        && age > bureau.max_age.map_or(MAX_AGE, |span| span.time());
+    if old {
+        understood.findings.push(Finding::new(Code::Old, "alert/sent", format!("{} h", age.num_hours())));
+        understood.verdict = understood.verdict.max(Verdict::Remarks);
+    }
+    old
+}
+
+/// How areas are read: some profiles take a shape's word over a code's.
+fn locate_options(policy: &Policy, bureau: &BureauConfig) -> LocateOptions {
+    let shapes = bureau.profile.iter().filter_map(|name| Profile::of(*name)).any(|profile| profile.geometry_is_truth);
+    let geometry_is_truth = policy.locate.geometry_is_truth || shapes;
+    LocateOptions { geometry_is_truth, ..policy.locate.clone() }
+}
+
+/// Verifies a signature where the bureau's policy asks for it.
+fn check_signature(
+    policy: &Policy,
+    bureau: &BureauConfig,
+    (raw, format): (&[u8], Format),
+    alert: &Alert,
+    findings: &mut Vec<Finding>,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    let Some(keys) = policy.keys.get(&bureau.name).filter(|_| bureau.signature != SignaturePolicy::Ignored) else {
+        return Ok(());
+    };
+    findings.retain(|finding| finding.code != Code::Signed);
+    let verdict = match format {
+        Format::Xml => keys.verify(raw, alert, now),
+        Format::Json => Err(cap::SignatureFault { code: Code::Unsigned, detail: String::new() }),
+    };
+    match verdict {
+        Ok(()) => findings.push(Finding::new(Code::SignatureGood, "alert/Signature", "")),
+        Err(fault) => {
+            let finding = Finding::new(fault.code, "alert/Signature", fault.detail);
+            if bureau.signature == SignaturePolicy::Required {
+                findings.push(finding.as_grave_as(Gravity::Error));
+                return Err(Refusal::with_findings(RefusalCode::Signature, "", std::mem::take(findings)));
+            }
+            findings.push(finding);
+        }
+    }
+    Ok(())
 }
 
 /// Only an Update or a Cancel that people are meant to see takes the place of what it references.

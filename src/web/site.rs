@@ -10,6 +10,7 @@ use governor::{Quota, RateLimiter};
 use tokio_util::sync::CancellationToken;
 
 use super::console::{Live, Watchers};
+use super::limits::Limits;
 use crate::app::App;
 
 type Doors = RateLimiter<std::net::IpAddr, DefaultKeyedStateStore<std::net::IpAddr>, MonotonicClock>;
@@ -20,6 +21,7 @@ pub(super) struct Site {
     pub(super) app: Arc<App>,
     pub(super) live: Arc<Live>,
     pub(super) watchers: Arc<Watchers>,
+    pub(super) limits: Arc<Limits>,
     doors: Arc<Doors>,
     pub(super) stop: CancellationToken,
 }
@@ -31,7 +33,7 @@ impl Site {
             Quota::per_minute(NonZeroU32::MIN.saturating_add(29)).allow_burst(NonZeroU32::MIN.saturating_add(29));
         let doors = Arc::new(RateLimiter::new(quota, DefaultKeyedStateStore::default(), MonotonicClock));
         let live = Arc::new(Live::new(Arc::clone(&app), stop.clone()));
-        Self { app, live, watchers: Arc::default(), doors, stop }
+        Self { app, live, watchers: Arc::default(), limits: Arc::new(Limits::new()), doors, stop }
     }
 
     /// Whether this address may try to sign in once more.

@@ -6,14 +6,16 @@ use std::process::Command;
 use crate::run;
 
 /// Programs, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto_passwd", "mosquitto"),
     ("smtp-sink", "postfix"),
     ("bearerbox", "kannel"),
     ("fakesmsc", "kannel-extras"),
     ("xmllint", "libxml2-utils"),
+    ("xmlsec1", "xmlsec1"),
     ("openssl", "openssl"),
+    ("curl", "curl"),
     ("pip3", "python3-pip"),
     ("unzip", "unzip"),
     ("node", "nodejs"),

@@ -223,6 +223,24 @@ mod tests {
     }
 
     #[test]
+    fn one_system_is_written_and_the_colour_beside_it() {
+        let text = include_str!("../../tests/cases/cap/qingpu-typhoon-red.xml");
+        for (code, wanted) in [("11B01", "11B01"), ("p0001001", "11B01"), ("11B0104", "11B01"), ("11B77", "11B01")] {
+            let alert = crate::cap::read(text.replace("11B01", code).as_bytes()).alert.unwrap();
+            let written = crate::cap::write(&alert).unwrap();
+            let back = crate::cap::read(written.as_bytes()).alert.unwrap();
+            for info in &back.infos {
+                assert_eq!(info.event_codes.iter().map(|pair| pair.value.as_str()).collect::<Vec<_>>(), [wanted]);
+                let colour = NamedValue { name: "colour".into(), value: "red".into() };
+                assert_eq!(info.parameters, [colour], "once, however often it is written");
+            }
+            assert_eq!(crate::cap::write(&back).unwrap(), written);
+        }
+        let other = crate::cap::read(text.replace("11B01", "TOR").as_bytes()).alert.unwrap();
+        assert_eq!(written(&other.infos[0]), other.infos[0], "other dialects stay as they are");
+    }
+
+    #[test]
     fn three_systems_are_read_and_their_colours_run_opposite_ways() {
         let read = |code| EventCode::read(code).map(|code| (code.meant, code.listed, code.colour));
         assert_eq!(read("11B0304"), Some((Some(Hazard::Rainstorm), Some(Hazard::Snowstorm), Some(Colour::Red))));

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::{Alert, SignatureError, SignatureFault};
+use super::{SignatureError, SignatureFault};
+use crate::cap::alert::Alert;
 
 /// Keys pinned to a sender. None can be had.
 #[derive(Debug)]

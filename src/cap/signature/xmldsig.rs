@@ -8,7 +8,11 @@ use bergshamra::keys::loader::{load_pem_auto, load_spki_pem, load_x509_cert_pem}
 use bergshamra::{DsigContext, Key, KeysManager, VerifyResult};
 use chrono::{DateTime, Utc};
 
-use super::{Alert, Code, SignatureError, SignatureFault, document, is_what_was_read, well_formed, xml};
+use super::form::{count, document, is_what_was_read, well_formed};
+use super::{SignatureError, SignatureFault};
+use crate::cap::alert::Alert;
+use crate::cap::finding::Code;
+use crate::cap::xml;
 
 /// Keys pinned to a sender.
 pub struct Keys(Vec<Pinned>);
@@ -111,7 +115,7 @@ impl SigningKey {
     pub fn sign(&self, text: &str) -> Result<String, SignatureError> {
         let no = |why: String| SignatureError::Sign(why);
         let tree = xml::parse(text.as_bytes()).map_err(|e| no(e.to_string()))?;
-        if super::count(&tree.root) > 0 {
+        if count(&tree.root) > 0 {
             return Err(no("it is signed already".into()));
         }
         let body = document(&tree);

@@ -182,6 +182,26 @@ async fn a_bureau_has_its_rate_its_size_and_its_profile() {
     assert!(!well && error.contains("names no bureau `nobody`") && error.contains("shanghai"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_takes_shapes_over_codes_reads_no_code_beside_a_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    let entry = format!("name = \"sh\"\nregions = [\"310000\"]\nprofile = [\"cap-au\"]\n{CERTIFIED}");
+    let (app, bureau) = app(folder.path(), &entry).await;
+    // A circle in Qingpu, and the code of a county in Zhejiang beside it.
+    let code = "<scope>Public</scope><code>urn:oasis:names:tc:emergency:cap:1.2:profile:CAP-AU:1.0</code>";
+    let alert = Cma { code: "330421000000".into(), ..Cma::new("shape") };
+    let text = alert
+        .xml()
+        .replace("<geocode>", "<circle>31.15,121.1 1</circle><geocode>")
+        .replace("<scope>Public</scope>", code);
+    let receipt = app.intake.accept(&bureau, text.as_bytes(), Format::Xml).await.unwrap();
+    assert_eq!(receipt.state, AlertState::Released, "{:?}", receipt.findings);
+    let plain = BureauConfig { profile: Vec::new(), ..bureau };
+    let refusal = app.intake.accept(&plain, text.replace("shape", "union").as_bytes(), Format::Xml).await.unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::RegionNotYours, "elsewhere codes and shapes add up");
+    app.stop().await;
+}
+
 fn sha256(bytes: impl AsRef<[u8]>) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes.as_ref());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -21,8 +21,8 @@ use crate::grave::GraveSettings;
 use crate::housekeeping;
 use crate::intake::Intake;
 use crate::officers::{SealKey, SecretError};
-use crate::outlet::{self, OutletError, Press};
 use crate::organisation::{Organisation, OrganisationError};
+use crate::outlet::{self, OutletError, Press};
 #[cfg(feature = "passkeys")]
 use crate::passkeys::Passkeys;
 use crate::policy::{Policy, PolicyError};

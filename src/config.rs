@@ -9,10 +9,12 @@ use tocsin_channels::mqtt::MqttConfig;
 use tocsin_channels::push::PushConfig;
 use tocsin_channels::sms::GatewayConfig;
 
-use crate::cap::Hazard;
+use crate::cap::{Hazard, ProfileName, SignaturePolicy};
 use crate::dispatch::Rate;
+use crate::intake::{Levels, Outside};
 use crate::messages::MessageOptions;
 use crate::regions::{LocateOptions, MapFiles, RegionCode};
+use crate::rules::Span;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -44,6 +46,8 @@ pub struct Config {
     /// Programs that are told of what is published.
     #[serde(rename = "webhook")]
     pub webhooks: Vec<WebhookConfig>,
+    /// The key that signs what Tocsin itself sends; nothing is signed where left out.
+    pub signing: Option<SigningConfig>,
 }
 
 /// What stands open to everybody.
@@ -108,6 +112,16 @@ const fn hook_seconds() -> u64 {
     10
 }
 
+/// The key that signs what Tocsin itself sends.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningConfig {
+    /// The private key: ECDSA on P-256, or RSA, in PEM.
+    pub key_file: PathBuf,
+    /// Its certificate in PEM, sent with each signature.
+    pub certificate_file: Option<PathBuf>,
+}
+
 /// The officers' console.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -160,12 +174,29 @@ pub struct ServerConfig {
     pub public_url: Option<String>,
     /// File with a secret that signs one-click leave links; without it, or without `public_url`, mails carry none.
     pub leave_secret_file: Option<PathBuf>,
+    /// TLS at this server's own door; plain HTTP, for a proxy in front, where left out.
+    pub tls: Option<TlsConfig>,
+    /// Connections at once; the next ones wait.
+    pub connections: usize,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 8460).into(), public_url: None, leave_secret_file: None }
+        let listen = ([127, 0, 0, 1], 8460).into();
+        Self { listen, public_url: None, leave_secret_file: None, tls: None, connections: 4_096 }
     }
+}
+
+/// TLS at this server's own door.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The server's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// Who vouches for bureaus' certificates, PEM; without it nobody is asked for one.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// The map, and how areas are read.
@@ -195,17 +226,48 @@ pub struct TemplatesConfig {
 }
 
 /// A bureau that may submit alerts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BureauConfig {
     /// Its name, unique.
     pub name: String,
-    /// SHA-256 of its token, hex; `tocsin token` makes both.
+    /// SHA-256 of its token, hex; `tocsin token` makes both. Empty where it comes with a certificate only.
+    #[serde(default)]
     pub token_sha256: String,
+    /// SHA-256 of its client certificate, hex: it needs no token then (`server.tls.client_ca`).
+    pub certificate_sha256: Option<String>,
     /// Regions and sea areas that it may speak for, with all that lie in them.
     pub regions: Vec<RegionCode>,
     /// Dangers that it may speak of; all where left out.
     pub hazards: Option<Vec<Hazard>>,
+    /// Levels that it may warn of: the highest, or a list; all where left out.
+    pub levels: Option<Levels>,
+    /// What becomes of an alert that reaches beyond its regions.
+    #[serde(default)]
+    pub outside: Outside,
+    /// Profiles that its alerts are held against.
+    #[serde(default)]
+    pub profile: Vec<ProfileName>,
+    /// What is done about its signatures.
+    #[serde(default)]
+    pub signature: SignaturePolicy,
+    /// Its certificates or public keys, PEM files.
+    #[serde(default)]
+    pub keys: Vec<PathBuf>,
+    /// How many alerts it may send.
+    pub rate: Option<BureauRate>,
+    /// The largest alert that it may send, bytes.
+    pub max_bytes: Option<usize>,
+    /// An alert that was sent longer ago is looked at by an officer, however it would go out; `24h` where left out.
+    pub max_age: Option<Span>,
+}
+
+/// How many alerts a bureau may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BureauRate {
+    /// So many a minute, all at once too.
+    pub per_minute: std::num::NonZeroU32,
 }
 
 /// How people are reached.
@@ -357,8 +419,20 @@ impl Config {
             if !names.insert(&bureau.name) {
                 return Err(format!("two bureaus are named `{}`", bureau.name));
             }
-            let hex = bureau.token_sha256.len() == 64 && bureau.token_sha256.bytes().all(|b| b.is_ascii_hexdigit());
-            if !hex {
+            let hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+            let name = &bureau.name;
+            if bureau.certificate_sha256.as_ref().is_some_and(|digest| !hex(digest)) {
+                return Err(format!(
+                    "bureau `{name}`: `certificate_sha256` is not 64 hex digits; `openssl x509 -in FILE -outform DER | sha256sum` gives them"
+                ));
+            }
+            if bureau.keys.is_empty() != (bureau.signature == SignaturePolicy::Ignored) {
+                return Err(format!(
+                    "bureau `{name}`: `signature` \"required\" or \"checked\" and `keys` belong together: one stands without the other"
+                ));
+            }
+            let token = !bureau.token_sha256.is_empty() || bureau.certificate_sha256.is_none();
+            if token && !hex(&bureau.token_sha256) {
                 return Err(format!(
                     "bureau `{}`: `token_sha256` is not 64 hex digits; `tocsin token` makes one",
                     bureau.name

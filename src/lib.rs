@@ -19,9 +19,9 @@ pub mod intake;
 pub mod messages;
 pub mod officers;
 pub mod organisation;
+pub mod outlet;
 #[cfg(feature = "passkeys")]
 pub mod passkeys;
-pub mod outlet;
 pub mod policy;
 pub mod publish;
 pub mod record;

@@ -1,5 +1,8 @@
 //! What may be changed while the program runs: map, rules, templates, bureaus. Built whole or not at all.
 
+use std::collections::BTreeMap;
+
+use crate::cap;
 use crate::config::{BureauConfig, Config, ConfigError};
 use crate::grave::GraveSettings;
 use crate::messages::{MessageOptions, TemplateError, Templates};
@@ -21,6 +24,10 @@ pub struct Policy {
     pub messages: MessageOptions,
     /// Who may say it.
     pub bureaus: Vec<BureauConfig>,
+    /// With which keys they sign, by name.
+    pub keys: BTreeMap<String, cap::Keys>,
+    /// With which key we sign, if at all.
+    pub signing: Option<cap::SigningKey>,
 }
 
 /// Why a policy is not taken.
@@ -38,6 +45,9 @@ pub enum PolicyError {
     /// The templates.
     #[error(transparent)]
     Templates(#[from] TemplateError),
+    /// The keys of signatures.
+    #[error(transparent)]
+    Signature(#[from] cap::SignatureError),
     /// A bureau that speaks for a region of nowhere.
     #[error("bureau `{bureau}` speaks for the region {code}, which the map does not have")]
     Bureau {
@@ -62,6 +72,10 @@ impl Policy {
                 return Err(PolicyError::Bureau { bureau: bureau.name.clone(), code: code.to_string() });
             }
         }
+        let keys = keys(&config.bureaus)?;
+        let signing = config.signing.as_ref();
+        let signing =
+            signing.map(|own| cap::SigningKey::load(&own.key_file, own.certificate_file.as_deref())).transpose()?;
         Ok(Self {
             map,
             locate: config.regions.locate.clone(),
@@ -69,6 +83,8 @@ impl Policy {
             templates,
             messages: config.messages.clone(),
             bureaus: config.bureaus.clone(),
+            keys,
+            signing,
         })
     }
 
@@ -78,7 +94,7 @@ impl Policy {
     /// When the rules cannot be read, or name what the map does not have.
     pub fn under(self, settings: &GraveSettings) -> Result<Self, PolicyError> {
         let rules = RuleSet::parse(&settings.rules, "the rules that were agreed to", &self.map)?;
-        Ok(Self { rules, bureaus: settings.bureaus.clone(), ..self })
+        Ok(Self { rules, keys: keys(&settings.bureaus)?, bureaus: settings.bureaus.clone(), ..self })
     }
 
     /// The bureau of a token.
@@ -89,6 +105,18 @@ impl Policy {
         };
         self.bureaus.iter().find(is)
     }
+
+    /// The bureau of a client certificate, by its SHA-256 in hex.
+    pub fn bureau_of_certificate(&self, digest: &str) -> Option<&BureauConfig> {
+        let is = |own: &String| own.eq_ignore_ascii_case(digest);
+        self.bureaus.iter().find(|bureau| bureau.certificate_sha256.as_ref().is_some_and(is))
+    }
+}
+
+/// What bureaus sign with.
+fn keys(bureaus: &[BureauConfig]) -> Result<BTreeMap<String, cap::Keys>, cap::SignatureError> {
+    let signers = bureaus.iter().filter(|bureau| !bureau.keys.is_empty());
+    signers.map(|bureau| Ok((bureau.name.clone(), cap::Keys::load(&bureau.keys)?))).collect()
 }
 
 /// The text of the rule set that a configuration names.

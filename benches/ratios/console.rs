@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use reqwest::Client;
+use tocsin::config::ServerConfig;
 use tocsin::messages::Language;
 use tocsin::officers::Grant;
 use tocsin::staff::{Ask, NewOfficer};
@@ -29,7 +30,7 @@ struct Console {
     url: String,
     client: Client,
     stop: CancellationToken,
-    served: tokio::task::JoinHandle<std::io::Result<()>>,
+    served: tokio::task::JoinHandle<Result<(), tocsin::web::ListenError>>,
 }
 
 /// Somebody who is signed in.
@@ -45,7 +46,8 @@ impl Console {
         let (app, token) = (Arc::clone(&stage.app), stop.clone());
         let served = tokio::spawn(async move {
             let ready = |at: SocketAddr| said.send(at).expect("somebody waits");
-            tocsin::web::serve(app, ([127, 0, 0, 1], 0).into(), token, ready).await
+            let server = ServerConfig { listen: ([127, 0, 0, 1], 0).into(), ..ServerConfig::default() };
+            tocsin::web::serve(app, &server, token, ready).await
         });
         let url = format!("http://{}", ready.await.expect("it listens"));
         let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();

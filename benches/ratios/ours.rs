@@ -103,7 +103,7 @@ impl Stage {
                 "area": {"areaDesc": "长三角", "geocode": places.iter().map(|code| serde_json::json!({"valueName": "CPEAS Geographic Code", "value": code})).collect::<Vec<_>>()}}
         });
         let regions = ["310000", "320000", "330000"].map(|code| code.parse().expect("a code")).to_vec();
-        let bureau = BureauConfig { name: format!("bureau-{identifier}"), token_sha256: String::new(), regions, hazards: None };
+        let bureau = BureauConfig { name: format!("bureau-{identifier}"), regions, ..BureauConfig::default() };
         let receipt = self.app.intake.accept(&bureau, alert.to_string().as_bytes(), Format::Json).await;
         self.app.engine.wake();
         receipt.expect("INVALID: the alert is refused").id.to_string()

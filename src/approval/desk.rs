@@ -189,7 +189,7 @@ impl Desk {
             Some(end) if !material.alert.is_the_end() => end.to_utc(),
             _ => now + super::compose::HOLDS,
         };
-        for part in *parts {
+        for (n, part) in parts.iter().enumerate() {
             let Some(jurisdiction) = part.jurisdiction.clone().filter(|_| !part.approval.is_none()) else {
                 let place = part.jurisdiction.as_ref().map_or("all", RegionCode::as_str);
                 let release = Draft {
@@ -199,7 +199,8 @@ impl Desk {
                     decision: &material.decision,
                     replaced: &material.replaced,
                     part,
-                    name: format!("alert/{id}/{place}"),
+                    // One jurisdiction may have two parts: the sender's own, and what it asked others about.
+                    name: format!("alert/{id}/{place}/{n}"),
                     signed_by: "rule",
                     correction: false,
                 };

@@ -19,7 +19,7 @@ pub use desk::{Desk, DeskError, Wake};
 pub use duty::{Override, Roster, Rotation};
 pub use escalation::{Act, ActError, Effect, Escalation, Signature, State, Taken, Who};
 pub use recall::Correction;
-pub(crate) use split::split;
+pub(crate) use split::{Asked, split};
 pub(crate) use watch::watch;
 
 use desk::RETRY;

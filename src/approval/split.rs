@@ -20,7 +20,14 @@ pub(crate) struct Part {
     pub(crate) approval: Approval,
 }
 
-/// The parts of a decision. `ask` is false for an alert that needs nobody: it goes out whole.
+/// Counties that the sender may not warn: those who may are asked, whatever the rules say.
+pub(crate) struct Asked<'a> {
+    pub(crate) regions: &'a BTreeSet<RegionCode>,
+    /// The least that is asked of them.
+    pub(crate) approval: Approval,
+}
+
+/// The parts of a decision. An alert that needs nobody, and reaches nobody else's people, goes out whole.
 ///
 /// An Update raises only what is new: where officers have let the older alert go out, it was as urgent, and no county, channel
 /// or list is added, its successor needs nobody. People who were told and are no longer in the area are told so without asking.
@@ -30,18 +37,23 @@ pub(crate) fn split(
     replaced: &Replaced,
     map: &RegionMap,
     ask: &Approval,
+    asked: &Asked<'_>,
 ) -> Vec<Part> {
-    if ask.is_none() {
+    let foreign = |region: &RegionCode| asked.regions.contains(region);
+    let any_foreign = decision.regions.iter().any(foreign);
+    if ask.is_none() && !any_foreign {
         let regions = if alert.is_the_end() { Vec::new() } else { decision.regions.clone() };
         return vec![Part { jurisdiction: None, regions, within: None, approval: ask.clone() }];
     }
-    let mut parts: BTreeMap<RegionCode, (BTreeSet<RegionCode>, BTreeSet<RegionCode>)> = BTreeMap::new();
+    let level = if ask.is_none() { asked.approval.by } else { ask.by };
+    let place = |region: &RegionCode| (jurisdiction_of(region, level, map), foreign(region));
+    let mut parts: BTreeMap<(RegionCode, bool), BTreeSet<RegionCode>> = BTreeMap::new();
     let told: BTreeSet<RegionCode> = replaced.regions();
     for region in &decision.regions {
-        parts.entry(jurisdiction_of(region, ask.by, map)).or_default().0.insert(region.clone());
+        parts.entry(place(region)).or_default().insert(region.clone());
     }
     for region in &told {
-        parts.entry(jurisdiction_of(region, ask.by, map)).or_default().1.insert(region.clone());
+        parts.entry(place(region)).or_default();
     }
     let grave = |area: &BTreeSet<RegionCode>| {
         if alert.is_the_end() {
@@ -53,9 +65,11 @@ pub(crate) fn split(
     };
     parts
         .into_iter()
-        .map(|(jurisdiction, (area, _))| {
-            let approval = if grave(&area) { ask.clone() } else { Approval::none() };
-            let within: Vec<_> = map.counties_below(&jurisdiction).iter().map(|county| county.code.clone()).collect();
+        .map(|((jurisdiction, theirs), area)| {
+            let wanted = if theirs { asked.approval.clone().stricter(ask.clone()) } else { ask.clone() };
+            let approval = if grave(&area) { wanted } else { Approval::none() };
+            let below = map.counties_below(&jurisdiction).into_iter().map(|county| county.code.clone());
+            let within: Vec<_> = below.filter(|county| foreign(county) == theirs).collect();
             let regions = if alert.is_the_end() { Vec::new() } else { area.into_iter().collect() };
             Part { jurisdiction: Some(jurisdiction), regions, within: Some(within), approval }
         })

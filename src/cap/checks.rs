@@ -1,6 +1,10 @@
 //! The standard's rules that need the whole alert.
 
-use super::alert::{Alert, Info, MsgType, Scope};
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+
+use super::alert::{Alert, Area, Info, MsgType, Resource, Scope, Status};
 use super::finding::{Code, Finding};
 
 /// The most polygons and circles of one alert: the largest real one seen has some hundreds.
@@ -46,11 +50,28 @@ pub(super) fn run(alert: &Alert, findings: &mut Vec<Finding>) {
     if alert.infos.is_empty() && matches!(alert.msg_type, MsgType::Alert | MsgType::Update) {
         find(Code::NoInfo, "alert", "");
     }
-    let codes =
-        |info: &Info| info.event_codes.iter().map(|code| code.value.clone()).collect::<std::collections::BTreeSet<_>>();
-    if alert.infos.windows(2).any(|pair| matches!(pair, [a, b] if codes(a) != codes(b))) {
+    let silent = alert.note.is_none();
+    if silent && alert.status == Status::Exercise {
+        find(Code::ExerciseNote, "alert/note", "");
+    }
+    if silent && alert.msg_type == MsgType::Error {
+        find(Code::ErrorNote, "alert/note", "");
+    }
+    let codes = |info: &Info| info.event_codes.iter().map(|code| code.value.clone()).collect::<BTreeSet<_>>();
+    let categories = |info: &Info| info.categories.iter().copied().collect::<BTreeSet<_>>();
+    let differ =
+        |test: &dyn Fn(&Info, &Info) -> bool| alert.infos.windows(2).any(|pair| matches!(pair, [a, b] if test(a, b)));
+    if differ(&|a, b| codes(a) != codes(b)) {
         find(Code::DifferentEvents, "alert", "");
     }
+    if differ(&|a, b| categories(a) != categories(b)) {
+        find(Code::DifferentCategories, "alert", "");
+    }
+    if differ(&|a, b| a.language != b.language && a.description.is_some() && a.description == b.description) {
+        find(Code::SameWords, "alert", "");
+    }
+    super::china::check(alert, findings);
+    let mut find = |code, path: &str, detail: &str| findings.push(Finding::new(code, path, detail));
     for (n, info) in (1..).zip(&alert.infos) {
         let path = format!("alert/info[{n}]");
         check_info(alert, info, &mut |code, part, detail| find(code, &format!("{path}{part}"), detail));
@@ -88,16 +109,60 @@ fn check_info(alert: &Alert, info: &Info, find: &mut dyn FnMut(Code, &str, &str)
             find(Code::Html, name, tag);
         }
     }
+    for (n, resource) in (1..).zip(&info.resources) {
+        let path = format!("/resource[{n}]");
+        check_resource(resource, &mut |code, detail| find(code, &path, detail));
+    }
     for (n, area) in (1..).zip(&info.areas) {
         let path = format!("/area[{n}]");
-        if area.polygons.is_empty() && area.circles.is_empty() && area.geocodes.is_empty() {
-            find(Code::EmptyArea, &path, "");
+        check_area(area, &mut |code| find(code, &path, ""));
+    }
+}
+
+fn check_area(area: &Area, find: &mut dyn FnMut(Code)) {
+    if area.polygons.is_empty() && area.circles.is_empty() && area.geocodes.is_empty() {
+        find(Code::EmptyArea);
+    }
+    match (area.altitude, area.ceiling) {
+        (None, Some(_)) => find(Code::Ceiling),
+        (Some(low), Some(high)) if high < low => find(Code::Ceiling),
+        _ => {}
+    }
+    if [area.altitude, area.ceiling].into_iter().flatten().any(|feet| feet < 0.0) {
+        find(Code::BelowSea);
+    }
+}
+
+fn check_resource(resource: &Resource, find: &mut dyn FnMut(Code, &str)) {
+    let token =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    if let Some(kind) = &resource.mime_type {
+        let bare = kind.split(';').next().unwrap_or_default().trim();
+        if !bare.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub)) {
+            find(Code::BadMimeType, kind);
         }
-        match (area.altitude, area.ceiling) {
-            (None, Some(_)) => find(Code::Ceiling, &path, ""),
-            (Some(low), Some(high)) if high < low => find(Code::Ceiling, &path, ""),
-            _ => {}
+    }
+    if let Some(digest) =
+        resource.digest.as_deref().filter(|d| d.len() != 40 || !d.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
+        find(Code::BadDigest, digest);
+    }
+    let Some(inside) = &resource.deref_uri else {
+        if let Some(uri) = resource.uri.as_deref().filter(|uri| !uri.contains(':')) {
+            find(Code::RelativeUri, uri);
         }
+        return;
+    };
+    let packed: String = inside.split_whitespace().collect();
+    let Ok(content) = base64::engine::general_purpose::STANDARD.decode(packed) else {
+        return find(Code::BadDerefUri, "");
+    };
+    if resource.size.is_some_and(|size| usize::try_from(size) != Ok(content.len())) {
+        find(Code::ContentDiffers, &format!("size, {} bytes", content.len()));
+    }
+    let sum = crate::hex(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &content).as_ref());
+    if resource.digest.as_ref().is_some_and(|digest| digest.len() == 40 && !digest.eq_ignore_ascii_case(&sum)) {
+        find(Code::ContentDiffers, "digest");
     }
 }
 

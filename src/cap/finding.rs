@@ -1,9 +1,11 @@
 //! What the reader has to say about a message: numbered findings with their source, in Chinese and English.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 /// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Gravity {
     /// Worth knowing; the verdict stays.
@@ -102,7 +104,48 @@ findings! {
     DifferentEvents = 2042 Note "CAP profiles" "各 info 的事件代码不同" "the infos have different event codes";
     Points = 2043 Error "Tocsin limits" "坐标点太多：{}" "too many points: {}";
     LoosePolygon = 2044 Remark "CAP 1.2 §3.2.4" "多边形各点之间应只用空格" "only spaces belong between the points of a polygon";
+    UtcSign = 2046 Note "CAP 1.2 §3.3.2" "世界协调时应写作 -00:00：{}" "UTC is written -00:00: {}";
+    ExerciseNote = 2047 Note "CAP 1.2 §3.2.1" "演练应在 note 中写明参加者" "an Exercise should say in its note who takes part";
+    ErrorNote = 2048 Remark "CAP 1.2 §3.2.1" "Error 应在 note 中写明原因" "an Error should say why in its note";
+    SameWords = 2049 Remark "google/cap-library" "两种语言的 info 文字完全相同" "two infos in different languages say the same words";
+    DifferentCategories = 2050 Note "CAP profiles" "各 info 的类别不同" "the infos have different categories";
+    BelowSea = 2051 Note "CAP 1.2 §3.2.4" "高度为负" "an altitude below the sea";
+    BadMimeType = 2052 Remark "RFC 2046" "mimeType 应写作 类型/子类型：{}" "a mimeType is written type/subtype: {}";
+    RelativeUri = 2053 Remark "CAP 1.2 §3.2.3" "没有 derefUri 时，uri 须为完整地址：{}" "without a derefUri, a uri is a full address: {}";
+    BadDerefUri = 2054 Remark "CAP 1.2 §3.2.3" "derefUri 不是 base64" "the derefUri is not base64";
+    BadDigest = 2055 Remark "CAP 1.2 §3.2.3" "digest 应为 40 位十六进制的 SHA-1：{}" "a digest is a SHA-1 in 40 hex digits: {}";
+    ContentDiffers = 2056 Remark "CAP 1.2 §3.2.3" "size 或 digest 与 derefUri 的内容不符：{}" "size or digest do not belong to what the derefUri holds: {}";
     Shapes = 2045 Error "Tocsin limits" "多边形和圆太多：{}" "too many polygons and circles: {}";
+
+    ProfileElement = 2101 Remark "profile" "规范要求有 {}" "the profile requires {}";
+    ProfileCode = 2102 Remark "profile" "缺少规范的 code：{}" "no code of the profile: {}";
+    ProfileGeocode = 2103 Remark "profile" "区域没有规范要求的编码：{}" "the area has no code that the profile wants: {}";
+    ProfileEventCode = 2104 Remark "profile" "没有规范要求的事件代码：{}" "no event code that the profile wants: {}";
+    TooLong = 2105 Remark "profile" "超过规范允许的长度：{}" "longer than the profile allows: {}";
+    SameText = 2106 Remark "profile" "不应与 {} 的文字相同" "should not be the same text as {}";
+    UnknownGrade = 2107 Remark "profile" "不宜为 Unknown" "should not be Unknown";
+    FineCoordinates = 2108 Remark "profile" "坐标的小数位太多：{}" "more decimals than the profile allows: {}";
+    EffectiveOnCancel = 2109 Remark "profile" "解除不应有 effective" "a Cancel has no effective";
+    ProfileLanguage = 2110 Remark "profile" "缺少语言 {} 的 info" "no info in the language {}";
+    LongAllClear = 2111 Remark "profile" "解除后应尽快结束，不超过 {} 小时" "an all-clear ends soon: within {} hours";
+    ProfileIdentifier = 2112 Remark "profile" "标识的写法与规范不同：{}" "the identifier is not written as the profile says: {}";
+    OasisTerms = 2113 Remark "OASIS Event Terms List 1.2" "事件术语的 valueName 应为 OET:v1.2，而不是 {}" "the valueName of event terms is OET:v1.2, not {}";
+    ProfileParameter = 2114 Remark "profile" "缺少参数 {}" "the parameter {} is missing";
+    Ignored = 2115 Note "profile" "规范不读取 {}" "the profile does not read {}";
+
+    ColourDisagrees = 2201 Remark "GB/T 35965" "标题中的颜色与 severity 不符，以标题为准：{}" "the title's colour and the severity disagree; the title counts: {}";
+    EventDisagrees = 2202 Remark "GB/T 35965" "事件代码与文字不符，以文字为准：{}" "the event code and the words disagree; the words count: {}";
+    ListNumbering = 2203 Note "GB/T 35965" "事件代码用的是新闻服务的编号，已按文字理解：{}" "the event code is a news service's number; read by the words: {}";
+    NotNationalId = 2204 Remark "GB/T 35965" "标识应为 ZZZZZZDDDUUUXX_YYYYMMDDhhmmss_N：{}" "an identifier is ZZZZZZDDDUUUXX_YYYYMMDDhhmmss_N: {}";
+    NotBeijing = 2205 Remark "GB/T 35965" "时间应为北京时间（+08:00）：{}" "times are in Beijing time, +08:00: {}";
+    NoColour = 2206 Remark "GB/T 35965" "标题、参数和代码中都没有颜色" "neither title, parameter nor code names a colour";
+
+    Unsigned = 2301 Remark "CAP 1.2 §3.3.4.1" "没有数字签名" "is not signed";
+    SignatureForm = 2302 Remark "CAP 1.2 §3.3.4.1, XML-DSig" "签名的形式不可信：{}" "the signature's form cannot be trusted: {}";
+    SignatureWeak = 2303 Remark "XML-DSig" "签名的算法不被接受：{}" "the signature's algorithm is not taken: {}";
+    SignatureWrong = 2304 Remark "XML-DSig" "用贵单位登记的密钥核验不符：内容被改动，或由他人签名（{}）" "does not verify with any key of the bureau: it was changed, or signed by somebody else ({})";
+    SignatureKeyOut = 2305 Remark "RFC 5280" "登记的证书不在有效期内：{}" "the registered certificate is not valid at this time: {}";
+    SignatureGood = 2306 Note "XML-DSig" "数字签名核验无误" "is signed, and the signature holds";
 
     Feed = 3001 Note "RFC 4287, RSS 2.0" "是订阅源，共 {} 条，预警须循链接取得" "a feed of {} entries; the alerts lie behind its links";
     Inline = 3002 Note "NWS, IPAWS feeds" "{} 条直接写有 CAP 元素" "{} entries carry CAP elements themselves";
@@ -121,6 +164,8 @@ findings! {
     Several = 4117 Remark "CAP 1.2 §3.2.1" "没有引用，而可能所指的预警不止一条或区域不符，均维持原状：{}" "it references nothing, and what it may mean is several or of another area; all of them stand: {}";
     Split = 4118 Remark "CAP 1.2 §3.2.1" "与 {} 源于同一预警而区域不同，各自成为一个事件" "it and {} come of the same alert and share no county: each is an event of its own";
     Repeats = 4119 Note "Tocsin chains" "内容与 {} 相同，已通知者不再通知" "it says what {} said: who was told is not told again";
+    Cut = 4121 Remark "the bureau's authority" "贵单位无权对 {} 发布预警：已转请当地决定" "you may not warn {}: those who may were asked";
+    Old = 4122 Remark "Tocsin limits" "发布已久（{}），须由值班员过目" "was sent long ago ({}); an officer looks at it";
     UnknownRegion = 4101 Remark "region codes" "编码 {} 不是本图的任何地区，未予通知" "the code {} names no region of the map; nobody is told by it";
 }
 
@@ -133,13 +178,23 @@ pub struct Finding {
     pub path: String,
     /// What exactly, cut to 120 characters.
     pub detail: String,
+    /// How much it matters here: the kind's own gravity, or a profile's.
+    pub gravity: Gravity,
+    /// The rule's source: the kind's own, or a profile's.
+    pub source: Cow<'static, str>,
 }
 
 impl Finding {
     /// A finding at a path.
     pub fn new(code: Code, path: impl Into<String>, detail: impl AsRef<str>) -> Self {
         let detail = detail.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect();
-        Self { code, path: path.into(), detail }
+        Self { code, path: path.into(), detail, gravity: code.gravity(), source: code.source().into() }
+    }
+
+    /// The same, as grave as a profile or policy says.
+    #[must_use]
+    pub fn as_grave_as(self, gravity: Gravity) -> Self {
+        Self { gravity, ..self }
     }
 
     /// The sentence in Chinese.
@@ -158,9 +213,9 @@ impl Serialize for Finding {
         use serde::ser::SerializeStruct as _;
         let mut out = serializer.serialize_struct("Finding", 6)?;
         out.serialize_field("code", &format!("T{}", self.code.number()))?;
-        out.serialize_field("severity", &self.code.gravity())?;
+        out.serialize_field("severity", &self.gravity)?;
         out.serialize_field("path", &self.path)?;
-        out.serialize_field("source", self.code.source())?;
+        out.serialize_field("source", &self.source)?;
         out.serialize_field("zh", &self.zh())?;
         out.serialize_field("en", &self.en())?;
         out.end()
@@ -182,7 +237,7 @@ pub enum Verdict {
 impl Verdict {
     /// The verdict that these findings make.
     pub fn of(findings: &[Finding]) -> Self {
-        match findings.iter().map(|finding| finding.code.gravity()).max() {
+        match findings.iter().map(|finding| finding.gravity).max() {
             Some(Gravity::Error) => Self::Refused,
             Some(Gravity::Remark) => Self::Remarks,
             Some(Gravity::Note) | None => Self::Accepted,

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::alert::{Alert, Info, Severity};
+use super::china::EventCode;
 
 /// The level's colour, gravest first. GB/T 35965: I red to IV blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -73,19 +74,21 @@ impl Colour {
     /// The colour that an info names: in its title, else in a parameter, else in a code of known order. Its severity is not
     /// asked: see [`Colour::of_severity`].
     pub fn of(info: &Info) -> Option<Self> {
-        let titles = [info.headline.as_deref(), Some(info.event.as_str())];
-        titles.into_iter().flatten().find_map(Self::in_words).or_else(|| {
-            info.parameters
-                .iter()
-                .filter(|p| {
-                    matches!(
-                        p.name.to_ascii_lowercase().as_str(),
-                        "colour" | "color" | "level" | "awareness_level" | "预警级别"
-                    )
-                })
-                .find_map(|p| Self::in_words(&p.value))
-                .or_else(|| info.event_codes.iter().chain(&info.parameters).find_map(|code| Self::in_code(&code.value)))
-        })
+        let said =
+            || info.parameters.iter().filter(|p| Self::is_parameter(&p.name)).find_map(|p| Self::in_words(&p.value));
+        let codes = || info.event_codes.iter().chain(&info.parameters);
+        let coded = || codes().find_map(|code| EventCode::read(&code.value)?.colour);
+        Self::of_words(info).or_else(said).or_else(coded)
+    }
+
+    /// The colour in an info's title or event.
+    pub(super) fn of_words(info: &Info) -> Option<Self> {
+        [info.headline.as_deref(), Some(info.event.as_str())].into_iter().flatten().find_map(Self::in_words)
+    }
+
+    /// Whether a parameter of this name carries the level.
+    pub(super) fn is_parameter(name: &str) -> bool {
+        matches!(name.to_ascii_lowercase().as_str(), "colour" | "color" | "level" | "awareness_level" | "预警级别")
     }
 
     /// The level of an alert: its chief info's colour, else the colour of its severity.
@@ -116,28 +119,6 @@ impl Colour {
                 .find(|(level, _)| text.contains(level))
                 .map(|(_, colour)| colour)
         })
-    }
-
-    /// `p0007003`: the last digit is 1 red to 4 blue. `11B0303`: the last two are 01 blue to 04 red. The orders are opposite.
-    fn in_code(code: &str) -> Option<Self> {
-        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-        if let Some(picture) = code.strip_prefix('p').filter(|rest| rest.len() == 7 && digits(rest)) {
-            return match picture.as_bytes().last()? {
-                b'1' => Some(Self::Red),
-                b'2' => Some(Self::Orange),
-                b'3' => Some(Self::Yellow),
-                b'4' => Some(Self::Blue),
-                _ => None,
-            };
-        }
-        let compact = code.strip_prefix("11B").or_else(|| code.strip_prefix("11E"))?;
-        match compact.get(2..)? {
-            "01" => Some(Self::Blue),
-            "02" => Some(Self::Yellow),
-            "03" => Some(Self::Orange),
-            "04" => Some(Self::Red),
-            _ => None,
-        }
     }
 }
 
@@ -218,12 +199,16 @@ impl Hazard {
 
     /// The kind that an info speaks of: by its event and title, else by its code.
     pub fn of(info: &Info) -> Self {
-        [Some(info.event.as_str()), info.headline.as_deref()]
-            .into_iter()
-            .flatten()
-            .find_map(Self::in_words)
-            .or_else(|| info.event_codes.iter().find_map(|code| Self::in_code(&code.value)))
+        let codes = || info.event_codes.iter().filter_map(|code| EventCode::read(&code.value));
+        Self::of_words(info)
+            .or_else(|| codes().find_map(|code| code.meant))
+            .or_else(|| codes().find_map(|code| code.listed))
             .unwrap_or(Self::Other)
+    }
+
+    /// The kind that an info's event or title names.
+    pub(super) fn of_words(info: &Info) -> Option<Self> {
+        [Some(info.event.as_str()), info.headline.as_deref()].into_iter().flatten().find_map(Self::in_words)
     }
 
     /// The kind that an alert speaks of: the first info's that can be told.
@@ -236,16 +221,14 @@ impl Hazard {
         Self::ALL.iter().copied().find(|hazard| hazard.words().iter().any(|word| lower.contains(word)))
     }
 
-    fn in_code(code: &str) -> Option<Self> {
-        if let Some(kind) = code.strip_prefix('p').and_then(|rest| rest.get(..4)) {
-            // The picture names carry the same two digits as the national code.
-            return Self::by_national(&format!("11B{}", kind.get(2..)?));
-        }
-        Self::by_national(code.get(..5)?)
+    /// The kind of a national code, `11B03`.
+    pub(super) fn of_national_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|hazard| hazard.national_code() == Some(code))
     }
 
-    fn by_national(code: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|hazard| !hazard.code().is_empty() && hazard.code() == code)
+    /// Its national code, where it has one.
+    pub(super) fn national_code(self) -> Option<&'static str> {
+        Some(self.code()).filter(|code| !code.is_empty())
     }
 }
 
@@ -277,9 +260,9 @@ mod tests {
     fn codes_speak_where_words_are_silent() {
         let compact = info("预警", "", "11B0304", "Unknown");
         assert_eq!((Hazard::of(&compact), Colour::of(&compact)), (Hazard::Rainstorm, Some(Colour::Red)));
-        let picture = info("预警", "", "p0003001", "Unknown");
+        let picture = info("预警", "", "p0002001", "Unknown");
         assert_eq!((Hazard::of(&picture), Colour::of(&picture)), (Hazard::Rainstorm, Some(Colour::Red)));
-        let blue = info("预警", "", "p0003004", "Unknown");
+        let blue = info("预警", "", "p0002004", "Unknown");
         assert_eq!(Colour::of(&blue), Some(Colour::Blue), "the two orders of digits are opposite");
     }
 

@@ -4,11 +4,14 @@
 
 mod alert;
 mod checks;
+mod china;
 mod document;
 mod finding;
 mod hazard;
 mod id;
+mod profiles;
 mod read;
+mod signature;
 mod values;
 mod write;
 mod xml;
@@ -17,10 +20,13 @@ pub use alert::{
     Alert, Area, Category, Certainty, Circle, Element, Info, MsgType, NamedValue, Point, Polygon, Reference, Resource,
     ResponseType, Scope, Severity, Status, Urgency, Version,
 };
+pub use china::NationalId;
 pub use document::{Document, read, read_document, read_json};
 pub use finding::{Code, Finding, Gravity, Verdict};
 pub use hazard::{Colour, Hazard};
 pub use id::{AlertId, BadAlertId};
+pub use profiles::{Profile, ProfileName, hold_against};
 pub use read::Reading;
+pub use signature::{Keys, SignatureError, SignatureFault, SignaturePolicy, SigningKey};
 pub use write::{WriteError, write};
 pub use xml::MAX_BYTES;

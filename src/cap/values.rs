@@ -4,12 +4,11 @@
 use chrono::{DateTime, FixedOffset, NaiveDateTime};
 
 use super::alert::{Circle, Point, Polygon};
+use super::china::BEIJING;
 use super::finding::Code;
 
 /// The most points of one ring.
 const MAX_POINTS: usize = 100_000;
-/// Beijing time, for times that come without an offset.
-const BEIJING: i32 = 8 * 3600;
 
 /// A time, and what was off about it.
 pub(super) fn time(text: &str) -> Option<(DateTime<FixedOffset>, Option<Code>)> {
@@ -21,7 +20,8 @@ pub(super) fn time(text: &str) -> Option<(DateTime<FixedOffset>, Option<Code>)> 
         return Some((midnight.checked_add_days(chrono::Days::new(1))?, Some(Code::LooseTime)));
     }
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some((time, (!strict).then_some(Code::LooseTime)));
+        let off = if strict { text.ends_with("+00:00").then_some(Code::UtcSign) } else { Some(Code::LooseTime) };
+        return Some((time, off));
     }
     for form in ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%:z", "%Y-%m-%dT%H:%M%:z"] {
         if let Ok(time) = DateTime::parse_from_str(text, form) {
@@ -166,6 +166,7 @@ mod tests {
         let is = |text: &str, code| Some((text.to_owned(), code));
         assert_eq!(off("2022-09-14T10:00:00+08:00"), is("2022-09-14T10:00:00+08:00", None));
         assert_eq!(off("2022-09-14T10:00:00-00:00"), is("2022-09-14T10:00:00+00:00", None));
+        assert_eq!(off("2022-09-14T10:00:00+00:00"), is("2022-09-14T10:00:00+00:00", Some(Code::UtcSign)));
         assert_eq!(off("2022-09-14T02:00:00Z"), is("2022-09-14T02:00:00+00:00", Some(Code::LooseTime)));
         assert_eq!(off("2022-09-14T10:00:00.5+08:00"), is("2022-09-14T10:00:00.500+08:00", Some(Code::LooseTime)));
         assert_eq!(off("2022-09-14 10:00:00"), is("2022-09-14T10:00:00+08:00", Some(Code::NoOffset)));

@@ -6,6 +6,7 @@ use chrono::{DateTime, FixedOffset};
 use quick_xml::escape::escape;
 
 use super::alert::{Alert, Area, Info, NamedValue, Point, Resource};
+use super::china;
 
 /// Why an alert cannot be written as CAP 1.2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +24,8 @@ pub enum WriteError {
     Missing(&'static str),
 }
 
-/// The alert in XML. Unknown elements and the signature are not written: a signature would no longer hold.
+/// The alert in XML. China's event codes are written in the national system, and the level's colour as a parameter of its own.
+/// Unknown elements and the signature are not written: a signature would no longer hold.
 ///
 /// # Errors
 /// When it holds what CAP 1.2 cannot say.
@@ -57,7 +59,7 @@ pub fn write(alert: &Alert) -> Result<String, WriteError> {
     out.optional("references", (!references.is_empty()).then(|| references.join(" ")).as_deref())?;
     out.optional("incidents", quoted(&alert.incidents).as_deref())?;
     for info in &alert.infos {
-        write_info(&mut out, info)?;
+        write_info(&mut out, &china::written(info))?;
     }
     out.0.push_str("</alert>\n");
     Ok(out.0)

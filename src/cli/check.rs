@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Context;
-use crate::cap::{self, Gravity, Verdict};
+use crate::cap::{self, Document, Finding, Gravity, ProfileName, Reading, SignaturePolicy, Verdict};
+use crate::config::BureauConfig;
+use crate::intake::{self, Format, Refusal};
+use crate::policy::Policy;
 use crate::show::Failure;
 
 /// Read CAP files, feeds and envelopes, and say what is off about them.
@@ -17,16 +20,37 @@ pub(crate) struct Args {
     /// Show notes too, not only what is off.
     #[arg(long, short)]
     all: bool,
+    /// Hold them against these profiles too.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    profile: Vec<ProfileName>,
+    /// Hold them against all that is agreed on with this bureau: profiles, signature, regions, dangers, levels.
+    #[arg(long, value_name = "BUREAU")]
+    source: Option<String>,
+}
+
+/// What files are held against.
+struct Measure {
+    profiles: Vec<ProfileName>,
+    source: Option<(Policy, BureauConfig)>,
+}
+
+/// What a file turned out to be.
+struct Judged {
+    verdict: Verdict,
+    findings: Vec<Finding>,
+    /// The front door's refusals of alerts in it.
+    refusals: Vec<Refusal>,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
+    let measure = measure(context, args)?;
     let mut files = Vec::new();
     for path in &args.paths {
         collect(path, &mut files)?;
     }
     let mut counts = [0_u32; 3];
     for file in &files {
-        let verdict = check(context, args, file);
+        let verdict = check(context, args, &measure, file);
         if let Some(count) = counts.get_mut(verdict as usize) {
             *count += 1;
         }
@@ -36,6 +60,21 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
         println!("{} files: {accepted} accepted, {remarks} with remarks, {refused} refused", files.len());
     }
     Ok(context.json || counts[2] == 0)
+}
+
+fn measure(context: &Context, args: &Args) -> Result<Measure, Failure> {
+    let source = match &args.source {
+        None => None,
+        Some(name) => {
+            let policy = Policy::build(&context.config()?)?;
+            let known = || policy.bureaus.iter().map(|bureau| bureau.name.as_str()).collect::<Vec<_>>().join(", ");
+            let bureau = policy.bureaus.iter().find(|bureau| bureau.name == *name).cloned();
+            let bureau = bureau
+                .ok_or_else(|| format!("{} names no bureau `{name}`; it has: {}", context.path.display(), known()))?;
+            Some((policy, bureau))
+        }
+    };
+    Ok(Measure { profiles: args.profile.clone(), source })
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
@@ -60,30 +99,78 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(context: &Context, args: &Args, file: &Path) -> Verdict {
-    let (verdict, findings, unreadable) = match std::fs::read(file) {
-        Err(error) => (Verdict::Refused, Vec::new(), Some(error.to_string())),
-        Ok(bytes) if file.extension().is_some_and(|e| e == "json") => {
-            let reading = cap::read_json(&bytes);
-            (reading.verdict(), reading.findings, None)
+impl Measure {
+    fn judge(&self, bytes: &[u8], format: Format) -> Judged {
+        let document = match format {
+            Format::Json => Document::Alert(Box::new(cap::read_json(bytes))),
+            Format::Xml => cap::read_document(bytes),
+        };
+        let mut refusals = Vec::new();
+        let document = match document {
+            Document::Alert(reading) => {
+                Document::Alert(Box::new(self.weigh(*reading, Some((bytes, format)), &mut refusals)))
+            }
+            Document::Wrapped { alerts, findings } => {
+                let alerts = alerts.into_iter().map(|reading| self.weigh(reading, None, &mut refusals));
+                Document::Wrapped { alerts: alerts.collect(), findings }
+            }
+        };
+        let verdict = if refusals.is_empty() { document.verdict() } else { Verdict::Refused };
+        Judged { verdict, findings: document.findings(), refusals }
+    }
+
+    fn weigh(&self, mut reading: Reading, message: Option<(&[u8], Format)>, refusals: &mut Vec<Refusal>) -> Reading {
+        let Some(alert) = &reading.alert else { return reading };
+        cap::hold_against(&self.profiles, alert, &mut reading.findings);
+        if let Some((policy, bureau)) = &self.source {
+            let now = chrono::Utc::now();
+            // A signature is over the alert alone; in a feed or envelope it is not looked for.
+            let unsigned = BureauConfig { signature: SignaturePolicy::Ignored, ..bureau.clone() };
+            let bureau = if message.is_some() { bureau } else { &unsigned };
+            let message = message.unwrap_or((&[], Format::Xml));
+            if let Err(mut refusal) = intake::weigh(policy, bureau, message, alert, &mut reading.findings, now) {
+                // What was found goes with the file, once.
+                if reading.findings.is_empty() {
+                    reading.findings.append(&mut refusal.findings);
+                }
+                refusal.findings.clear();
+                refusals.push(refusal);
+            }
         }
-        Ok(bytes) => {
-            let document = cap::read_document(&bytes);
-            (document.verdict(), document.findings(), None)
+        reading
+    }
+}
+
+fn check(context: &Context, args: &Args, measure: &Measure, file: &Path) -> Verdict {
+    let format = if file.extension().is_some_and(|e| e == "json") { Format::Json } else { Format::Xml };
+    let (Judged { verdict, findings, refusals }, unreadable) = match std::fs::read(file) {
+        Ok(bytes) => (measure.judge(&bytes, format), None),
+        Err(error) => {
+            let nothing = Judged { verdict: Verdict::Refused, findings: Vec::new(), refusals: Vec::new() };
+            (nothing, Some(error.to_string()))
         }
     };
     if context.json {
         let mut line = json!({"file": file.display().to_string(), "verdict": verdict, "findings": findings});
-        if let (Some(error), Some(line)) = (unreadable, line.as_object_mut()) {
-            line.insert("error".into(), error.into());
+        if let Some(line) = line.as_object_mut() {
+            if !refusals.is_empty() {
+                line.insert("refusals".into(), json!(refusals));
+            }
+            if let Some(error) = unreadable {
+                line.insert("error".into(), error.into());
+            }
         }
         println!("{line}");
         return verdict;
     }
     println!("{:9} {}", verdict.as_str(), file.display());
-    for finding in findings.iter().filter(|finding| args.all || finding.code.gravity() > Gravity::Note) {
+    for refusal in &refusals {
+        let (zh, en) = refusal.code.sentences();
+        println!("  {} {}\n        {zh}\n        {en}", refusal.code.as_str(), refusal.detail);
+    }
+    for finding in findings.iter().filter(|finding| args.all || finding.gravity > Gravity::Note) {
         println!("  T{} {}", finding.code.number(), finding.path);
-        println!("        {}\n        {}  ({})", finding.zh(), finding.en(), finding.code.source());
+        println!("        {}\n        {}  ({})", finding.zh(), finding.en(), finding.source);
     }
     if let Some(error) = unreadable {
         println!("  cannot be read: {error}");

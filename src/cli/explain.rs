@@ -45,7 +45,7 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<bool, Failure>
     let json = args.file.extension().is_some_and(|e| e == "json");
     let reading = if json { cap::read_json(&bytes) } else { cap::read(&bytes) };
     let Some(alert) = &reading.alert else {
-        let first = reading.findings.iter().max_by_key(|finding| finding.code.gravity());
+        let first = reading.findings.iter().max_by_key(|finding| finding.gravity);
         let why = first.map(|f| format!("{} / {}", f.zh(), f.en())).unwrap_or_default();
         return Err(format!("{} is refused: {why}; `tocsin check` shows all", args.file.display()).into());
     };

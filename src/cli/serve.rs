@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use crate::app::App;
 use crate::clock::SystemClock;
+use crate::config::ServerConfig;
 use crate::show::Failure;
 use crate::web;
 
@@ -32,7 +33,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<bool, Failure> 
             println!("{}", serde_json::json!({"listening": at.to_string()}));
         }
     };
-    let served = web::serve(Arc::clone(&app), args.listen.unwrap_or(config.server.listen), stop.clone(), ready).await;
+    let server = ServerConfig { listen: args.listen.unwrap_or(config.server.listen), ..config.server };
+    let served = web::serve(Arc::clone(&app), &server, stop.clone(), ready).await;
     stop.cancel();
     signals.await??;
     tracing::info!("stopping: windows in flight are recorded first");
@@ -40,7 +42,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<bool, Failure> 
         Ok(app) => app.stop().await,
         Err(_) => tracing::warn!("a request was still running; what is in flight is sent again at the next start"),
     }
-    served.map_err(|e| format!("cannot listen: {e}"))?;
+    served?;
     Ok(true)
 }
 

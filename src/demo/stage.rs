@@ -101,9 +101,8 @@ pub(super) fn bureau(map: &RegionMap) -> BureauConfig {
     let whole = map.regions().filter(|region| matches!(region.kind, RegionKind::Province | RegionKind::Sea));
     BureauConfig {
         name: "drill".into(),
-        token_sha256: String::new(),
         regions: whole.map(|region| region.code.clone()).collect(),
-        hazards: None,
+        ..BureauConfig::default()
     }
 }
 

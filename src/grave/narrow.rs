@@ -1,11 +1,16 @@
 //! What of new settings comes into force without anybody's yes: what takes authority away, and what changes no meaning.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::GraveSettings;
-use crate::cap::Hazard;
+use crate::cap::{Colour, Hazard};
 use crate::config::BureauConfig;
+use crate::intake::MAX_AGE;
+use crate::intake::{Levels, Outside};
 use crate::regions::{RegionCode, RegionMap};
+use crate::rules::Span;
 
 /// What is in force when these settings were agreed to and those are wanted: never more than was agreed to.
 pub fn in_force(agreed: &GraveSettings, wanted: &GraveSettings, map: &RegionMap) -> GraveSettings {
@@ -32,8 +37,36 @@ fn narrower(old: &BureauConfig, new: &BureauConfig, map: &RegionMap) -> Option<B
         (Some(old), Some(new)) => Some(both(new, old)),
     };
     let mute = regions.is_empty() || hazards.as_ref().is_some_and(Vec::is_empty);
-    let (name, token_sha256) = (old.name.clone(), old.token_sha256.clone());
-    (!mute).then_some(BureauConfig { name, token_sha256, regions, hazards })
+    let stricter = BureauConfig {
+        name: old.name.clone(),
+        token_sha256: old.token_sha256.clone(),
+        certificate_sha256: old.certificate_sha256.clone(),
+        regions,
+        hazards,
+        levels: both_levels(old.levels.as_ref(), new.levels.as_ref()),
+        outside: if old.outside == Outside::Refuse { Outside::Refuse } else { new.outside },
+        profile: old.profile.iter().chain(&new.profile).copied().collect::<BTreeSet<_>>().into_iter().collect(),
+        signature: old.signature.max(new.signature),
+        keys: old.keys.iter().filter(|key| new.keys.contains(key)).cloned().collect(),
+        max_age: shorter(old.max_age, new.max_age),
+        // How much it may send is the operator's.
+        rate: new.rate,
+        max_bytes: new.max_bytes,
+    };
+    (!mute).then_some(stricter)
+}
+
+/// Levels that both hold; all where neither names any.
+fn both_levels(old: Option<&Levels>, new: Option<&Levels>) -> Option<Levels> {
+    let held = |levels: Option<&Levels>, colour| levels.is_none_or(|levels| levels.hold(colour));
+    old.or(new)?;
+    Some(Levels::Of(Colour::ALL.into_iter().filter(|colour| held(old, *colour) && held(new, *colour)).collect()))
+}
+
+/// The shorter of two spans, where one left out is a day.
+fn shorter(old: Option<Span>, new: Option<Span>) -> Option<Span> {
+    let time = |span: Option<Span>| span.map_or(MAX_AGE, Span::time);
+    if time(new) <= time(old) { new } else { old }
 }
 
 /// Comments and spaces are nobody's business.

@@ -4,31 +4,34 @@ mod authority;
 mod history;
 mod join;
 mod refusal;
+mod weigh;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, TimeDelta, Utc};
+pub use authority::{Levels, Outside};
+use chrono::{DateTime, Utc};
 pub use history::{History, Join, LevelSince, Link};
 use join::Joined;
 pub use refusal::{Refusal, RefusalCode};
 use serde::Serialize;
 use tokio::sync::Mutex;
+pub(crate) use weigh::MAX_AGE;
+use weigh::is_old;
+pub(crate) use weigh::weigh;
 
-use crate::approval::{Admission, Desk, Material, Replaced, complete, concerns_those_told, split};
+use crate::approval::{Admission, Asked, Desk, Material, Replaced, complete, concerns_those_told, split};
 use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Status, Verdict};
 use crate::chains::takes_part;
 use crate::clock::Clock;
 use crate::config::BureauConfig;
 use crate::officers::OfficerId;
 use crate::policy::Policy;
-use crate::regions::Located;
+use crate::regions::{Located, RegionCode};
 use crate::rules::{Approval, Decision, decide};
 use crate::store::{AlertRow, AlertState, Entry, NewAlert, Store, StoreError, Tx, insert_alert, record};
 use crate::world::{Exercise, Live};
-
-/// A sender's clock may be ahead by so much.
-const AHEAD: TimeDelta = TimeDelta::minutes(15);
 
 /// How an alert is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +86,8 @@ struct Understood {
     findings: Vec<Finding>,
     located: Located,
     decision: Decision,
+    /// Counties that the bureau may not warn, and others are asked about.
+    asked: BTreeSet<RegionCode>,
 }
 
 impl Intake {
@@ -147,16 +152,10 @@ impl Intake {
         let Some(alert) = reading.alert else {
             return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
         };
-        if alert.sent.to_utc() > now + AHEAD {
-            return Err(Refusal::new(RefusalCode::FromTheFuture, alert.sent.to_rfc3339()));
-        }
-        let located = policy.map.locate(&crate::approval::areas(&alert), &policy.locate);
-        authority::check(policy, bureau, &alert, &located)?;
-        let unknown = located.unknown.iter().map(|(list, code)| format!("{list} {code}"));
-        findings.extend(unknown.map(|code| Finding::new(Code::UnknownRegion, "alert/info/area/geocode", code)));
+        let (located, asked) = weigh(policy, bureau, (raw, format), &alert, &mut findings, now)?;
         let verdict = Verdict::of(&findings);
         let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
-        Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision })
+        Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision, asked })
     }
 
     async fn record(
@@ -187,11 +186,13 @@ impl Intake {
         let goes_out = understood.decision.withheld.is_none() || concerns_those_told(&understood.decision, &replaced);
         // Nobody knows how long it is meant to hold: an officer looks at it.
         let endless = understood.findings.iter().any(|f| f.code == Code::BadPartTime && f.path.ends_with("/expires"));
-        let asked = match (endless || joined.place.unsure, author) {
+        let old = is_old(bureau, &mut understood, now);
+        let asked = match (endless || old || joined.place.unsure, author) {
             (false, None) => understood.decision.approval.clone(),
             _ => understood.decision.approval.clone().stricter(policy.rules.approval("one")),
         };
-        let state = match (goes_out && !late, asked.is_none()) {
+        let nobody = asked.is_none() && understood.asked.is_empty();
+        let state = match (goes_out && !late, nobody) {
             (false, _) => AlertState::Withheld,
             (true, true) => AlertState::Released,
             (true, false) => AlertState::Waiting,
@@ -226,7 +227,7 @@ impl Intake {
         let material = Material { alert, headline: row.headline.clone(), chain, decision, replaced };
         let state = match state {
             AlertState::Withheld => state,
-            _ => self.admit(&mut tx, policy, &understood, &material, &asked, author, now).await?,
+            _ => self.admit(&mut tx, policy, bureau, &understood, &material, &asked, author, now).await?,
         };
         tx.commit().await.map_err(StoreError::from)?;
         tracing::info!(alert.id = %understood.id, bureau = %bureau.name, state = state.as_str(),
@@ -240,13 +241,17 @@ impl Intake {
         &self,
         tx: &mut Tx,
         policy: &Policy,
+        bureau: &BureauConfig,
         understood: &Understood,
         material: &Material,
         asked: &Approval,
         author: Option<OfficerId>,
         now: DateTime<Utc>,
     ) -> Result<AlertState, Refusal> {
-        let parts = split(&material.decision, &material.alert, &material.replaced, &policy.map, asked);
+        let mut least = policy.rules.approval("one");
+        least.name = format!("{}（{} 转请 / asked by {}）", least.name, bureau.name, bureau.name);
+        let theirs = Asked { regions: &understood.asked, approval: least };
+        let parts = split(&material.decision, &material.alert, &material.replaced, &policy.map, asked, &theirs);
         let admission = Admission { id: understood.id.as_str(), material, parts: &parts, author };
         match understood.alert.status {
             Status::Exercise => self.desk.admit::<Exercise>(tx, policy, &admission, now).await?,

@@ -19,6 +19,12 @@ pub enum RefusalCode {
     RegionNotYours,
     /// A danger that the bureau does not speak of.
     HazardNotYours,
+    /// A level that the bureau may not warn of.
+    LevelNotYours,
+    /// It is not what the profiles agreed on ask for.
+    Profile,
+    /// It is not signed as it must be.
+    Signature,
     /// It references another bureau's alert.
     ForeignReference,
     /// A drill references a real alert, or the other way round.
@@ -45,6 +51,9 @@ impl RefusalCode {
             Self::ForeignReference => "T4006",
             Self::OtherWorld => "T4007",
             Self::IdTaken => "T4011",
+            Self::LevelNotYours => "T4021",
+            Self::Profile => "T4022",
+            Self::Signature => "T4023",
             Self::Messages => "T4008",
             Self::StoreFull => "T4009",
             Self::Store => "T4010",
@@ -54,8 +63,9 @@ impl RefusalCode {
     /// The HTTP status that says the same.
     pub const fn status(self) -> u16 {
         match self {
-            Self::Unreadable | Self::FromTheFuture | Self::Nowhere | Self::OtherWorld => 422,
-            Self::RegionNotYours | Self::HazardNotYours | Self::ForeignReference => 403,
+            Self::Unreadable | Self::FromTheFuture | Self::Nowhere | Self::OtherWorld | Self::Profile => 422,
+            Self::RegionNotYours | Self::HazardNotYours | Self::LevelNotYours => 403,
+            Self::ForeignReference | Self::Signature => 403,
             Self::IdTaken => 409,
             Self::Messages => 500,
             Self::StoreFull => 507,
@@ -75,6 +85,15 @@ impl RefusalCode {
             Self::Nowhere => ("预警区域不在本图范围内", "no area of the alert lies on the map"),
             Self::RegionNotYours => ("贵单位无权对该地区发布预警", "you may not warn this region"),
             Self::HazardNotYours => ("贵单位无权发布此类预警", "you may not warn of this danger"),
+            Self::LevelNotYours => ("贵单位无权发布此级别的预警", "you may not warn at this level"),
+            Self::Profile => (
+                "预警不符合与贵单位约定的规范，见各条说明",
+                "the alert is not what the profile agreed on with you asks for; see the findings",
+            ),
+            Self::Signature => (
+                "预警的数字签名缺失或核验不符，见各条说明",
+                "the alert's signature is missing or does not hold; see the findings",
+            ),
             Self::ForeignReference => (
                 "引用了其他单位的预警，不可更新或解除",
                 "it references another bureau's alert, which only that bureau may update or cancel",

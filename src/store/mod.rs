@@ -36,10 +36,10 @@ pub(crate) use officers::{
     Credentials, administrators, count_failure, insert_officer, officer_named, set_active, set_addresses,
     set_credentials, set_failures, set_grant, set_subject, use_totp_step,
 };
-pub use publications::{Errand, OutletCount};
-pub(crate) use publications::{Printed, Released};
 #[cfg(feature = "passkeys")]
 pub(crate) use passkeys::{PasskeyRow, delete_passkey, insert_passkey, update_passkey};
+pub use publications::{Errand, OutletCount};
+pub(crate) use publications::{Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{

@@ -58,11 +58,7 @@ pub(crate) struct Release {
     /// The release whose missed people a resend is for.
     pub(crate) origin: Option<i64>,
     pub(crate) signed_by: String,
-    pub(crate) created_at: DateTime<Utc>,
-    pub(crate) planned_at: Option<DateTime<Utc>>,
     pub(crate) superseded_at: Option<DateTime<Utc>>,
-    /// Since when it is stopped.
-    pub(crate) held_at: Option<DateTime<Utc>>,
     pub(crate) expires: DateTime<Utc>,
     pub(crate) watermark: i64,
 }
@@ -148,7 +144,7 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
 }
 
 const COLUMNS: &str = "id, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
-    created_at, planned_at, superseded_at, held_at, expires, watermark";
+    superseded_at, expires, watermark";
 
 impl Store {
     /// The most urgent release of these lanes whose chunks are not all written.
@@ -371,10 +367,7 @@ fn release(row: &AnyRow) -> Result<Release, StoreError> {
         within: within.map_err(|e| StoreError::corrupt(format!("column within: {e}")))?,
         origin: row.try_get("origin")?,
         signed_by: row.try_get("signed_by")?,
-        created_at: time(row.try_get("created_at")?),
-        planned_at: moment("planned_at")?,
         superseded_at: moment("superseded_at")?,
-        held_at: moment("held_at")?,
         lane: lane.ok_or_else(|| StoreError::corrupt("release lane"))?,
         reach: parse(row, "audience")?,
         regions: parse(row, "regions")?,

@@ -5,6 +5,8 @@ mod assets;
 mod body;
 mod console;
 mod leave;
+mod limits;
+mod listen;
 mod organisation;
 mod page;
 #[cfg(feature = "passkeys")]
@@ -23,11 +25,13 @@ pub use api::OPENAPI;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+pub use listen::ListenError;
 use tokio_util::sync::CancellationToken;
 
 use self::site::Site;
 use crate::app::App;
 use crate::cap;
+use crate::config::ServerConfig;
 
 /// All routes. What streams ends when told to stop.
 pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
@@ -58,15 +62,16 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
 /// Serves until told to stop; requests in flight are answered. Says where it listens through `ready`.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When the address cannot be listened on, or a file of TLS cannot be read.
 pub async fn serve(
     app: Arc<App>,
-    listen: SocketAddr,
+    server: &ServerConfig,
     stop: CancellationToken,
     ready: impl FnOnce(SocketAddr),
-) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(listen).await?;
+) -> Result<(), ListenError> {
+    let tls = server.tls.as_ref().map(listen::acceptor).transpose()?;
+    let listener = tokio::net::TcpListener::bind(server.listen).await?;
     ready(listener.local_addr()?);
-    let service = router(app, stop.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+    listen::accept(listener, tls, server.connections, router(app, stop.clone()), stop).await;
+    Ok(())
 }

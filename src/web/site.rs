@@ -10,6 +10,7 @@ use governor::{Quota, RateLimiter};
 use tokio_util::sync::CancellationToken;
 
 use super::console::{Live, Watchers};
+use super::limits::Limits;
 use super::public::Answers;
 use crate::app::App;
 
@@ -21,6 +22,7 @@ pub(super) struct Site {
     pub(super) app: Arc<App>,
     pub(super) live: Arc<Live>,
     pub(super) watchers: Arc<Watchers>,
+    pub(super) limits: Arc<Limits>,
     doors: Arc<Doors>,
     pub(super) answers: Arc<Answers>,
     pub(super) stop: CancellationToken,
@@ -34,7 +36,7 @@ impl Site {
         let doors = Arc::new(RateLimiter::new(quota, DefaultKeyedStateStore::default(), MonotonicClock));
         let watchers = Arc::<Watchers>::default();
         let live = Arc::new(Live::new(Arc::clone(&app), Arc::clone(&watchers), stop.clone()));
-        Self { app, live, watchers, doors, answers: Arc::default(), stop }
+        Self { app, live, watchers, limits: Arc::new(Limits::new()), doors, answers: Arc::default(), stop }
     }
 
     /// Whether this address may try to sign in once more.

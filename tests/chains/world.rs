@@ -46,6 +46,8 @@ static POLICY: LazyLock<Arc<ArcSwap<Policy>>> = LazyLock::new(|| {
         templates: Templates::shipped().unwrap(),
         messages: MessageOptions::default(),
         bureaus: vec![bureau("shanghai"), bureau("other")],
+        keys: BTreeMap::new(),
+        signing: None,
         map,
     }))
 });

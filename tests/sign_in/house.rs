@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, TimeDelta, Utc};
 use tocsin::app::App;
 use tocsin::clock::Clock;
-use tocsin::config::Config;
+use tocsin::config::{Config, ServerConfig};
 use tocsin::messages::Language;
 use tocsin::officers::{Grant, Totp};
 use tocsin::staff::NewOfficer;
@@ -107,9 +107,10 @@ impl House {
         let app = Arc::new(App::start(&config, Arc::new(self.clock.clone())).await.unwrap());
         self.stop = CancellationToken::new();
         let (ready, listening) = tokio::sync::oneshot::channel();
-        let (served, stop, at) = (Arc::clone(&app), self.stop.clone(), ([127, 0, 0, 1], self.port).into());
+        let (served, stop) = (Arc::clone(&app), self.stop.clone());
+        let server = ServerConfig { listen: ([127, 0, 0, 1], self.port).into(), ..config.server.clone() };
         self.serving = Some(tokio::spawn(async move {
-            tocsin::web::serve(served, at, stop, |_| ready.send(()).unwrap()).await.unwrap();
+            tocsin::web::serve(served, &server, stop, |_| ready.send(()).unwrap()).await.unwrap();
         }));
         listening.await.unwrap();
         self.app = Some(app);

@@ -12,19 +12,26 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Problem, bureau};
+use super::answer::{Caller, Problem};
 use crate::app::App;
 use crate::cap::{self, AlertId};
 use crate::delivery::StateCounts;
 use crate::intake::Format;
 use crate::web::body::{self, BodyError};
+use crate::web::site::Site;
 
 /// Takes in an alert: 201 when it is on disk, 200 when it was there already.
-pub(super) async fn submit(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let body = body::read(body, cap::MAX_BYTES).await;
-    let bureau = bureau(&app, &headers)?;
-    let body = body.map_err(|error| match error {
-        BodyError::TooLarge => Problem::TooLarge,
+pub(super) async fn submit(
+    State(site): State<Site>,
+    Caller(bureau): Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let app = &site.app;
+    site.limits.alert(&bureau).map_err(Problem::TooMany)?;
+    let most = bureau.max_bytes.map_or(cap::MAX_BYTES, |bytes| bytes.min(cap::MAX_BYTES));
+    let body = body::read(body, most).await.map_err(|error| match error {
+        BodyError::TooLarge => Problem::TooLarge(most),
         BodyError::Broken(why) => Problem::BadRequest(why),
     })?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -50,10 +57,9 @@ pub(super) struct ListQuery {
 /// The newest alerts.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    _: Caller,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    bureau(&app, &headers)?;
     let Query(query) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let limit = query.limit.unwrap_or(50);
     if !(1..=500).contains(&limit) {
@@ -66,10 +72,10 @@ pub(super) async fn list(
 /// One alert; as CAP, byte for byte, where asked for XML.
 pub(super) async fn one(
     State(app): State<Arc<App>>,
+    _: Caller,
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    bureau(&app, &headers)?;
     let id: AlertId = id.parse().map_err(|_| Problem::NotFound)?;
     let wants_cap =
         headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|v| v.contains("xml"));
@@ -85,10 +91,9 @@ pub(super) async fn one(
 /// What became of an alert's deliveries, by channel.
 pub(super) async fn states(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    _: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    bureau(&app, &headers)?;
     let id: AlertId = id.parse().map_err(|_| Problem::NotFound)?;
     let alert = app.store.alert(id.as_str()).await?.ok_or(Problem::NotFound)?;
     let channels = app.store.states(id.as_str()).await?;

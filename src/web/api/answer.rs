@@ -1,14 +1,20 @@
 //! Answers for machines, and who may ask.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::app::App;
 use crate::config::BureauConfig;
 use crate::intake::Refusal;
 use crate::store::StoreError;
+use crate::web::listen::ClientCertificate;
+use crate::web::site::Site;
 
 /// An answer that says why not: a stable code, and a sentence in both languages.
 pub(super) fn problem(status: StatusCode, code: &str, zh: &str, en: &str) -> Response {
@@ -18,9 +24,14 @@ pub(super) fn problem(status: StatusCode, code: &str, zh: &str, en: &str) -> Res
 /// Why a request is not answered as asked.
 pub(super) enum Problem {
     Unauthorised,
+    /// Too many wrong tokens of one address.
+    Guessing(Duration),
+    /// More alerts than the bureau may send.
+    TooMany(Duration),
     NotFound,
     BadRequest(String),
-    TooLarge,
+    /// The body has more bytes than this.
+    TooLarge(usize),
     Refused(Box<Refusal>),
     Store(StoreError),
 }
@@ -47,11 +58,23 @@ impl IntoResponse for Problem {
                 &format!("请求有误：{what}"),
                 &format!("the request is wrong: {what}"),
             ),
-            Self::TooLarge => problem(
+            Self::TooLarge(most) => problem(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "T5004",
-                "内容超过 4 MiB，未读取",
-                "the body is larger than 4 MiB and was not read",
+                &format!("内容超过 {most} 字节，未收下"),
+                &format!("the body is larger than {most} bytes and was not taken"),
+            ),
+            Self::Guessing(wait) => later(
+                wait,
+                "T5012",
+                "无效令牌过多，请稍后再试",
+                "too many wrong tokens from your address; try again later",
+            ),
+            Self::TooMany(wait) => later(
+                wait,
+                "T5011",
+                "超过贵单位每分钟可发送的预警数，预警未收下，请稍后重发",
+                "more alerts a minute than you may send; this one was not taken: send it again later",
             ),
             Self::Refused(refusal) => {
                 let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
@@ -76,8 +99,30 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     value.strip_prefix("Bearer ").map(str::trim)
 }
 
-/// The bureau that asks.
-pub(super) fn bureau(app: &App, headers: &HeaderMap) -> Result<BureauConfig, Problem> {
-    let policy = app.policy.load();
-    bearer(headers).and_then(|token| policy.bureau(token)).cloned().ok_or(Problem::Unauthorised)
+/// 429, with the seconds to wait.
+fn later(wait: Duration, code: &str, zh: &str, en: &str) -> Response {
+    let mut answer = problem(StatusCode::TOO_MANY_REQUESTS, code, zh, en);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    answer
+}
+
+/// The bureau that asks: by its client certificate, else by its token.
+pub(super) struct Caller(pub(super) BureauConfig);
+
+impl FromRequestParts<Site> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
+        let policy = site.app.policy.load();
+        let certificate = parts.extensions.get::<ClientCertificate>();
+        let by_certificate = certificate.and_then(|shown| policy.bureau_of_certificate(&shown.0));
+        let by_token = || bearer(&parts.headers).and_then(|token| policy.bureau(token));
+        if let Some(known) = by_certificate.or_else(by_token) {
+            return Ok(Self(known.clone()));
+        }
+        match parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|from| site.limits.guess(from.ip())) {
+            Some(Err(wait)) => Err(Problem::Guessing(wait)),
+            _ => Err(Problem::Unauthorised),
+        }
+    }
 }

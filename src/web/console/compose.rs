@@ -352,12 +352,8 @@ async fn submit<W: World>(
         return Err(Fault::Unknown);
     }
     let region = form.region.parse().map_err(|_| Fault::Unknown)?;
-    let voice = BureauConfig {
-        name: format!("console:{}", form.region),
-        token_sha256: String::new(),
-        regions: vec![region],
-        hazards: None,
-    };
+    let voice =
+        BureauConfig { name: format!("console:{}", form.region), regions: vec![region], ..BureauConfig::default() };
     match app.intake.accept_composed(&voice, session.officer.id, raw.as_bytes()).await {
         Ok(receipt) => {
             app.engine.wake();

@@ -1,0 +1,98 @@
+//! An alert held against everything that is agreed on with its bureau, before the rules decide.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Format, Refusal, RefusalCode, Understood, authority};
+use crate::cap::{self, Alert, Code, Finding, Gravity, Profile, SignaturePolicy, Verdict};
+use crate::config::BureauConfig;
+use crate::policy::Policy;
+use crate::regions::{LocateOptions, Located, RegionCode};
+
+/// A sender's clock may be ahead by so much.
+const AHEAD: TimeDelta = TimeDelta::minutes(15);
+/// An alert that was sent longer ago, and still holds, is looked at by an officer: a message played again must not go out by itself.
+pub(crate) const MAX_AGE: TimeDelta = TimeDelta::hours(24);
+
+/// Holds an alert against everything that is agreed on with its bureau: clocks, signature, profiles, authority. Gives its regions,
+/// and those that others are asked about.
+///
+/// # Errors
+/// When it is refused.
+pub(crate) fn weigh(
+    policy: &Policy,
+    bureau: &BureauConfig,
+    message: (&[u8], Format),
+    alert: &Alert,
+    findings: &mut Vec<Finding>,
+    now: DateTime<Utc>,
+) -> Result<(Located, BTreeSet<RegionCode>), Refusal> {
+    if alert.sent.to_utc() > now + AHEAD {
+        return Err(Refusal::new(RefusalCode::FromTheFuture, alert.sent.to_rfc3339()));
+    }
+    check_signature(policy, bureau, message, alert, findings, now)?;
+    if cap::hold_against(&bureau.profile, alert, findings) == Verdict::Refused {
+        return Err(Refusal::with_findings(RefusalCode::Profile, "", std::mem::take(findings)));
+    }
+    let located = policy.map.locate(&crate::approval::areas(alert), &locate_options(policy, bureau));
+    let asked = authority::check(&policy.map, bureau, alert, &located)?;
+    if !asked.is_empty() {
+        let names: Vec<_> = asked.iter().map(|code| authority::named(&policy.map, code)).collect();
+        findings.push(Finding::new(Code::Cut, "alert/info/area", names.join(", ")));
+    }
+    let unknown = located.unknown.iter().map(|(list, code)| format!("{list} {code}"));
+    findings.extend(unknown.map(|code| Finding::new(Code::UnknownRegion, "alert/info/area/geocode", code)));
+    Ok((located, asked))
+}
+
+/// Whether an alert that would go out was sent so long ago that an officer has to look at it.
+pub(super) fn is_old(bureau: &BureauConfig, understood: &mut Understood, now: DateTime<Utc>) -> bool {
+    let age = now - understood.alert.sent.to_utc();
+    let old = understood.decision.withheld.is_none()
+        && !understood.alert.is_the_end()
+        && age > bureau.max_age.map_or(MAX_AGE, |span| span.time());
+    if old {
+        understood.findings.push(Finding::new(Code::Old, "alert/sent", format!("{} h", age.num_hours())));
+        understood.verdict = understood.verdict.max(Verdict::Remarks);
+    }
+    old
+}
+
+/// How areas are read: some profiles take a shape's word over a code's.
+fn locate_options(policy: &Policy, bureau: &BureauConfig) -> LocateOptions {
+    let shapes = bureau.profile.iter().filter_map(|name| Profile::of(*name)).any(|profile| profile.geometry_is_truth);
+    let geometry_is_truth = policy.locate.geometry_is_truth || shapes;
+    LocateOptions { geometry_is_truth, ..policy.locate.clone() }
+}
+
+/// Verifies a signature where the bureau's policy asks for it.
+fn check_signature(
+    policy: &Policy,
+    bureau: &BureauConfig,
+    (raw, format): (&[u8], Format),
+    alert: &Alert,
+    findings: &mut Vec<Finding>,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    let Some(keys) = policy.keys.get(&bureau.name).filter(|_| bureau.signature != SignaturePolicy::Ignored) else {
+        return Ok(());
+    };
+    findings.retain(|finding| finding.code != Code::Signed);
+    let verdict = match format {
+        Format::Xml => keys.verify(raw, alert, now),
+        Format::Json => Err(cap::SignatureFault { code: Code::Unsigned, detail: String::new() }),
+    };
+    match verdict {
+        Ok(()) => findings.push(Finding::new(Code::SignatureGood, "alert/Signature", "")),
+        Err(fault) => {
+            let finding = Finding::new(fault.code, "alert/Signature", fault.detail);
+            if bureau.signature == SignaturePolicy::Required {
+                findings.push(finding.as_grave_as(Gravity::Error));
+                return Err(Refusal::with_findings(RefusalCode::Signature, "", std::mem::take(findings)));
+            }
+            findings.push(finding);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! The validator: every rule has a case, and it agrees with the OASIS schema or says why not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tocsin::cap::{self, Document, Finding, ProfileName, Verdict};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// The row of the list of rules that it belongs to.
+    row: String,
+    /// The rule in words.
+    #[expect(dead_code, reason = "for people")]
+    says: String,
+    /// The finding that the bad file gets and the good one does not.
+    finds: String,
+    #[serde(default)]
+    profiles: Vec<ProfileName>,
+}
+
+/// The rules that implementers miss, area by area.
+const ROWS: [&str; 17] = [
+    "identifier, sender",
+    "times",
+    "status",
+    "msgType",
+    "references",
+    "scope",
+    "info",
+    "expiry",
+    "all-clear",
+    "polygon",
+    "circle",
+    "area",
+    "geocode, eventCode, parameter",
+    "altitude/ceiling",
+    "resource",
+    "text",
+    "signature",
+];
+const MORE_ROWS: [&str; 6] = ["incidents, code, note", "quality", "1.2 WMO", "1.2 IPAWS", "1.2 CAP-CP", "1.5 China"];
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn cases() -> Vec<(String, Case, PathBuf)> {
+    let mut cases: Vec<_> = std::fs::read_dir(here("tests/cases/cap/rules"))
+        .unwrap()
+        .map(|entry| {
+            let folder = entry.unwrap().path();
+            let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(folder.join("case.toml")).unwrap();
+            (name.clone(), toml::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}")), folder)
+        })
+        .collect();
+    cases.sort_by(|a, b| a.0.cmp(&b.0));
+    cases
+}
+
+fn findings(file: &Path, profiles: &[ProfileName]) -> Vec<Finding> {
+    let mut reading = cap::read(&std::fs::read(file).unwrap());
+    if let Some(alert) = &reading.alert {
+        cap::hold_against(profiles, alert, &mut reading.findings);
+    }
+    reading.findings
+}
+
+fn number(finding: &Finding) -> String {
+    format!("T{}", finding.code.number())
+}
+
+#[test]
+fn every_rule_finds_the_bad_and_leaves_the_good_alone() {
+    let cases = cases();
+    for (name, case, folder) in &cases {
+        let found = |file: &str| findings(&folder.join(file), &case.profiles).iter().map(number).collect::<Vec<_>>();
+        let (good, bad) = (found("good.xml"), found("bad.xml"));
+        assert!(bad.contains(&case.finds), "{name}: the bad file has {bad:?}, not {}", case.finds);
+        assert!(!good.contains(&case.finds), "{name}: the good file has {}", case.finds);
+    }
+    let rows: BTreeSet<_> = cases.iter().map(|(_, case, _)| case.row.as_str()).collect();
+    let wanted: BTreeSet<_> = ROWS.into_iter().chain(MORE_ROWS).collect();
+    assert_eq!(rows, wanted, "every row has a case, and every case a row");
+}
+
+/// All of the standard's and profiles' findings are shown by some case; the rest is shown elsewhere, by name.
+#[test]
+fn every_finding_of_the_checks_has_a_case() {
+    let shown: BTreeSet<String> = cases().into_iter().map(|(_, case, _)| case.finds).collect();
+    // Old editions, unknown elements, doubled elements and limits: the corpus, and the tests of the reader.
+    let elsewhere = [2001, 2002, 2003, 2007, 2008, 2011, 2012, 2014, 2015, 2016, 2024, 2033, 2038, 2043, 2045];
+    for code in cap::Code::ALL.iter().map(|code| code.number()).filter(|n| (2001..2300).contains(n)) {
+        let here = shown.contains(&format!("T{code}"));
+        assert!(here != elsewhere.contains(&code), "T{code} has {} case", if here { "a" } else { "no" });
+    }
+}
+
+#[test]
+fn a_profile_raises_what_the_standard_only_remarks() {
+    let file = here("tests/cases/cap/rules/references-required/bad.xml");
+    assert_eq!(Verdict::of(&findings(&file, &[])), Verdict::Remarks);
+    let held = findings(&file, &[ProfileName::Google]);
+    assert_eq!(Verdict::of(&held), Verdict::Refused);
+    let raised = held.iter().find(|finding| number(finding) == "T2018").unwrap();
+    assert_eq!(raised.source, "Google Public Alerts CAP 1.0", "it names the profile as its source");
+    assert_eq!(held.iter().filter(|finding| number(finding) == "T2018").count(), 1, "and is said once");
+}
+
+/// Who sees each finding, as docs/validator.md says: `both`, or `ours` alone.
+fn seen_by() -> BTreeMap<u16, bool> {
+    let text = std::fs::read_to_string(here("docs/validator.md")).unwrap();
+    let rows = text.lines().filter_map(|line| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        match cells.as_slice() {
+            ["", number, by @ ("both" | "ours"), why, ""] if !why.is_empty() => {
+                Some((number.strip_prefix('T')?.parse().ok()?, *by == "both"))
+            }
+            _ => None,
+        }
+    });
+    rows.collect()
+}
+
+/// The differences that docs/validator.md explains: file, and what the schema says.
+fn explained() -> BTreeMap<String, bool> {
+    let text = std::fs::read_to_string(here("docs/validator.md")).unwrap();
+    let rows = text.lines().filter_map(|line| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        match cells.as_slice() {
+            ["", file, schema @ ("valid" | "invalid"), _, why, ""] if !why.is_empty() => {
+                Some((file.trim_matches('`').to_owned(), *schema == "valid"))
+            }
+            _ => None,
+        }
+    });
+    rows.collect()
+}
+
+/// The schema's verdicts, by file.
+fn judge(schema: &Path, files: &[PathBuf]) -> BTreeMap<PathBuf, bool> {
+    let out = std::process::Command::new("xmllint").args(["--noout", "--schema"]).arg(schema).args(files).output();
+    let said = String::from_utf8_lossy(&out.expect("xmllint runs").stderr).into_owned();
+    files
+        .iter()
+        .map(|file| {
+            let valid = said.lines().any(|line| line == format!("{} validates", file.display()));
+            let invalid = said.lines().any(|line| line == format!("{} fails to validate", file.display()));
+            let broken = said.lines().any(|line| line.contains(&format!("{}:", file.display())));
+            assert!(valid || invalid || broken, "xmllint said nothing of {}", file.display());
+            (file.clone(), valid)
+        })
+        .collect()
+}
+
+#[test]
+fn the_verdicts_are_the_schemas_or_the_difference_is_explained() {
+    let Some(schema) = std::env::var_os("TOCSIN_CAP_XSD") else {
+        println!("skipped: TOCSIN_CAP_XSD does not name the OASIS schema (cargo xtask test fetches it)");
+        return;
+    };
+    let mut files: Vec<PathBuf> =
+        cases().into_iter().flat_map(|(_, _, folder)| [folder.join("good.xml"), folder.join("bad.xml")]).collect();
+    let corpus = here("../shared/corpus");
+    match std::fs::read_dir(&corpus) {
+        Ok(entries) => files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| {
+            !matches!(path.extension().and_then(|e| e.to_str()), Some("csv" | "md"))
+                && matches!(cap::read_document(&std::fs::read(path).unwrap()), Document::Alert(_))
+        })),
+        Err(_) => println!("the folder of real alerts, ../shared/corpus, is not here: cases only"),
+    }
+    files.sort();
+    let seen_by = seen_by();
+    for code in cap::Code::ALL.iter().map(|code| code.number()).filter(|number| *number < 2100) {
+        assert!(seen_by.contains_key(&code), "docs/validator.md does not say who sees T{code}");
+    }
+    let mut differences = BTreeMap::new();
+    for (file, valid) in judge(Path::new(&schema), &files) {
+        let both = |finding: &Finding| seen_by.get(&finding.code.number()) == Some(&true);
+        let ours = !findings(&file, &[]).iter().any(both);
+        if ours != valid {
+            let name = file.strip_prefix(here("tests/cases/cap/rules")).or_else(|_| file.strip_prefix(&corpus));
+            differences.insert(name.unwrap().display().to_string(), valid);
+        }
+    }
+    let explained = explained();
+    let unlisted: Vec<_> = differences.iter().filter(|(file, valid)| explained.get(*file) != Some(valid)).collect();
+    assert!(
+        unlisted.is_empty(),
+        "differences that docs/validator.md does not explain (file, schema valid): {unlisted:#?}"
+    );
+    if corpus.exists() {
+        let gone: Vec<_> = explained.keys().filter(|file| !differences.contains_key(*file)).collect();
+        assert!(gone.is_empty(), "docs/validator.md explains differences that are none: {gone:?}");
+    }
+}

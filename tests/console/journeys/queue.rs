@@ -161,6 +161,8 @@ async fn without_script_an_officer_signs_in_and_approves() {
     browser.fill("[name=places]", "亚特兰蒂斯").await;
     browser.click("#compose .submit button:not([formaction])").await;
     browser.find("#check li.alarm").await;
+    let shown = browser.text("main").await;
+    assert!(shown.contains("亚特兰蒂斯") && !shown.contains("点选区县"), "nothing that needs script is shown: {shown}");
     browser.shot("draft").await;
     browser.assert_quiet().await;
 }

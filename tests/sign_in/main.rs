@@ -8,6 +8,7 @@
 )]
 
 mod house;
+mod links;
 mod organisation;
 mod sessions;
 mod settings;

@@ -129,7 +129,7 @@ fn melt<'a>(rings: impl Iterator<Item = &'a Ring>) -> Vec<Ring> {
             let mut path = vec![start];
             loop {
                 if let Some(seen) = path.iter().position(|corner| *corner == at) {
-                    let ring = simple(path.split_off(seen));
+                    let ring = simple(&path.split_off(seen));
                     // Where the two sides of a border are drawn apart, half a cell is left between them.
                     if ring.len() >= 3 && area(&ring).abs() > 1 {
                         found.push(ring);
@@ -147,7 +147,7 @@ fn melt<'a>(rings: impl Iterator<Item = &'a Ring>) -> Vec<Ring> {
 }
 
 /// A ring without corners on a straight line.
-fn simple(ring: Ring) -> Ring {
+fn simple(ring: &[Corner]) -> Ring {
     let n = ring.len();
     let bends = |at: usize| {
         let corner = |at: usize| ring.get(at % n).copied().unwrap_or_default();

@@ -102,7 +102,7 @@ impl Receiver {
                 let left = publication.regions.clone();
                 let entry = Entry { publication: std::sync::Arc::new(publication), left, standing };
                 let feature = feature(&entry, &shown.policy.map, &shown.ground, place);
-                let body = hook_body(&key, &entry.publication, feature);
+                let body = hook_body(&key, &entry.publication, &feature);
                 let signature = signature(secret, now.timestamp(), &body);
                 webhook.post(&key, &signature, body).await
             }

@@ -89,10 +89,11 @@ fn cap_elements(out: &mut String, entry: &Entry, info: Option<&Info>) {
             element(out, &format!("cap:{name}"), &at.to_rfc3339());
         }
     }
+    let all = info.areas.iter().flat_map(|area| &area.polygons).map(|polygon| polygon.ring.len()).sum();
     for area in &info.areas {
         element(out, "cap:areaDesc", &area.description);
         for polygon in &area.polygons {
-            let corners = super::shapes::thinned(&polygon.ring);
+            let corners = super::shapes::thinned(&polygon.ring, all);
             let corners: Vec<_> = corners.iter().map(|[lon, lat]| format!("{lat},{lon}")).collect();
             element(out, "cap:polygon", &corners.join(" "));
         }

@@ -85,9 +85,10 @@ fn own_polygons(publication: &Publication) -> Vec<Vec<Vec<[f64; 2]>>> {
     if areas.peek().is_none() || areas.clone().any(|area| area.polygons.is_empty() || !area.circles.is_empty()) {
         return Vec::new();
     }
+    let corners = areas.clone().flat_map(|area| &area.polygons).map(|polygon| polygon.ring.len()).sum();
     let mut found: Vec<Vec<Vec<[f64; 2]>>> = Vec::new();
     for polygon in areas.flat_map(|area| &area.polygons) {
-        let mut ring = thinned(&polygon.ring);
+        let mut ring = thinned(&polygon.ring, corners);
         if turn(&polygon.ring) < 0.0 {
             ring.reverse();
         }

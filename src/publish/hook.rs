@@ -37,7 +37,7 @@ impl HookFilter {
 }
 
 /// What is posted. `id` is the same for every try.
-pub fn body(id: &str, publication: &Publication, feature: Value) -> String {
+pub fn body(id: &str, publication: &Publication, feature: &Value) -> String {
     let kind = match publication.shown.msg_type {
         crate::cap::MsgType::Update => "alert.update",
         crate::cap::MsgType::Cancel if publication.correction => "alert.correction",

@@ -59,12 +59,12 @@ pub(super) fn round(degrees: f64) -> f64 {
     (degrees * 10_000.0).round() / 10_000.0
 }
 
-/// More corners than this tell nobody more; the CAP message has them all.
-const CORNERS: usize = 500;
+/// More corners than this tell nobody more of one alert; the CAP message has them all.
+const CORNERS: usize = 2_000;
 
-/// A ring as it is given out: its corners to four decimals, and no more of them than are of use.
-pub(super) fn thinned(ring: &[Point]) -> Vec<[f64; 2]> {
-    let step = ring.len().div_ceil(CORNERS).max(1);
+/// A ring as it is given out: its corners to four decimals, and no more of them than are of use. `all` is how many its whole alert has.
+pub(super) fn thinned(ring: &[Point], all: usize) -> Vec<[f64; 2]> {
+    let step = all.div_ceil(CORNERS).min(ring.len() / 8).max(1);
     let mut kept: Vec<[f64; 2]> = ring.iter().step_by(step).map(|point| [round(point.lon), round(point.lat)]).collect();
     kept.dedup();
     if kept.first() != kept.last() {
@@ -129,7 +129,7 @@ fn melt<'a>(rings: impl Iterator<Item = &'a Ring>) -> Vec<Ring> {
             let mut path = vec![start];
             loop {
                 if let Some(seen) = path.iter().position(|corner| *corner == at) {
-                    let ring = simple(path.split_off(seen));
+                    let ring = simple(&path.split_off(seen));
                     // Where the two sides of a border are drawn apart, half a cell is left between them.
                     if ring.len() >= 3 && area(&ring).abs() > 1 {
                         found.push(ring);
@@ -147,7 +147,7 @@ fn melt<'a>(rings: impl Iterator<Item = &'a Ring>) -> Vec<Ring> {
 }
 
 /// A ring without corners on a straight line.
-fn simple(ring: Ring) -> Ring {
+fn simple(ring: &[Corner]) -> Ring {
     let n = ring.len();
     let bends = |at: usize| {
         let corner = |at: usize| ring.get(at % n).copied().unwrap_or_default();

@@ -81,7 +81,7 @@ fn write(out: &mut String, shown: &Shown, entries: &[&Entry], focus: &[RegionCod
         write!(out, "<path class=\"warned\" fill=\"url(#h-{class})\" d=\"{shape}\"/>")?;
     }
     out.push_str("</g>");
-    labels(out, shown, view, narrow, (near, scale, words))?;
+    labels(out, shown, view, narrow, (focus, scale, words))?;
     out.push_str("</svg>");
     Ok(())
 }
@@ -136,14 +136,17 @@ fn labels(
     shown: &Shown,
     (west, south, east, north): View,
     narrow: f64,
-    (near, scale, words): (bool, f64, Words),
+    (focus, scale, words): (&[RegionCode], f64, Words),
 ) -> std::fmt::Result {
     let map = &shown.policy.map;
+    let near = !focus.is_empty();
     let kind = if near { RegionKind::County } else { RegionKind::Province };
     let size = if near { 14.0 } else { 22.0 } * scale;
     let letter = if words.language == crate::messages::Language::Chinese { 1.05 } else { 0.62 };
     let mut taken: Vec<(f64, f64, f64)> = Vec::new();
-    for region in map.of_kind(kind) {
+    // The places that it is about are named first.
+    let (about, rest): (Vec<_>, Vec<_>) = map.of_kind(kind).partition(|region| focus.contains(&region.code));
+    for region in about.into_iter().chain(rest) {
         let middle = if near { map.middle(&region.code) } else { weighed(map, &map.counties_below(&region.code)) };
         let Some(middle) = middle else { continue };
         let name = region.name_in(words.language);

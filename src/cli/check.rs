@@ -74,7 +74,10 @@ fn measure(context: &Context, args: &Args) -> Result<Measure, Failure> {
             Some((policy, bureau))
         }
     };
-    Ok(Measure { profiles: args.profile.clone(), source })
+    // The bureau's own profiles are held against with the rest of it.
+    let own = source.as_ref().map(|(_, bureau)| bureau.profile.as_slice()).unwrap_or_default();
+    let profiles = args.profile.iter().copied().filter(|name| !own.contains(name)).collect();
+    Ok(Measure { profiles, source })
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {

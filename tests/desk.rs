@@ -67,7 +67,7 @@ impl Bench {
 
     async fn post_xml(&self, xml: &str) -> Receipt {
         let regions = ["310000", "320000", "330000", "340000"].map(|code| code.parse().unwrap()).to_vec();
-        let bureau = BureauConfig { name: "all".into(), token_sha256: String::new(), regions, hazards: None };
+        let bureau = BureauConfig { name: "all".into(), regions, ..BureauConfig::default() };
         self.intake.accept(&bureau, xml.as_bytes(), Format::Xml).await.unwrap()
     }
 

@@ -11,6 +11,7 @@ use tocsin_channels::sms::GatewayConfig;
 use crate::cap::Hazard;
 use crate::dispatch::Rate;
 use crate::messages::MessageOptions;
+use crate::residents::SignUpLimits;
 use crate::regions::{LocateOptions, MapFiles, RegionCode};
 
 /// The whole configuration.
@@ -38,6 +39,20 @@ pub struct Config {
     pub housekeeping: HousekeepingConfig,
     /// The officers' console.
     pub console: ConsoleConfig,
+    /// Residents who sign up themselves.
+    pub residents: ResidentsConfig,
+}
+
+/// Residents who sign up themselves.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResidentsConfig {
+    /// The key that seals addresses and places; `residents.key` beside the store where left out, made if it is not there.
+    pub key_file: Option<PathBuf>,
+    /// How many may sign up.
+    pub limits: SignUpLimits,
+    /// File with the secret word in the address that the SMS gateway brings people's answers to (STOP); none are taken without it.
+    pub inbound_secret_file: Option<PathBuf>,
 }
 
 /// The officers' console.

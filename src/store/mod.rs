@@ -2,6 +2,7 @@
 //!
 //! Writes go through one connection, each in a transaction that is on disk (fsync) before its call returns.
 
+mod addresses;
 mod alerts;
 mod audience;
 mod chunks;
@@ -9,13 +10,17 @@ mod drafts;
 mod duty;
 mod escalations;
 mod journal;
+mod ladder;
 mod officers;
+mod places;
 mod record;
 mod releases;
 mod reports;
+mod residents;
 mod sessions;
 mod subscribers;
 
+pub(crate) use addresses::delete_address;
 pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
 pub(crate) use chunks::NewChunk;
@@ -29,6 +34,9 @@ pub(crate) use officers::{
     Credentials, administrators, insert_officer, set_active, set_addresses, set_credentials, set_failures, set_grant,
     set_subject, use_totp_step,
 };
+pub(crate) use ladder::{LadderRow, Rung};
+pub use places::Place;
+pub(crate) use places::PlaceRow;
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
@@ -36,6 +44,10 @@ pub(crate) use releases::{
     resume_release, supersede_release,
 };
 pub(crate) use reports::SourceCount;
+pub(crate) use residents::{
+    NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, forget_use, give_address,
+    insert_personal_release, insert_resident, insert_resident_session, remove_own_address, replace_places, set_resident,
+};
 pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_token, insert_invitation, insert_session, insert_token, prove_session,
     use_invitation,
@@ -43,11 +55,14 @@ pub(crate) use sessions::{
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, Executor, SqlSafeStr, Transaction};
+
+use crate::seal::{SecretError, Vault};
 
 /// A transaction of the writer.
 pub(crate) type Tx = Transaction<'static, Any>;
@@ -58,6 +73,7 @@ pub struct Store {
     pub(crate) read: AnyPool,
     write: AnyPool,
     begin: &'static str,
+    pub(crate) vault: Vault,
 }
 
 /// What can go wrong with the record.
@@ -86,6 +102,14 @@ pub enum StoreError {
         /// Which.
         what: String,
     },
+    /// The key of personal data.
+    #[error(transparent)]
+    Key(#[from] SecretError),
+    /// The store was sealed with another key.
+    #[error(
+        "{0} is not the key that the store's addresses are sealed with; put the right file there ([residents] key_file)"
+    )]
+    WrongKey(String),
     /// The engine's writer has stopped.
     #[error("the store's writer has stopped")]
     Stopped,
@@ -115,11 +139,20 @@ pub struct StoreOptions {
 }
 
 impl Store {
-    /// Opens the store, makes it if it does not exist, and brings its schema up to date.
+    /// Opens the store, makes it if it does not exist, and brings its schema up to date. Personal data is sealed with the key file
+    /// `residents.key` beside it.
     ///
     /// # Errors
-    /// When it cannot be opened or its schema cannot be read.
+    /// When it cannot be opened or its schema cannot be read, or the key is not its key.
     pub async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        Self::open_with_key(options, &key_beside(&options.url)).await
+    }
+
+    /// Opens the store with the key file of personal data.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_with_key(options: &StoreOptions, key: &Path) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let shown = options.url.split('@').next_back().unwrap_or_default().to_owned();
         let failed = |source| StoreError::Open { url: shown.clone(), source };
@@ -157,10 +190,14 @@ impl Store {
                     })
                 })
         };
+        let vault = Vault::of_file(key)?;
         let write = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
         migrator().run(&write).await?;
         let read = pool(4).connect_with(connect).await.map_err(failed)?;
-        Ok(Self { read, write, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" } })
+        let store = Self { read, write, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }, vault };
+        store.check_key(key).await?;
+        store.seal_old_addresses().await?;
+        Ok(store)
     }
 
     /// Begins a transaction of the writer; it waits its turn.
@@ -173,6 +210,12 @@ impl Store {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// Where the key of personal data lies if nobody says otherwise: beside the store's file.
+fn key_beside(url: &str) -> PathBuf {
+    let folder = url.strip_prefix("sqlite://").map(Path::new).and_then(Path::parent);
+    folder.unwrap_or(Path::new("data")).join("residents.key")
 }
 
 /// Takes `n` ids of this kind and returns the first.
@@ -195,5 +238,6 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "ground", include_str!("../../migrations/0001_ground.sql")),
         step(2, "officers", include_str!("../../migrations/0002_officers.sql")),
+        step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
     ])
 }

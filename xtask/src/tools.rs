@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run;
 
 /// Programs, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto_passwd", "mosquitto"),
     ("smtp-sink", "postfix"),
@@ -17,8 +17,19 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("pip3", "python3-pip"),
     ("unzip", "unzip"),
     ("node", "nodejs"),
+    ("initdb", "postgresql-15"),
+    ("postgis-3.so", "postgresql-15-postgis-3"),
 ];
-const PLACES: [&str; 6] = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/lib/kannel/test", "/sbin", "/bin"];
+const PLACES: [&str; 8] = [
+    "/usr/sbin",
+    "/usr/bin",
+    "/usr/local/bin",
+    "/usr/lib/kannel/test",
+    "/sbin",
+    "/bin",
+    "/usr/lib/postgresql/15/bin",
+    "/usr/lib/postgresql/15/lib",
+];
 
 /// Makes sure that everything is there; gives the path of the CAP schema.
 pub(crate) fn prepare() -> Result<PathBuf, String> {

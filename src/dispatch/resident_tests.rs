@@ -414,7 +414,7 @@ async fn whoever_pauses_leaves_or_is_deleted_before_a_message_leaves_is_not_told
     engine.stop().await;
     assert!(world.store.leave(20, world.clock.now()).await.unwrap());
     let mut tx = world.store.begin().await.unwrap();
-    crate::store::delete_address(&mut tx, 30).await.unwrap();
+    assert!(crate::store::remove_own_address(&mut tx, 3, 30).await.unwrap());
     tx.commit().await.unwrap();
     *world.clock.0.lock().unwrap() += TimeDelta::minutes(5);
     let engine = world.engine(&[]).await;

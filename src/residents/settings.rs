@@ -17,7 +17,7 @@ use crate::regions::{RegionCode, RegionKind};
 use crate::rules::Decision;
 use crate::store::{
     AlertState, Entry, Place, ResidentRow, StoreError, erase_resident, insert_personal_release, record,
-    remove_own_address, replace_places, set_resident,
+    remove_own_address, replace_places, set_resident, test_name,
 };
 
 /// Tests that somebody may ask for in an hour.
@@ -198,8 +198,7 @@ impl Residents {
             }
         }
         let mut tx = self.store.begin().await?;
-        let name = format!("test-{subscriber}");
-        if !self.store.count_use(&mut tx, &name, (TESTS, TimeDelta::hours(1)), now).await? {
+        if !self.store.count_use(&mut tx, &test_name(subscriber), (TESTS, TimeDelta::hours(1)), now).await? {
             return Err(ResidentError::Busy);
         }
         let name = format!("test/{subscriber}/{}", now.timestamp_millis());

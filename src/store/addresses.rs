@@ -118,9 +118,3 @@ pub(super) fn push_ids(sql: &mut QueryBuilder<sqlx::Any>, ids: &[u64]) {
     }
     sql.push(")");
 }
-
-/// Deletes an address and everything in lists about it.
-pub(crate) async fn delete_address(tx: &mut Tx, id: i64) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM address WHERE id = $1").bind(id).execute(&mut **tx).await?;
-    Ok(())
-}

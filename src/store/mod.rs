@@ -20,7 +20,6 @@ mod residents;
 mod sessions;
 mod subscribers;
 
-pub(crate) use addresses::delete_address;
 pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
 pub(crate) use chunks::NewChunk;
@@ -47,6 +46,7 @@ pub(crate) use reports::SourceCount;
 pub(crate) use residents::{
     NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, forget_use, give_address,
     insert_personal_release, insert_resident, insert_resident_session, remove_own_address, replace_places, set_resident,
+    test_name,
 };
 pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_token, insert_invitation, insert_session, insert_token, prove_session,

@@ -425,6 +425,7 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
     for release in releases {
         forget_release(tx, release).await?;
     }
+    forget_use(tx, &test_name(subscriber)).await?;
     for sql in [
         "DELETE FROM acknowledgement WHERE recipient IN (SELECT id FROM address WHERE subscriber = $1)",
         "DELETE FROM address WHERE subscriber = $1",
@@ -436,6 +437,11 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
         sqlx::query(sql).bind(subscriber).execute(&mut **tx).await?;
     }
     Ok(())
+}
+
+/// What somebody's tests are counted by.
+pub(crate) fn test_name(subscriber: i64) -> String {
+    format!("test-{subscriber}")
 }
 
 async fn forget_release(tx: &mut Tx, release: i64) -> Result<(), StoreError> {

@@ -5,9 +5,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// Path, kind, content.
-const FILES: [(&str, &str, &[u8]); 7] = [
+const FILES: [(&str, &str, &[u8]); 9] = [
     ("console.css", "text/css; charset=utf-8", include_bytes!("assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_bytes!("assets/console.js")),
+    ("portal.css", "text/css; charset=utf-8", include_bytes!("assets/portal.css")),
+    ("portal.js", "text/javascript; charset=utf-8", include_bytes!("assets/portal.js")),
     ("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")),
     ("vendor/htmx.min.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/htmx.min.js")),
     ("vendor/leaflet.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/leaflet.js")),

@@ -5,6 +5,7 @@ mod assets;
 mod console;
 mod leave;
 mod page;
+mod portal;
 mod security;
 mod session;
 mod sign_in;
@@ -30,6 +31,7 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
     Router::new()
         .merge(api::router())
         .merge(console::router())
+        .merge(portal::router())
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/stay", post(sign_in::stay))

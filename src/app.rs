@@ -133,7 +133,8 @@ impl App {
             let (mqtt, states) = (Arc::clone(mqtt), in_force(&store, clock.as_ref()).await?);
             tokio::spawn(async move { mqtt.restore(states).await });
         }
-        let options = EngineOptions { clock: Arc::clone(&clock), leave: leave.clone(), policy: Some(Arc::clone(&policy)) };
+        let options =
+            EngineOptions { clock: Arc::clone(&clock), leave: leave.clone(), policy: Some(Arc::clone(&policy)) };
         let engine = Engine::start(store.clone(), providers, options).await?;
         let stop = CancellationToken::new();
         let keeper =

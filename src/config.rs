@@ -11,8 +11,8 @@ use tocsin_channels::sms::GatewayConfig;
 use crate::cap::Hazard;
 use crate::dispatch::Rate;
 use crate::messages::MessageOptions;
-use crate::residents::SignUpLimits;
 use crate::regions::{LocateOptions, MapFiles, RegionCode};
+use crate::residents::SignUpLimits;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Deserialize)]

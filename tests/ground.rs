@@ -44,10 +44,25 @@ fn shapes() -> Vec<Vec<Point>> {
         ring(&[(30.5, 120.5), (30.5, 121.5), (31.5, 121.5), (31.5, 120.5), (30.5, 120.5)]),
         ring(&[(30.5, 120.5), (31.0, 121.5), (31.5, 120.5), (30.5, 120.5)]),
         ring(&[
-            (30.5, 120.5), (30.5, 121.5), (31.5, 121.5), (31.5, 121.25), (30.75, 121.0), (31.5, 120.75), (31.5, 120.5),
+            (30.5, 120.5),
+            (30.5, 121.5),
+            (31.5, 121.5),
+            (31.5, 121.25),
+            (30.75, 121.0),
+            (31.5, 120.75),
+            (31.5, 120.5),
             (30.5, 120.5),
         ]),
-        ring(&[(30.5, 120.5), (30.5, 121.0), (32.5, 121.0), (30.5, 121.25), (30.5, 121.5), (31.0, 121.5), (31.0, 120.5), (30.5, 120.5)]),
+        ring(&[
+            (30.5, 120.5),
+            (30.5, 121.0),
+            (32.5, 121.0),
+            (30.5, 121.25),
+            (30.5, 121.5),
+            (31.0, 121.5),
+            (31.0, 120.5),
+            (30.5, 120.5),
+        ]),
         star.collect(),
     ]
 }
@@ -94,7 +109,8 @@ impl Postgres {
         let server = Self { folder, port };
         let data = server.data();
         server.run("initdb", &["-D", &data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]);
-        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -k {} -c fsync=off", server.folder.path().display());
+        let options =
+            format!("-p {port} -c listen_addresses=127.0.0.1 -k {} -c fsync=off", server.folder.path().display());
         let log = server.folder.path().join("log").display().to_string();
         server.run("pg_ctl", &["-D", &data, "-l", &log, "-w", "-o", &options, "start"]);
         server
@@ -121,7 +137,18 @@ impl Postgres {
         let file = self.folder.path().join("ask.sql");
         std::fs::write(&file, sql).unwrap();
         let out = Command::new(Path::new(BIN).join("psql"))
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-Atq", "-f"])
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                "postgres",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-Atq",
+                "-f",
+            ])
             .arg(file)
             .output()
             .unwrap();
@@ -151,10 +178,13 @@ fn postgis_agrees_on_every_point_inside_outside_on_sides_and_on_corners() {
         let points = points(ring);
         let text = |p: &Point| format!("{} {}", p.lon, p.lat);
         let polygon = format!("POLYGON(({}))", ring.iter().map(text).collect::<Vec<_>>().join(","));
-        let mut sql = format!("SET extra_float_digits = 3;\nWITH shape AS (SELECT ST_GeomFromText('{polygon}', 4326) AS g), point (n, p) AS (VALUES ");
+        let mut sql = format!(
+            "SET extra_float_digits = 3;\nWITH shape AS (SELECT ST_GeomFromText('{polygon}', 4326) AS g), point (n, p) AS (VALUES "
+        );
         for (at, point) in points.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
-            write!(sql, "{comma}({at}, ST_SetSRID(ST_MakePoint({}::float8, {}::float8), 4326))", point.lon, point.lat).unwrap();
+            write!(sql, "{comma}({at}, ST_SetSRID(ST_MakePoint({}::float8, {}::float8), 4326))", point.lon, point.lat)
+                .unwrap();
         }
         sql.push_str(") SELECT ST_Covers(g, p), ST_Touches(g, p) FROM shape, point ORDER BY n;");
         let answer = server.ask(&sql);
@@ -184,7 +214,9 @@ fn the_edge_of_a_hole_is_told_and_its_inside_is_not() {
 fn a_shape_over_the_date_line_holds_its_points_from_both_sides() {
     let fiji = ring(&[(-20.0, 178.0), (-20.0, -178.0), (-16.0, -178.0), (-16.0, 178.0), (-20.0, 178.0)]);
     let footprint = Footprint::of(&area(&[fiji], &[], &[]));
-    for (lat, lon) in [(-18.0, 179.0), (-18.0, -179.0), (-18.0, 178.0), (-18.0, -178.0), (-16.0, 179.5), (-20.0, -179.5)] {
+    for (lat, lon) in
+        [(-18.0, 179.0), (-18.0, -179.0), (-18.0, 178.0), (-18.0, -178.0), (-16.0, 179.5), (-20.0, -179.5)]
+    {
         assert!(footprint.covers(point(lat, lon)), "{lat},{lon}");
     }
     assert!(!footprint.covers(point(-18.0, 177.9)));

@@ -86,7 +86,13 @@ impl Climber {
                 continue;
             }
             done.push(at);
-            next.add(*kind, *id, recipient.region, why.get(usize::from(at)).cloned().unwrap_or_default(), left.to_vec());
+            next.add(
+                *kind,
+                *id,
+                recipient.region,
+                why.get(usize::from(at)).cloned().unwrap_or_default(),
+                left.to_vec(),
+            );
         }
         let dispatches = store.dispatches(release.id).await?;
         let chunks = next.chunks(|kind| warning(&dispatches, kind, was.language).map(|dispatch| dispatch.id));
@@ -165,7 +171,10 @@ mod tests {
         assert!(!goes_on(DeliveryState::Accepted, 2, Some(&seen), false), "two minutes are not over");
         assert!(goes_on(DeliveryState::Accepted, 2, Some(&seen), true));
         assert!(!goes_on(DeliveryState::Accepted, 1, Some(&seen), true), "this one was seen");
-        assert!(!goes_on(DeliveryState::Accepted, 2, None, true), "nothing is waited for on other channels and lower lanes");
+        assert!(
+            !goes_on(DeliveryState::Accepted, 2, None, true),
+            "nothing is waited for on other channels and lower lanes"
+        );
         assert!(!goes_on(DeliveryState::Waiting, 2, Some(&seen), true), "still being tried");
         assert!(!goes_on(DeliveryState::OptedOut, 2, Some(&seen), true), "they asked not to be told");
     }

@@ -20,9 +20,7 @@ use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::residents::{Hazards, Quiet, Wishes};
 use crate::rules::{Lane, Reach};
-use crate::store::{
-    NewDispatch, NewRelease, Place, ReleaseKind, Store, StoreOptions, insert_release, supersede,
-};
+use crate::store::{NewDispatch, NewRelease, Place, ReleaseKind, Store, StoreOptions, insert_release, supersede};
 
 /// A clock that a test sets.
 #[derive(Debug)]
@@ -136,10 +134,20 @@ impl World {
     }
 
     /// Releases a yellow (or other) typhoon in these areas: polygons as JSON CAP, or a county by its code where there is none.
-    async fn release(&self, name: &str, lane: Lane, colour: Colour, polygon: Option<&str>, variants: &[Variant], old: &[&str]) {
+    async fn release(
+        &self,
+        name: &str,
+        lane: Lane,
+        colour: Colour,
+        polygon: Option<&str>,
+        variants: &[Variant],
+        old: &[&str],
+    ) {
         let area = match polygon {
             Some(polygon) => serde_json::json!({"areaDesc": "x", "polygon": polygon}),
-            None => serde_json::json!({"areaDesc": "x", "geocode": {"valueName": "CPEAS Geographic Code", "value": "310118000000"}}),
+            None => {
+                serde_json::json!({"areaDesc": "x", "geocode": {"valueName": "CPEAS Geographic Code", "value": "310118000000"}})
+            }
         };
         let raw = serde_json::json!({
             "identifier": name, "sender": "s", "sent": "2026-07-01T12:00:00+08:00", "status": "Actual", "msgType": "Alert", "scope": "Public",
@@ -253,14 +261,21 @@ async fn only_those_inside_the_shape_are_told_where_its_edge_runs_through_a_coun
     let middle = world.at(QINGPU);
     let off = |lat: f64, lon: f64| Some(Point { lat: middle.lat + lat, lon: middle.lon + lon });
     let sms = || by(&[ChannelKind::Sms]);
-    for (id, number, point) in [
-        (1, "+8613800000001", off(0.0, 0.0)),
-        (2, "+8613800000002", off(0.0, 0.015)),
-        (3, "+8613800000003", None),
-    ] {
+    for (id, number, point) in
+        [(1, "+8613800000001", off(0.0, 0.0)), (2, "+8613800000002", off(0.0, 0.015)), (3, "+8613800000003", None)]
+    {
         world.person(id, &[(ChannelKind::Sms, number)], &[("家", QINGPU, point, sms())]).await;
     }
-    world.release("storm", Lane::MODERATE, Colour::Yellow, Some(&square(middle.lat, middle.lon, 0.01)), &[Variant::Warn], &[]).await;
+    world
+        .release(
+            "storm",
+            Lane::MODERATE,
+            Colour::Yellow,
+            Some(&square(middle.lat, middle.lon, 0.01)),
+            &[Variant::Warn],
+            &[],
+        )
+        .await;
     let engine = world.engine(&[]).await;
     world.quiet("storm").await;
     engine.stop().await;
@@ -345,7 +360,8 @@ async fn a_channel_that_refuses_hands_on_at_once_and_each_is_told_once() {
     engine.wake();
     world.quiet("over").await;
     engine.stop().await;
-    let kinds = |to: &str| world.got(to).iter().map(|(_, text)| text.split(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>();
+    let kinds =
+        |to: &str| world.got(to).iter().map(|(_, text)| text.split(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(kinds("+8613800000001"), ["warn", "cancel"]);
     assert_eq!(kinds("r1@example.org"), Vec::<String>::new());
     assert_eq!(kinds("+8613800000002"), Vec::<String>::new());
@@ -380,7 +396,11 @@ async fn a_push_that_nobody_saw_goes_on_after_two_minutes_and_one_that_was_seen_
     assert_eq!(world.got("+8613800000002"), [], "two minutes are not over");
     *world.clock.0.lock().unwrap() += TimeDelta::seconds(1);
     world.until(|| async { !world.got("+8613800000002").is_empty() }).await;
-    world.until(|| async { world.store.due_ladders(world.clock.now() + TimeDelta::days(1), 10).await.unwrap().is_empty() }).await;
+    world
+        .until(|| async {
+            world.store.due_ladders(world.clock.now() + TimeDelta::days(1), 10).await.unwrap().is_empty()
+        })
+        .await;
     engine.stop().await;
     assert_eq!(world.got("+8613800000001"), [], "seen");
     assert_eq!(world.got("push2").len(), 1);

@@ -180,7 +180,9 @@ impl World {
 
     async fn engine_at(&self, channel: Arc<Scripted>, workers: usize, window: usize, clock: Arc<dyn Clock>) -> Engine {
         let provider = Provider { name: "scripted".into(), channel, rate: None, workers, window };
-        Engine::start(self.store.clone(), vec![provider], EngineOptions { clock, leave: None, policy: None }).await.unwrap()
+        Engine::start(self.store.clone(), vec![provider], EngineOptions { clock, leave: None, policy: None })
+            .await
+            .unwrap()
     }
 
     async fn counts(&self, alert: &str) -> StateCounts {

@@ -51,7 +51,11 @@ impl Personal<'_> {
             ChannelKind::Push => {
                 let payload =
                     json!({"title": subject, "body": text, "tag": "test", "lang": language.tag(), "variant": "test"});
-                Content::Push(PushContent { payload: payload.to_string(), topic: "test".into(), urgency: Urgency::High })
+                Content::Push(PushContent {
+                    payload: payload.to_string(),
+                    topic: "test".into(),
+                    urgency: Urgency::High,
+                })
             }
             ChannelKind::Mqtt => Content::Mqtt(MqttContent {
                 hazard: "test".into(),
@@ -69,12 +73,17 @@ impl Personal<'_> {
         match self {
             Self::Code { code, known } => {
                 let what = match known {
-                    true => pick("您已登记，此码用于打开您的设置", "You are signed up already; this code opens your settings"),
+                    true => pick(
+                        "您已登记，此码用于打开您的设置",
+                        "You are signed up already; this code opens your settings",
+                    ),
                     false => pick("用于登记接收预警", "It signs you up for warnings"),
                 };
                 let text = match zh {
                     true => format!("验证码{code}，10分钟内有效。{what}。非本人操作请忽略。回复TD不再打扰。"),
-                    false => format!("Code {code}, valid for 10 minutes. {what}. Not you? Ignore it. Reply STOP for no more."),
+                    false => format!(
+                        "Code {code}, valid for 10 minutes. {what}. Not you? Ignore it. Reply STOP for no more."
+                    ),
                 };
                 (pick("验证码", "Code"), text)
             }
@@ -82,11 +91,17 @@ impl Personal<'_> {
                 let (subject, what) = match known {
                     true => (
                         pick("您已登记：打开您的预警设置", "You are signed up already: open your settings"),
-                        pick("此邮箱已登记接收预警。点此链接打开您的设置：", "This mailbox is signed up for warnings already. The link opens your settings:"),
+                        pick(
+                            "此邮箱已登记接收预警。点此链接打开您的设置：",
+                            "This mailbox is signed up for warnings already. The link opens your settings:",
+                        ),
                     ),
                     false => (
                         pick("请确认：接收预警", "Please confirm: warnings to this mailbox"),
-                        pick("有人用此邮箱登记接收预警。如果是您，请打开链接并确认：", "Somebody signed this mailbox up for warnings. If it was you, open the link and confirm:"),
+                        pick(
+                            "有人用此邮箱登记接收预警。如果是您，请打开链接并确认：",
+                            "Somebody signed this mailbox up for warnings. If it was you, open the link and confirm:",
+                        ),
                     ),
                 };
                 let end = pick(
@@ -97,7 +112,10 @@ impl Personal<'_> {
             }
             Self::Test => (
                 pick("测试：预警能送达您", "Test: warnings reach you"),
-                pick("这是您自己要求的测试，不是预警，无需行动。", "This is the test that you asked for. It is no warning; do nothing."),
+                pick(
+                    "这是您自己要求的测试，不是预警，无需行动。",
+                    "This is the test that you asked for. It is no warning; do nothing.",
+                ),
             ),
         }
     }

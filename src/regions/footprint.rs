@@ -145,7 +145,8 @@ impl Shape {
 
     fn covers_all(&self, area: &Bounds) -> bool {
         let corner = |lat, lon| self.covers(Point { lat, lon });
-        let corners = [(area.south, area.west), (area.south, area.east), (area.north, area.west), (area.north, area.east)];
+        let corners =
+            [(area.south, area.west), (area.south, area.east), (area.north, area.west), (area.north, area.east)];
         let clear = match &self.form {
             Form::Polygon(outline) => TURNS.iter().all(|turn| {
                 let turned = Bounds { west: area.west + turn, east: area.east + turn, ..*area };

@@ -18,7 +18,12 @@ pub const LEFT: &str = "已退订，此号码不会再收到预警。Done: no mo
 ///
 /// # Errors
 /// When the store cannot be written: the gateway must try again then.
-pub async fn inbound(store: &Store, clock: &dyn Clock, from: &str, text: &str) -> Result<Option<&'static str>, StoreError> {
+pub async fn inbound(
+    store: &Store,
+    clock: &dyn Clock,
+    from: &str,
+    text: &str,
+) -> Result<Option<&'static str>, StoreError> {
     let Ok(address) = Address::parse(ChannelKind::Sms, from) else { return Ok(None) };
     if !stops(text) {
         return Ok(None);

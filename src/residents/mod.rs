@@ -22,5 +22,5 @@ pub use settings::{Mine, Tested, Would};
 pub(crate) use sign_up::LINK_HOLDS;
 pub use sign_up::{Ask, CONSENT, Entered, ResidentError, ResidentSession, Residents};
 pub use simulate::{Simulation, simulate, simulate_places};
-pub(crate) use wishes::{Telling, telling};
 pub use wishes::{Danger, Hazards, Quiet, Wishes};
+pub(crate) use wishes::{Telling, telling};

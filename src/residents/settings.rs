@@ -87,7 +87,8 @@ impl Residents {
         let region = region.ok_or(ResidentError::Input("请选择所在区县 / choose a county"))?;
         let name: String = name.chars().filter(|c| !c.is_control()).take(20).collect();
         let name = name.trim().to_owned();
-        let name = if name.is_empty() { policy.map.get(&region).map_or_else(String::new, |r| r.name.clone()) } else { name };
+        let name =
+            if name.is_empty() { policy.map.get(&region).map_or_else(String::new, |r| r.name.clone()) } else { name };
         // A point off the map says nothing: the county that was chosen stands.
         Ok(Place { id: 0, name, region, point: point.filter(|_| at.is_some()), wishes })
     }
@@ -98,7 +99,8 @@ impl Residents {
     /// When there is nobody, or the store does not answer.
     pub async fn mine(&self, subscriber: i64) -> Result<Mine, ResidentError> {
         let resident = self.store.resident(subscriber).await?.ok_or(ResidentError::Proof)?;
-        let (addresses, places) = (self.store.own_addresses(subscriber).await?, self.store.places_of(subscriber).await?);
+        let (addresses, places) =
+            (self.store.own_addresses(subscriber).await?, self.store.places_of(subscriber).await?);
         Ok(Mine { resident, addresses, places })
     }
 
@@ -175,8 +177,7 @@ impl Residents {
     /// When the store cannot be written; nothing is deleted then.
     pub async fn erase(&self, subscriber: i64) -> Result<(), ResidentError> {
         let now = self.clock.now();
-        let digests: Vec<String> =
-            self.store.all_digests(subscriber).await?;
+        let digests: Vec<String> = self.store.all_digests(subscriber).await?;
         let mut tx = self.store.begin().await?;
         erase_resident(&mut tx, subscriber, &digests).await?;
         self.note(&mut tx, subscriber, "resident.erase", json!({"addresses": digests.len()}), now).await?;
@@ -265,7 +266,9 @@ impl Residents {
                 decision.regions.contains(&place.region) && place.wishes.want(concern.danger) && inside
             };
             let own: Vec<&Place> = places.iter().filter(means).collect();
-            let Some(telling) = telling(own.iter().map(|place| &place.wishes), concern.danger, row.sent) else { continue };
+            let Some(telling) = telling(own.iter().map(|place| &place.wishes), concern.danger, row.sent) else {
+                continue;
+            };
             found.push(Would {
                 id: row.id,
                 headline: row.headline,

@@ -222,9 +222,8 @@ impl Residents {
         let mut packer = Packer::new();
         packer.push(sign_up_recipient(id), ELSEWHERE, &self.store.seal(&ask.address)?);
         let what = format!("code/{id}");
-        let release = self
-            .release_to_one(tx, &what, message, vec![(ask.address.channel, packer)], ask.language, now)
-            .await?;
+        let release =
+            self.release_to_one(tx, &what, message, vec![(ask.address.channel, packer)], ask.language, now).await?;
         insert_personal_release(tx, release, &digest, 0, now).await?;
         Ok(())
     }
@@ -278,9 +277,8 @@ impl Residents {
         let digits: String = code.chars().filter(char::is_ascii_digit).take(12).collect();
         let mut tx = self.store.begin().await?;
         let found = self.store.try_code(&mut tx, &token, TRIES, now).await?;
-        let right = found.filter(|(known, _)| {
-            constant_time_equal(known.as_bytes(), self.code_digest(&token, &digits).as_bytes())
-        });
+        let right = found
+            .filter(|(known, _)| constant_time_equal(known.as_bytes(), self.code_digest(&token, &digits).as_bytes()));
         let Some((_, body)) = right else {
             // The try that was used up stays used up.
             tx.commit().await.map_err(StoreError::from)?;

@@ -74,7 +74,9 @@ pub async fn simulate_places(store: &Store, map: &RegionMap, people: u64, seed: 
     let (mut added, mut batch) = (0, Vec::with_capacity(BATCH));
     for n in 0..people {
         for _ in 0..=dice.below(5) {
-            let micro = |dice: &mut Dice, from: f64, span: usize| from + f64::from(u32::try_from(dice.below(span)).unwrap_or(0)) / 1e6;
+            let micro = |dice: &mut Dice, from: f64, span: usize| {
+                from + f64::from(u32::try_from(dice.below(span)).unwrap_or(0)) / 1e6
+            };
             let point = Point { lat: micro(&mut dice, 27.0, 8_000_000), lon: micro(&mut dice, 116.0, 7_000_000) };
             let at = map.county_at(point).map(|region| region.code.clone());
             let point = at.is_some().then_some(point);

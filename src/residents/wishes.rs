@@ -201,7 +201,9 @@ impl Quiet {
         if !quiet || from == to {
             return None;
         }
-        let wait = TimeDelta::seconds(i64::from(to.num_seconds_from_midnight()) - i64::from(clock.num_seconds_from_midnight()));
+        let wait = TimeDelta::seconds(
+            i64::from(to.num_seconds_from_midnight()) - i64::from(clock.num_seconds_from_midnight()),
+        );
         let wait = if wait <= TimeDelta::zero() { wait + TimeDelta::days(1) } else { wait };
         // To the second, so that people with the same quiet hours share chunks.
         Some(DateTime::from_timestamp(now.timestamp(), 0)? + wait)
@@ -220,7 +222,11 @@ pub(crate) struct Telling {
 
 /// How to tell somebody with these matching places, the oldest first, each of whose wishes want the danger: once for all of them. The
 /// first place's order of channels leads; it goes out as soon as one place lets it.
-pub(crate) fn telling<'a>(wishes: impl IntoIterator<Item = &'a Wishes>, danger: Danger, now: DateTime<Utc>) -> Option<Telling> {
+pub(crate) fn telling<'a>(
+    wishes: impl IntoIterator<Item = &'a Wishes>,
+    danger: Danger,
+    now: DateTime<Utc>,
+) -> Option<Telling> {
     let mut all: Option<Telling> = None;
     for wish in wishes {
         let hold = wish.hold_until(danger, now);
@@ -228,8 +234,10 @@ pub(crate) fn telling<'a>(wishes: impl IntoIterator<Item = &'a Wishes>, danger: 
             all = Some(Telling { channels: wish.channels.clone(), languages: wish.languages.clone(), hold });
             continue;
         };
-        told.channels.extend(wish.channels.iter().copied().filter(|kind| !told.channels.contains(kind)).collect::<Vec<_>>());
-        told.languages.extend(wish.languages.iter().copied().filter(|l| !told.languages.contains(l)).collect::<Vec<_>>());
+        told.channels
+            .extend(wish.channels.iter().copied().filter(|kind| !told.channels.contains(kind)).collect::<Vec<_>>());
+        told.languages
+            .extend(wish.languages.iter().copied().filter(|l| !told.languages.contains(l)).collect::<Vec<_>>());
         told.languages.sort_unstable();
         told.hold = told.hold.and_then(|before| hold.map(|hold| hold.min(before)));
     }
@@ -263,8 +271,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_told_and_nothing_else() {
-        let wishes =
-            Wishes { hazards: Hazards::of([Hazard::Typhoon]), lowest: Colour::Yellow, ..Wishes::default() };
+        let wishes = Wishes { hazards: Hazards::of([Hazard::Typhoon]), lowest: Colour::Yellow, ..Wishes::default() };
         assert!(wishes.want(danger(Colour::Red)));
         assert!(wishes.want(danger(Colour::Yellow)));
         assert!(!wishes.want(danger(Colour::Blue)), "below the lowest level");
@@ -275,7 +282,8 @@ mod tests {
     #[test]
     fn quiet_hours_hold_until_the_morning_and_grave_dangers_break_them() {
         let wishes = Wishes { quiet: Some(NIGHT), ..Wishes::default() };
-        let (evening, small_hours, noon) = (at("2026-07-01T15:00:00Z"), at("2026-07-01T20:15:00Z"), at("2026-07-01T04:00:00Z"));
+        let (evening, small_hours, noon) =
+            (at("2026-07-01T15:00:00Z"), at("2026-07-01T20:15:00Z"), at("2026-07-01T04:00:00Z"));
         let morning = at("2026-07-01T22:30:00Z");
         assert_eq!(wishes.hold_until(danger(Colour::Yellow), evening), Some(morning), "22:00 to 06:30 in Beijing");
         assert_eq!(wishes.hold_until(danger(Colour::Yellow), small_hours), Some(morning));

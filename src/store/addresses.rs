@@ -57,13 +57,17 @@ impl Store {
     /// Whether this is the key that the store was sealed with; a new store takes it.
     pub(super) async fn check_key(&self, path: &std::path::Path) -> Result<(), StoreError> {
         let mark = self.vault.digest("mark", "tocsin");
-        let known: Option<String> = sqlx::query_scalar("SELECT mark FROM seal LIMIT 1").fetch_optional(&self.read).await?;
+        let known: Option<String> =
+            sqlx::query_scalar("SELECT mark FROM seal LIMIT 1").fetch_optional(&self.read).await?;
         match known {
             Some(known) if known == mark => Ok(()),
             Some(_) => Err(StoreError::WrongKey(path.display().to_string())),
             None => {
                 let mut tx = self.begin().await?;
-                sqlx::query("INSERT INTO seal (mark) VALUES ($1) ON CONFLICT DO NOTHING").bind(mark).execute(&mut *tx).await?;
+                sqlx::query("INSERT INTO seal (mark) VALUES ($1) ON CONFLICT DO NOTHING")
+                    .bind(mark)
+                    .execute(&mut *tx)
+                    .await?;
                 Ok(tx.commit().await?)
             }
         }

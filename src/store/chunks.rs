@@ -149,7 +149,8 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn states(&self, alert: &str) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
-        self.states_where("(SELECT id FROM release WHERE alert = $1 AND kind IN ('alert', 'resend'))", Some(alert)).await
+        self.states_where("(SELECT id FROM release WHERE alert = $1 AND kind IN ('alert', 'resend'))", Some(alert))
+            .await
     }
 
     /// How many deliveries of all alerts are in each state, by channel.

@@ -28,12 +28,12 @@ pub(crate) use duty::{insert_override, set_rotation};
 pub use escalations::{EscalationRow, QueueRow};
 pub(crate) use escalations::{escalation_in, insert_escalation, update_escalation, withdraw_escalations};
 pub(crate) use journal::{Claimed, Journal, Opened};
+pub(crate) use ladder::{LadderRow, Rung};
 pub use officers::OfficerRow;
 pub(crate) use officers::{
     Credentials, administrators, insert_officer, set_active, set_addresses, set_credentials, set_failures, set_grant,
     set_subject, use_totp_step,
 };
-pub(crate) use ladder::{LadderRow, Rung};
 pub use places::Place;
 pub(crate) use places::PlaceRow;
 pub use record::RecordFilter;
@@ -45,8 +45,8 @@ pub(crate) use releases::{
 pub(crate) use reports::SourceCount;
 pub(crate) use residents::{
     NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, forget_use, give_address,
-    insert_personal_release, insert_resident, insert_resident_session, remove_own_address, replace_places, set_resident,
-    test_name,
+    insert_personal_release, insert_resident, insert_resident_session, remove_own_address, replace_places,
+    set_resident, test_name,
 };
 pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_token, insert_invitation, insert_session, insert_token, prove_session,

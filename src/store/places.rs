@@ -82,8 +82,9 @@ impl Store {
     ) -> Result<HashMap<u64, Vec<(ChannelKind, u64)>>, StoreError> {
         let mut found: HashMap<u64, Vec<(ChannelKind, u64)>> = HashMap::with_capacity(subscribers.len());
         for ids in subscribers.chunks(IDS) {
-            let mut sql =
-                QueryBuilder::new("SELECT subscriber, channel, id FROM address WHERE left_at IS NULL AND subscriber IN ");
+            let mut sql = QueryBuilder::new(
+                "SELECT subscriber, channel, id FROM address WHERE left_at IS NULL AND subscriber IN ",
+            );
             push_ids(&mut sql, ids);
             for row in sql.build().fetch_all(&self.read).await? {
                 let (subscriber, channel, id): (i64, String, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -114,12 +115,11 @@ impl Store {
 
     /// Somebody's places, oldest first.
     pub(crate) async fn places_of(&self, subscriber: i64) -> Result<Vec<Place>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, name, region, point, hazards, wishes FROM place WHERE subscriber = $1 ORDER BY id",
-        )
-        .bind(subscriber)
-        .fetch_all(&self.read)
-        .await?;
+        let rows =
+            sqlx::query("SELECT id, name, region, point, hazards, wishes FROM place WHERE subscriber = $1 ORDER BY id")
+                .bind(subscriber)
+                .fetch_all(&self.read)
+                .await?;
         rows.iter()
             .map(|row| {
                 let (name, region): (String, String) = (row.try_get("name")?, row.try_get("region")?);

@@ -80,12 +80,11 @@ impl Store {
 
     /// Somebody's addresses that they have not left, oldest first.
     pub(crate) async fn own_addresses(&self, subscriber: i64) -> Result<Vec<(i64, Address)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, channel, value FROM address WHERE subscriber = $1 AND left_at IS NULL ORDER BY id",
-        )
-        .bind(subscriber)
-        .fetch_all(&self.read)
-        .await?;
+        let rows =
+            sqlx::query("SELECT id, channel, value FROM address WHERE subscriber = $1 AND left_at IS NULL ORDER BY id")
+                .bind(subscriber)
+                .fetch_all(&self.read)
+                .await?;
         rows.iter()
             .map(|row| {
                 let (channel, value): (String, String) = (row.try_get("channel")?, row.try_get("value")?);
@@ -272,12 +271,14 @@ pub(crate) async fn insert_resident(
     now: DateTime<Utc>,
 ) -> Result<i64, StoreError> {
     let id = take_ids(tx, "subscriber", 1).await?;
-    sqlx::query("INSERT INTO subscriber (id, audience, region, language, created_at) VALUES ($1, 'public', '', $2, $3)")
-        .bind(id)
-        .bind(language.tag())
-        .bind(now.timestamp_millis())
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO subscriber (id, audience, region, language, created_at) VALUES ($1, 'public', '', $2, $3)",
+    )
+    .bind(id)
+    .bind(language.tag())
+    .bind(now.timestamp_millis())
+    .execute(&mut **tx)
+    .await?;
     sqlx::query("INSERT INTO resident (subscriber, language, consent, consent_at) VALUES ($1, $2, $3, $4)")
         .bind(id)
         .bind(language.tag())

@@ -135,7 +135,8 @@ fn open(plain: &[u8]) -> Vec<u8> {
     // The type's own parameters stand on the lines after it.
     let (mut kind, mut rest, mut inside) = (String::new(), String::new(), false);
     for line in head.split("\r\n") {
-        inside = if line.starts_with([' ', '\t']) { inside } else { line.to_ascii_lowercase().starts_with("content-type:") };
+        inside =
+            if line.starts_with([' ', '\t']) { inside } else { line.to_ascii_lowercase().starts_with("content-type:") };
         let to = if inside { &mut kind } else { &mut rest };
         to.push_str(line);
         to.push_str("\r\n");

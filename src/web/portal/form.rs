@@ -29,8 +29,7 @@ pub(super) fn counties(map: &RegionMap, language: Language) -> Vec<Group> {
     for region in map.of_kind(RegionKind::County) {
         let above = region.parent.as_ref().and_then(|code| map.get(code));
         let name = above.map_or_else(String::new, |region| region.name_in(language).to_owned());
-        let choice =
-            Choice { value: region.code.to_string(), name: region.name_in(language).to_owned(), on: false };
+        let choice = Choice { value: region.code.to_string(), name: region.name_in(language).to_owned(), on: false };
         match groups.last_mut() {
             Some(group) if group.name == name => group.counties.push(choice),
             _ => groups.push(Group { name, counties: vec![choice] }),

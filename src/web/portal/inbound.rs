@@ -19,7 +19,11 @@ pub(super) struct Heard {
 }
 
 /// As Kannel's `sms-service` asks: `get-url = ".../inbound/sms/SECRET?from=%p&text=%b"`. What is answered is sent to the person.
-pub(super) async fn kannel(State(site): State<Site>, Path(secret): Path<String>, Query(heard): Query<Heard>) -> Response {
+pub(super) async fn kannel(
+    State(site): State<Site>,
+    Path(secret): Path<String>,
+    Query(heard): Query<Heard>,
+) -> Response {
     match hear(&site, &secret, &heard).await {
         Ok(answer) => answer.unwrap_or_default().into_response(),
         Err(status) => status.into_response(),

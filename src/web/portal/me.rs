@@ -177,7 +177,8 @@ pub(super) async fn places(State(site): State<Site>, Own { session, form }: Own)
             // A place that this form does not show was added elsewhere: it stays as it is.
             if fields.is_on(&format!("{at}level")) {
                 place.wishes = wishes(fields, &at, form.language);
-                let name: String = fields.get(&format!("{at}name")).chars().filter(|c| !c.is_control()).take(20).collect();
+                let name: String =
+                    fields.get(&format!("{at}name")).chars().filter(|c| !c.is_control()).take(20).collect();
                 if !name.trim().is_empty() {
                     name.trim().clone_into(&mut place.name);
                 }
@@ -234,7 +235,8 @@ pub(super) async fn delete(State(site): State<Site>, Own { session, form }: Own)
     }
     match site.app.residents.erase(session.subscriber).await {
         Ok(()) => {
-            let done = ("", "您的数据已全部删除，不会再收到预警 / all your data is deleted; you will get no more warnings");
+            let done =
+                ("", "您的数据已全部删除，不会再收到预警 / all your data is deleted; you will get no more warnings");
             set_cookie(&site, "", notice(StatusCode::OK, form.language, done))
         }
         Err(error) => refused(&error, form.language),

@@ -66,7 +66,8 @@ async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &F
     let chosen = fields.get("county");
     groups.iter_mut().flat_map(|group| &mut group.counties).for_each(|county| county.on = county.value == chosen);
     let wishes = super::form::wishes(fields, "", t.language);
-    let wishes = if fields.is_on("address") { wishes } else { Wishes { languages: vec![t.language], ..Wishes::default() } };
+    let wishes =
+        if fields.is_on("address") { wishes } else { Wishes { languages: vec![t.language], ..Wishes::default() } };
     let form = SignUpPage {
         t,
         error: error.split_once(" / ").map_or(error, |(zh, en)| t.pick(zh, en)).to_owned(),

@@ -121,8 +121,8 @@ impl Store {
         let rows = sqlx::query(
             "SELECT subscriber.id AS id, subscriber.audience AS audience, subscriber.region AS region,
                  subscriber.language AS language, channel, value
-             FROM (SELECT * FROM subscriber WHERE id > $1 ORDER BY id LIMIT $2) AS subscriber
-             JOIN address ON address.subscriber = subscriber.id WHERE left_at IS NULL AND address.region <> '' ORDER BY subscriber.id, address.id",
+             FROM (SELECT * FROM subscriber WHERE id > $1 AND region <> '' ORDER BY id LIMIT $2) AS subscriber
+             JOIN address ON address.subscriber = subscriber.id WHERE left_at IS NULL ORDER BY subscriber.id, address.id",
         )
         .bind(after)
         .bind(limit)
@@ -177,24 +177,29 @@ impl Store {
             .collect()
     }
 
-    /// How many addresses of these lists are in these regions, by channel and language.
+    /// How many addresses of these lists are in these regions, by channel and language. Residents count with every address of theirs,
+    /// though each is told by one: it is the most that can be reached.
     pub(crate) async fn audience_size(
         &self,
         audiences: impl IntoIterator<Item = Audience>,
         regions: &[RegionCode],
     ) -> Result<BTreeMap<(ChannelKind, Language), u64>, StoreError> {
+        const IMPORTED: &str = " AND region IN (";
+        const RESIDENTS: &str = " AND region = '' AND subscriber IN (SELECT subscriber FROM place WHERE region IN (";
         let mut sizes = BTreeMap::new();
         for audience in audiences {
-            for regions in regions.chunks(500) {
+            for (regions, (whose, end)) in
+                regions.chunks(500).flat_map(|some| [(IMPORTED, ")"), (RESIDENTS, "))")].map(|whose| (some, whose)))
+            {
                 let mut sql = QueryBuilder::new(
                     "SELECT channel, language, CAST(COUNT(*) AS BIGINT) AS n FROM address WHERE left_at IS NULL AND audience = ",
                 );
-                sql.push_bind(audience.as_str()).push(" AND region IN (");
+                sql.push_bind(audience.as_str()).push(whose);
                 let mut list = sql.separated(", ");
                 for region in regions {
                     list.push_bind(region.as_str());
                 }
-                sql.push(") GROUP BY channel, language");
+                sql.push(end).push(" GROUP BY channel, language");
                 for row in sql.build().fetch_all(&self.read).await? {
                     let (channel, language): (String, String) = (row.try_get("channel")?, row.try_get("language")?);
                     let channel = channel.parse().map_err(StoreError::corrupt)?;

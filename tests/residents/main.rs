@@ -179,7 +179,8 @@ async fn a_person_without_scripts_signs_up_changes_takes_along_and_deletes() {
         (&"red".into(), &31.151.into())
     );
     assert_eq!(site.post("/me/test", &me, &[("csrf", &csrf)]).await.status, 303);
-    assert!(site.get("/me", &me).await.body.contains("等待发送"), "the test's result is shown");
+    let page = site.get("/me", &me).await.body;
+    assert!(page.contains("短信 +861********78: <strong>"), "the test's result is shown");
     assert_eq!(site.post("/me/delete", &me, &[("csrf", &csrf)]).await.status, 422, "not by a slip");
     assert_eq!(site.post("/me/delete", &me, &[("csrf", &csrf), ("sure", "1")]).await.status, 200);
     assert_eq!(site.get("/me", &me).await.location, "/sign-up", "nothing is left to see");

@@ -36,14 +36,14 @@ async function solve(task) {
 
 for (const form of document.querySelectorAll("form")) {
   const work = form.querySelector("input[data-task]");
-  if (!work || !globalThis.crypto?.subtle) continue;
+  if (!work || !("needsWork" in form.dataset) || !globalThis.crypto?.subtle) continue;
   let solution = null;
   const begin = () => (solution ??= solve(work.dataset.task));
   form.addEventListener("focusin", begin, { once: true });
   form.addEventListener("submit", async (event) => {
-    if (work.value || !("needsWork" in form.dataset)) return;
+    if (work.value) return;
     event.preventDefault();
-    const button = form.querySelector("button.wide, button:not([type])");
+    const button = form.querySelector("button.wide");
     button.disabled = true;
     work.value = await begin();
     form.submit();

@@ -26,7 +26,6 @@ struct AddressLine {
 }
 
 struct PlaceForm {
-    id: i64,
     name: String,
     county: String,
     exact: bool,
@@ -63,7 +62,6 @@ struct MePage {
     testing: bool,
     would: Option<Vec<WouldLine>>,
     consent: String,
-    task: String,
 }
 
 #[derive(Deserialize)]
@@ -108,7 +106,6 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
         policy.map.get(&place.region).map_or_else(|| place.region.to_string(), |r| r.name_in(t.language).to_owned())
     };
     let place_form = |place: &Place| PlaceForm {
-        id: place.id,
         name: place.name.clone(),
         county: county(place),
         exact: place.point.is_some(),
@@ -154,7 +151,6 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
             all.into_iter().map(line).collect()
         }),
         consent: format!("{} · {}", mine.resident.consent, clock(mine.resident.consent_at)),
-        task: residents.task().await?.0,
         t,
     })
 }
@@ -208,7 +204,7 @@ pub(super) async fn add_address(State(site): State<Site>, Own { session, form }:
     };
     let by_code = address.channel == ChannelKind::Sms;
     let ask = Ask { address, language: form.language, places: Vec::new(), account: Some(session.subscriber) };
-    match site.app.residents.ask(ask, form.from.ip(), form.fields.get("work")).await {
+    match site.app.residents.ask(ask, form.from.ip(), "").await {
         Ok(token) => super::sign_up::asked(Words { language: form.language }, by_code, token),
         Err(error) => refused(&error, form.language),
     }

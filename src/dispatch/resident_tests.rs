@@ -446,6 +446,33 @@ async fn whoever_pauses_leaves_or_is_deleted_before_a_message_leaves_is_not_told
     assert_eq!((counts.accepted, counts.opted_out, counts.total()), (1, 2, 3), "and the states say so");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_row_holds_up_nobody_else() {
+    let world = World::new().await;
+    let middle = world.at(QINGPU);
+    for n in 1..=3 {
+        let number = format!("+861380000000{n}");
+        let place = ("家", QINGPU, Some(middle), by(&[ChannelKind::Sms]));
+        world.person(n, &[(ChannelKind::Sms, number.as_str())], &[place]).await;
+    }
+    let mut tx = world.store.begin().await.unwrap();
+    sqlx::query("UPDATE address SET value = ':AAAA' WHERE id = 10").execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE place SET point = ':AAAA', name = ':AAAA' WHERE subscriber = 2")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let polygon = square(middle.lat, middle.lon, 0.01);
+    world.release("storm", Lane::MODERATE, Colour::Yellow, Some(&polygon), &[Variant::Warn], &[]).await;
+    let engine = world.engine(&[]).await;
+    world.quiet("storm").await;
+    engine.stop().await;
+    let told: Vec<_> = (1..=3).filter(|n| !world.got(&format!("+861380000000{n}")).is_empty()).collect();
+    assert_eq!(told, [2, 3]);
+    let counts = world.store.states("storm").await.unwrap()[&ChannelKind::Sms];
+    assert_eq!((counts.accepted, counts.failed), (2, 1));
+}
+
 /// Takes nothing, for now.
 struct Shut;
 

@@ -69,19 +69,20 @@ async fn address(desk: &Desk, recipients: &mut [Recipient], members: &mut Member
     let one = |member: &u16| recipients.get(usize::from(*member))?.address();
     let ids: Vec<u64> = waiting.iter().filter_map(one).collect();
     let values = desk.store.values(&ids).await?;
-    let mut gone = Vec::new();
+    let (mut gone, mut damaged) = (Vec::new(), Vec::new());
     for member in waiting {
         let Some(recipient) = recipients.get_mut(usize::from(member)) else { continue };
         match recipient.address() {
             Some(id) => match values.get(&id) {
+                Some(value) if value.is_empty() => damaged.push(member),
                 Some(value) => recipient.to.clone_from(value),
                 None => gone.push(member),
             },
             None => recipient.to = desk.store.vault.open(&recipient.to)?,
         }
     }
-    let left = vec![Class::OptedOut; gone.len()];
-    members.answer(&gone, &left);
+    members.answer(&gone, &vec![Class::OptedOut; gone.len()]);
+    members.answer(&damaged, &vec![Class::BadAddress; damaged.len()]);
     Ok(())
 }
 

@@ -93,7 +93,7 @@ impl Residents {
         Ok(Place { id: 0, name, region, point: point.filter(|_| at.is_some()), wishes })
     }
 
-    /// What is on record of somebody; that they looked is too.
+    /// What is on record of somebody. That they came in is on record; each look is not.
     ///
     /// # Errors
     /// When there is nobody, or the store does not answer.

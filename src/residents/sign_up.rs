@@ -275,6 +275,10 @@ impl Residents {
     /// When it is not right, or the tries or the time are used up.
     pub async fn confirm_code(&self, token: &str, code: &str) -> Result<Entered, ResidentError> {
         let (now, token) = (self.clock.now(), token_digest(token));
+        // Guesses at forms that are none cost a look, and no write.
+        if !self.store.waits_for_proof(&token).await? {
+            return Err(ResidentError::Proof);
+        }
         let digits: String = code.chars().filter(char::is_ascii_digit).take(12).collect();
         let mut tx = self.store.begin().await?;
         let found = self.store.try_code(&mut tx, &token, TRIES, now).await?;
@@ -295,6 +299,9 @@ impl Residents {
     /// When it leads nowhere, was used, or is too old.
     pub async fn confirm_link(&self, link: &str) -> Result<Entered, ResidentError> {
         let now = self.clock.now();
+        if !self.store.waits_for_proof(&token_digest(link)).await? {
+            return Err(ResidentError::Proof);
+        }
         let mut tx = self.store.begin().await?;
         let body = self.store.take_link(&mut tx, &token_digest(link), now).await?.ok_or(ResidentError::Proof)?;
         self.enter(tx, &body, now).await

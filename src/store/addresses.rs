@@ -23,7 +23,8 @@ impl Store {
         self.vault.digest(address.channel.as_str(), &address.value)
     }
 
-    /// What these addresses say; those who have left or are gone are not among them.
+    /// What these addresses say; those who have left or are gone are not among them. One that is damaged says nothing: it must not
+    /// hold up the others.
     pub(crate) async fn values(&self, ids: &[u64]) -> Result<HashMap<u64, String>, StoreError> {
         let mut values = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(IDS) {
@@ -31,7 +32,11 @@ impl Store {
             push_ids(&mut sql, ids);
             for row in sql.build().fetch_all(&self.read).await? {
                 let (id, value): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-                values.insert(u64::try_from(id).unwrap_or_default(), self.vault.open(&value)?);
+                let value = self.vault.open(&value).unwrap_or_else(|error| {
+                    tracing::error!(%error, address.id = id, "an address is damaged, and cannot be told");
+                    String::new()
+                });
+                values.insert(u64::try_from(id).unwrap_or_default(), value);
             }
         }
         Ok(values)

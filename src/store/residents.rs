@@ -127,6 +127,15 @@ impl Store {
         Ok(id)
     }
 
+    /// Whether a sign-up waits under this digest of a form's token or of a link.
+    pub(crate) async fn waits_for_proof(&self, digest: &str) -> Result<bool, StoreError> {
+        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM sign_up WHERE token = $1 OR link = $1")
+            .bind(digest)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(id.is_some())
+    }
+
     /// Uses up one try of a form's code, while there are tries and time; gives the code's digest and what was asked for.
     pub(crate) async fn try_code(
         &self,

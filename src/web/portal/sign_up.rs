@@ -91,6 +91,9 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
 }
 
 pub(super) async fn ask(State(site): State<Site>, Form { from, language, fields }: Form) -> Response {
+    if !site.may_try(from.ip()) {
+        return refused(&ResidentError::Busy, language);
+    }
     let t = Words { language };
     let unfit = StatusCode::UNPROCESSABLE_ENTITY;
     let address = match address(fields.get("address")) {
@@ -122,7 +125,10 @@ pub(super) fn asked(t: Words, by_code: bool, token: String) -> Response {
     page(&CodePage { t, by_code, token, error: String::new() })
 }
 
-pub(super) async fn code(State(site): State<Site>, Form { language, fields, .. }: Form) -> Response {
+pub(super) async fn code(State(site): State<Site>, Form { from, language, fields }: Form) -> Response {
+    if !site.may_try(from.ip()) {
+        return refused(&ResidentError::Busy, language);
+    }
     let t = Words { language };
     match site.app.residents.confirm_code(fields.get("token"), fields.get("code")).await {
         Ok(entered) => welcome(&site, &entered),
@@ -142,6 +148,9 @@ pub(super) async fn link(headers: HeaderMap, Path(link): Path<String>, Query(wis
 }
 
 pub(super) async fn confirm(State(site): State<Site>, Path(link): Path<String>, form: Form) -> Response {
+    if !site.may_try(form.from.ip()) {
+        return refused(&ResidentError::Busy, form.language);
+    }
     match site.app.residents.confirm_link(&link).await {
         Ok(entered) => welcome(&site, &entered),
         Err(ResidentError::Proof) => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{QueryBuilder, Row};
 
-use super::{Store, StoreError, Tx};
+use super::{Store, StoreError};
 use crate::delivery::Address;
 
 /// Ids asked for in one query; the list is filled up to a power of two, so that the database knows a handful of texts.

@@ -227,7 +227,7 @@ fn counties_that_a_shape_covers_whole_need_no_look_and_those_that_a_code_names_n
     let wide = ring(&[(29.0, 119.0), (29.0, 123.0), (33.0, 123.0), (33.0, 119.0), (29.0, 119.0)]);
     let middle = MAP.middle(&"310118".parse().unwrap()).unwrap();
     let small = Circle { center: middle, radius_km: 2.0 };
-    let mut coded = area(&[], &[small.clone()], &[]);
+    let mut coded = area(&[], &[small], &[]);
     coded.geocodes.push(NamedValue { name: "CPEAS Geographic Code".into(), value: "310118000000".into() });
     for (name, area, edge) in [
         ("covered whole", area(&[wide], &[], &[]), false),

@@ -124,7 +124,14 @@ fn goes_on(state: DeliveryState, recipient: u64, seen: Option<&HashSet<u64>>, ov
 /// The next channels' chunks as they fill.
 struct Next<'a> {
     release: &'a Release,
-    packing: BTreeMap<ChannelKind, (Packer, Vec<Vec<u64>>, Vec<Rest>)>,
+    packing: BTreeMap<ChannelKind, Packing>,
+}
+
+/// One of them.
+struct Packing {
+    packer: Packer,
+    why: Vec<Vec<u64>>,
+    rest: Vec<Rest>,
 }
 
 impl<'a> Next<'a> {
@@ -133,16 +140,16 @@ impl<'a> Next<'a> {
     }
 
     fn add(&mut self, kind: ChannelKind, id: u64, region: u16, why: Vec<u64>, rest: Rest) {
-        let (packer, all_why, all_rest) =
-            self.packing.entry(kind).or_insert_with(|| (Packer::new(), Vec::new(), Vec::new()));
-        packer.push(id, region, "");
-        all_why.push(why);
-        all_rest.push(rest);
+        let empty = || Packing { packer: Packer::new(), why: Vec::new(), rest: Vec::new() };
+        let packing = self.packing.entry(kind).or_insert_with(empty);
+        packing.packer.push(id, region, "");
+        packing.why.push(why);
+        packing.rest.push(rest);
     }
 
     fn chunks(self, dispatch: impl Fn(ChannelKind) -> Option<i64>) -> Vec<NewChunk> {
         let Self { release, packing } = self;
-        let chunk = |(channel, (mut packer, why, rest)): (ChannelKind, (Packer, Vec<Vec<u64>>, Vec<Rest>))| {
+        let chunk = |(channel, Packing { mut packer, why, rest })| {
             let (body, n) = packer.take();
             Some(NewChunk {
                 dispatch: dispatch(channel)?,

@@ -61,7 +61,7 @@ impl Store {
                 id: row.try_get(1)?,
                 hazards: row.try_get(2)?,
                 wishes: row.try_get(3)?,
-                point: sealed.and_then(|sealed| self.open_point(&sealed).map_err(log).ok()),
+                point: sealed.and_then(|sealed| self.open_point(&sealed).inspect_err(log).ok()),
             })
         })
     }
@@ -171,7 +171,7 @@ impl Store {
 }
 
 /// A point that is damaged holds up nobody: its owner is told with the county.
-fn log(error: StoreError) {
+fn log(error: &StoreError) {
     tracing::error!(%error, "a place's point is damaged; its county stands for it");
 }
 

@@ -26,6 +26,7 @@ use crate::outlet::{self, OutletError, Press};
 #[cfg(feature = "passkeys")]
 use crate::passkeys::Passkeys;
 use crate::policy::{Policy, PolicyError};
+use crate::residents::Residents;
 use crate::rules::Audience;
 use crate::staff::{Staff, StaffError, Standing};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -59,6 +60,10 @@ pub struct App {
     /// Passkeys, where people reach this server by a name.
     #[cfg(feature = "passkeys")]
     pub passkeys: Option<Passkeys>,
+    /// Residents who sign up themselves.
+    pub residents: Residents,
+    /// The secret word in the address that the SMS gateway brings answers to.
+    pub inbound: Option<String>,
     /// Whether people reach this server by HTTPS.
     pub secure: bool,
     /// How people reach this server; empty where config does not say.
@@ -122,6 +127,17 @@ pub fn store_options(config: &Config) -> StoreOptions {
     StoreOptions { url: config.store.url.clone(), max_size_mib: config.store.max_size_mib }
 }
 
+/// Opens the store with the key of personal data, as config says.
+///
+/// # Errors
+/// When it cannot be opened, or the key is not its key.
+pub async fn open_store(config: &Config) -> Result<Store, StoreError> {
+    match &config.residents.key_file {
+        Some(key) => Store::open_with_key(&store_options(config), key).await,
+        None => Store::open(&store_options(config)).await,
+    }
+}
+
 impl App {
     /// Starts everything but the HTTP server.
     ///
@@ -134,7 +150,7 @@ impl App {
         let leave = leave_links(&config.server)?;
         let public_url = config.server.public_url.as_deref();
         let organisation = config.console.oidc.as_ref().map(|oidc| Organisation::new(oidc, public_url)).transpose()?;
-        let store = Store::open(&store_options(config)).await?;
+        let store = open_store(config).await?;
         let lock = lock(&config.store.url)?;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), key);
@@ -153,7 +169,8 @@ impl App {
             let (mqtt, states) = (Arc::clone(mqtt), in_force(&store, clock.as_ref()).await?);
             tokio::spawn(async move { mqtt.restore(states).await });
         }
-        let options = EngineOptions { clock: Arc::clone(&clock), leave: leave.clone() };
+        let options =
+            EngineOptions { clock: Arc::clone(&clock), leave: leave.clone(), policy: Some(Arc::clone(&policy)) };
         let engine = Engine::start(store.clone(), providers, options).await?;
         let stop = CancellationToken::new();
         let keeper =
@@ -168,6 +185,10 @@ impl App {
         let press = Arc::new(Press::open(parts, Arc::clone(&desk), &config.publish, base).await?);
         keepers.extend(outlet::start(&press, config, &stop)?);
         let secure = base.starts_with("https://");
+        let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
+        let (kinds, limits) = (channels.iter().copied().collect(), config.residents.limits.clone());
+        let residents = Residents::new(store.clone(), held, time, (base, limits), kinds, engine.waker());
+        let inbound = inbound_secret(config)?;
         let base = base.trim_end_matches('/').to_owned();
         Ok(Self {
             store,
@@ -184,6 +205,8 @@ impl App {
             organisation,
             #[cfg(feature = "passkeys")]
             passkeys: Passkeys::new(public_url),
+            residents,
+            inbound,
             secure,
             base,
             press,
@@ -244,7 +267,7 @@ impl App {
             let _ = keeper.await;
         }
         // The desk wakes the engine: it is let go of first.
-        drop((self.intake, self.desk, self.press));
+        drop((self.intake, self.desk, self.press, self.residents));
         self.engine.stop().await;
         self.store.close().await;
     }
@@ -283,6 +306,14 @@ fn leave_links(server: &ServerConfig) -> Result<Option<LeaveLinks>, StartError> 
         return Err(bad("the secret is shorter than 16 bytes".into()));
     }
     Ok(Some(LeaveLinks::new(&format!("{}/leave", url.trim_end_matches('/')), &secret)))
+}
+
+fn inbound_secret(config: &Config) -> Result<Option<String>, StartError> {
+    let Some(path) = &config.residents.inbound_secret_file else { return Ok(None) };
+    let bad = |why: String| StartError::Secret { path: path.display().to_string(), why };
+    let secret = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?.trim().to_owned();
+    let plain = secret.len() >= 16 && secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if plain { Ok(Some(secret)) } else { Err(bad("it must hold 16 or more letters, digits, - or _".into())) }
 }
 
 /// Where the key lies that seals officers' secrets: where config says, else beside the store.

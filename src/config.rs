@@ -14,6 +14,7 @@ use crate::dispatch::Rate;
 use crate::intake::{Levels, Outside};
 use crate::messages::MessageOptions;
 use crate::regions::{LocateOptions, MapFiles, RegionCode};
+use crate::residents::SignUpLimits;
 use crate::rules::Span;
 
 /// The whole configuration.
@@ -48,6 +49,8 @@ pub struct Config {
     pub webhooks: Vec<WebhookConfig>,
     /// The key that signs what Tocsin itself sends; nothing is signed where left out.
     pub signing: Option<SigningConfig>,
+    /// Residents who sign up themselves.
+    pub residents: ResidentsConfig,
 }
 
 /// What stands open to everybody.
@@ -120,6 +123,18 @@ pub struct SigningConfig {
     pub key_file: PathBuf,
     /// Its certificate in PEM, sent with each signature.
     pub certificate_file: Option<PathBuf>,
+}
+
+/// Residents who sign up themselves.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResidentsConfig {
+    /// The key that seals addresses and places; `residents.key` beside the store where left out, made if it is not there.
+    pub key_file: Option<PathBuf>,
+    /// How many may sign up.
+    pub limits: SignUpLimits,
+    /// File with the secret word in the address that the SMS gateway brings people's answers to (STOP); none are taken without it.
+    pub inbound_secret_file: Option<PathBuf>,
 }
 
 /// The officers' console.

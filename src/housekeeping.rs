@@ -11,10 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::HousekeepingConfig;
+use crate::residents::LINK_HOLDS;
 use crate::store::Store;
 
 /// Retained states are looked through this often.
 const ROUND: Duration = Duration::from_secs(5);
+
+/// Sign-ups that nobody confirmed, and what went to one person alone, are looked through this often.
+const SWEEP: TimeDelta = TimeDelta::minutes(10);
 
 /// Keeps house until told to stop.
 pub(crate) async fn keep(
@@ -25,6 +29,7 @@ pub(crate) async fn keep(
     stop: CancellationToken,
 ) {
     let mut due = next(&config.schedule, clock.now());
+    let mut swept = DateTime::<Utc>::UNIX_EPOCH;
     loop {
         tokio::select! {
             () = tokio::time::sleep(ROUND) => {}
@@ -35,6 +40,14 @@ pub(crate) async fn keep(
             let cleared = mqtt.clear_expired(now.into()).await;
             if cleared > 0 {
                 tracing::info!(states = cleared, "MQTT states that are over were cleared");
+            }
+        }
+        if now - swept >= SWEEP {
+            swept = now;
+            match store.prune_residents(now - LINK_HOLDS, now).await {
+                Ok(0) => {}
+                Ok(gone) => tracing::info!(sign_ups = gone, "sign-ups that nobody confirmed were thrown away"),
+                Err(error) => tracing::error!(%error, "unconfirmed sign-ups could not be thrown away"),
             }
         }
         if due.is_some_and(|due| due <= now) {

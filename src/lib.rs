@@ -28,6 +28,7 @@ pub mod record;
 pub mod regions;
 pub mod residents;
 pub mod rules;
+pub mod seal;
 mod show;
 pub mod staff;
 pub mod store;

@@ -94,7 +94,7 @@ async fn the_same_seed_makes_the_same_people() {
 
 #[tokio::test]
 async fn a_full_disk_stops_the_import_clearly_and_keeps_what_was_written() {
-    let (store, _folder) = store(Some(3)).await;
+    let (store, _folder) = store(Some(8)).await;
     let mut csv = String::from("region,phone,email\n");
     for n in 0..60_000 {
         csv.push_str(&format!("310118,138{n:08},r{n}@example.org\n"));

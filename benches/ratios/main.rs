@@ -45,11 +45,17 @@ fn main() {
             print(json, &line.with_goal(Goal::AtLeast(goal)));
         }
     }
-    for (name, goal) in [("plan", Goal::AtMost(3.0)), ("memory", Goal::AtMost(64.0)), ("points", Goal::AtLeast(0.5))] {
+    for (name, goal) in [
+        ("plan", Goal::AtMost(3.0)),
+        ("memory", Goal::AtMost(64.0)),
+        ("points", Goal::AtLeast(0.5)),
+        ("places", Goal::AtMost(3.0)),
+    ] {
         if wanted(name) {
             known = true;
             let line = match name {
                 "plan" => runtime.block_on(still::plan(runs)),
+                "places" => runtime.block_on(still::places(runs)),
                 "memory" => runtime.block_on(still::memory()),
                 _ => still::points(runs),
             };
@@ -70,7 +76,9 @@ fn main() {
         }
     }
     if !known {
-        eprintln!("no such measurement: email, sms, push, mqtt, plan, memory, points, approve, queue, consoles");
+        eprintln!(
+            "no such measurement: email, sms, push, mqtt, plan, memory, points, places, approve, queue, consoles"
+        );
         std::process::exit(2);
     }
 }

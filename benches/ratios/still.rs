@@ -7,6 +7,8 @@ use geo::Contains as _;
 use sqlx::Row as _;
 use tocsin::cap::Point;
 use tocsin::regions::RegionMap;
+use tocsin::residents::{concerned, simulate_places};
+use tocsin::store::{Store, StoreOptions};
 
 use crate::ours::Stage;
 use crate::process::{Sink, Watch, resident_mib};
@@ -51,6 +53,55 @@ async fn read_once(database: &str) -> u64 {
         while let Some(row) = rows.try_next().await.expect("a row") {
             let (_, value): (i64, String) = (row.get(0), row.get(1));
             read += u64::from(!value.is_empty());
+        }
+    }
+    pool.close().await;
+    read
+}
+
+/// A million residents with one to five places each: those inside a polygon, exactly, against reading the same rows once.
+pub(crate) async fn places(runs: u32) -> Line {
+    let mut line = Line::new("places", "s for the places of 1,000,000");
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("bench.db").display());
+    let store = Store::open(&StoreOptions { url: url.clone(), max_size_mib: None }).await.expect("a store");
+    let map = RegionMap::delta().expect("the shipped map");
+    let all = simulate_places(&store, &map, MILLION, 7).await.expect("people");
+    // A typhoon's swath over the mouth of the river: slanted sides through many counties.
+    let ring = [(30.2, 120.3), (31.0, 122.2), (32.2, 121.9), (31.5, 120.0), (30.2, 120.3)];
+    let polygon = ring.map(|(lat, lon)| format!("{lat},{lon}")).join(" ");
+    let alert = serde_json::json!({
+        "identifier": "bench", "sender": "s", "sent": "2026-07-01T12:00:00+08:00", "status": "Actual", "msgType": "Alert", "scope": "Public",
+        "info": {"language": "zh-CN", "category": "Met", "event": "台风", "headline": "台风红色预警", "urgency": "Expected", "severity": "Extreme",
+            "certainty": "Likely", "area": {"areaDesc": "x", "polygon": polygon}}
+    });
+    let alert = tocsin::cap::read_json(alert.to_string().as_bytes()).alert.expect("an alert");
+    let areas: Vec<_> = alert.infos.iter().flat_map(|info| info.areas.iter().cloned()).collect();
+    let counties = map.locate(&areas, &tocsin::regions::LocateOptions::default()).counties;
+    for _ in 0..runs {
+        let watch = Watch::start(None);
+        let read = read_places(&url, counties.iter().map(|found| found.region.as_str())).await;
+        let raw = seconds(&watch);
+        let watch = Watch::start(None);
+        let (places, people) = concerned(&store, &map, &alert).await.expect("an answer");
+        line.add(seconds(&watch), raw);
+        eprintln!("places: {all} on record, {read} in {} counties, {places} meant, of {people} people", counties.len());
+        assert!(places > 0 && (places as u64) < read, "INVALID: the polygon's edge excludes somebody");
+    }
+    store.close().await;
+    line
+}
+
+async fn read_places(url: &str, counties: impl Iterator<Item = &str>) -> u64 {
+    sqlx::any::install_default_drivers();
+    let pool = sqlx::AnyPool::connect(url).await.expect("the store");
+    let mut read = 0;
+    for county in counties {
+        let sql = "SELECT subscriber, id, hazards, wishes, point FROM place WHERE region = $1 ORDER BY subscriber, id";
+        let mut rows = sqlx::query(sql).bind(county).fetch(&pool);
+        while let Some(row) = rows.try_next().await.expect("a row") {
+            let (subscriber, point): (i64, Option<String>) = (row.get(0), row.get(4));
+            read += u64::from(subscriber > 0 && point.is_none_or(|point| !point.is_empty()));
         }
     }
     pool.close().await;

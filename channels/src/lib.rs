@@ -83,6 +83,8 @@ pub struct Message {
     pub to: String,
     /// The person's own one-click leave link, for channels that carry one.
     pub leave: Option<String>,
+    /// Why this person gets it, in the content's language, for channels that say so: one line.
+    pub why: Option<String>,
 }
 
 /// What an adapter is asked to send as one: messages that differ only in who gets them.

@@ -37,6 +37,7 @@ fn messages(n: u64) -> Vec<Message> {
         key: Key::derive(1, ChannelKind::Email, n),
         to: format!("r{n}@example.org"),
         leave: Some(format!("https://warn.example.org/leave/{n}")),
+        why: None,
     };
     (0..n).map(message).collect()
 }

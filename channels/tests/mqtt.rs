@@ -24,8 +24,12 @@ fn mqtt(port: u16, more: &str) -> Mqtt {
 }
 
 fn messages(to: &[&str]) -> Vec<Message> {
-    let message =
-        |(n, to): (u64, &&str)| Message { key: Key::derive(1, ChannelKind::Mqtt, n), to: (*to).into(), leave: None };
+    let message = |(n, to): (u64, &&str)| Message {
+        key: Key::derive(1, ChannelKind::Mqtt, n),
+        to: (*to).into(),
+        leave: None,
+        why: None,
+    };
     (0..).zip(to).map(message).collect()
 }
 

@@ -76,7 +76,8 @@ fn subscription(endpoint: &str) -> String {
 async fn send(push: &Push, endpoint: &str) -> tocsin_channels::Answer {
     let payload = serde_json::json!({"title": "台风红色预警"}).to_string();
     let content = Content::Push(PushContent { payload, topic: "abcDEF_-123".into(), urgency: Urgency::High });
-    let messages = [Message { key: Key::derive(1, ChannelKind::Push, 1), to: subscription(endpoint), leave: None }];
+    let messages =
+        [Message { key: Key::derive(1, ChannelKind::Push, 1), to: subscription(endpoint), leave: None, why: None }];
     let expires = SystemTime::now() + Duration::from_secs(600);
     let window = Window { content: &content, lane: 0, language: "zh-CN", expires, messages: &messages };
     push.send(window).await.remove(0)

@@ -123,7 +123,7 @@ impl Context {
 
     /// The store that the configuration names.
     pub(crate) async fn store(&self) -> Result<crate::store::Store, Failure> {
-        Ok(crate::store::Store::open(&crate::app::store_options(&self.config()?)).await?)
+        Ok(crate::app::open_store(&self.config()?).await?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One message to one recipient: addresses, states, the packed recipients of a chunk, and how a chunk's history folds. Pure.
 
 mod address;
+mod extras;
 mod leave;
 mod members;
 mod recipients;
@@ -8,9 +9,11 @@ mod state;
 
 pub(crate) use address::push_value;
 pub use address::{Address, AddressError, mask};
+pub(crate) use extras::{Rest, pack_rest, pack_why, unpack_rest, unpack_why};
 pub use leave::{LeaveLinks, constant_time_equal};
 pub(crate) use members::{Members, WhenAmbiguous, WindowRecord};
 pub(crate) use recipients::{
-    ELSEWHERE, Packer, Recipient, officer_recipient, pack_members, region_recipient, unpack, unpack_members,
+    ELSEWHERE, Packer, Recipient, address_of, officer_recipient, pack_members, region_recipient, second_language,
+    sign_up_recipient, unpack, unpack_members,
 };
 pub use state::{DeliveryState, StateCounts};

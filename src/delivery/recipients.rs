@@ -1,5 +1,8 @@
 //! A chunk's recipients, packed in one blob.
 //!
+//! A subscriber's address is not written here: its id is, and what it says is read just before the message leaves. So a value
+//! stands in one row only, and whoever leaves or is deleted is told no more.
+//!
 //! Format 1: the byte 1, then per recipient its id (u64), its region's index in the release (u16), the length of its
 //! address (u16), all little-endian, and the address in UTF-8.
 
@@ -10,7 +13,7 @@ pub(crate) struct Recipient {
     pub(crate) id: u64,
     /// Index in the release's list of regions; [`ELSEWHERE`] for people outside it.
     pub(crate) region: u16,
-    /// The address as the channel wants it.
+    /// Where it goes, as the channel wants it, sealed where it is a person's; empty for a subscriber's address, which the id names.
     pub(crate) to: String,
 }
 
@@ -19,6 +22,26 @@ impl Recipient {
     pub(crate) fn is_region(&self) -> bool {
         self.id >> 63 == 1
     }
+
+    /// The subscriber's address, where it must be read.
+    pub(crate) fn address(&self) -> Option<u64> {
+        self.to.is_empty().then(|| address_of(self.id))
+    }
+}
+
+/// The same address, told once more in another language that its owner reads: a recipient of its own.
+pub(crate) const fn second_language(address: u64) -> u64 {
+    address | 1 << 61
+}
+
+/// The address of a recipient, whichever language it is told in.
+pub(crate) const fn address_of(recipient: u64) -> u64 {
+    recipient & !(1 << 61)
+}
+
+/// The id of an address that is not on record yet: of somebody who signs up.
+pub(crate) fn sign_up_recipient(sign_up: i64) -> u64 {
+    sign_up.unsigned_abs() | 1 << 60
 }
 
 /// The region index of a recipient outside the release's regions.

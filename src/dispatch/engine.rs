@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use serde::Serialize;
 use tocsin_channels::{Channel, ChannelKind, Class};
 use tokio::sync::Notify;
@@ -11,10 +12,12 @@ use tokio_util::task::TaskTracker;
 
 use super::feeder::{Desk, feed};
 use super::janitor;
+use super::ladder::{Climber, climb_all};
 use super::pace::{Pace, Rate};
 use super::plan::{Planner, plan_all};
 use crate::clock::Clock;
 use crate::delivery::LeaveLinks;
+use crate::policy::Policy;
 use crate::store::{Journal, Store, StoreError};
 
 /// A channel as the engine uses it.
@@ -38,6 +41,8 @@ pub struct EngineOptions {
     pub clock: Arc<dyn Clock>,
     /// One-click leave links for mails; None to send none.
     pub leave: Option<LeaveLinks>,
+    /// The map, by which people with places are told; None where there are none.
+    pub policy: Option<Arc<ArcSwap<Policy>>>,
 }
 
 /// How a provider does, for status pages and metrics.
@@ -89,12 +94,15 @@ impl Engine {
         let planners: Vec<_> = [0..=1, 2..=3].map(|lanes| (lanes, Arc::new(Notify::new()))).into();
         for (lanes, wake) in &planners {
             let (lanes, clock) = (lanes.clone(), Arc::clone(&options.clock));
-            let planner = Planner { store: store.clone(), clock, desks: desks.clone(), lanes };
+            let (policy, desks) = (options.policy.clone(), desks.clone());
+            let planner = Planner { store: store.clone(), clock, desks, policy, lanes };
             tasks.spawn(plan_all(planner, Arc::clone(wake), stop.clone()));
         }
         for desk in &desks {
             tasks.spawn(feed(Arc::clone(desk), stop.clone()));
         }
+        let climber = Climber { store: store.clone(), clock: Arc::clone(&options.clock), desks: desks.clone() };
+        tasks.spawn(climb_all(climber, stop.clone()));
         tasks.spawn(janitor::sweep(store, journal, options.clock, Arc::clone(&sweep), stop.clone()));
         tasks.close();
         let planners = planners.into_iter().map(|(_, wake)| wake).collect();

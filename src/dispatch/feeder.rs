@@ -183,8 +183,8 @@ async fn claim(
         return Err(StoreError::corrupt(format!("chunk {} without its dispatch", claimed.id)));
     };
     let weight = desk.channel.weight(&dispatch.content).max(1);
-    let language = dispatch.language.tag();
-    let may_leave = release.kind != ReleaseKind::Page;
+    let language = dispatch.language;
+    let may_leave = matches!(release.kind, ReleaseKind::Alert | ReleaseKind::Resend);
     let job = Arc::new(Job { content: dispatch.content, language, expires: release.expires, may_leave, weight });
     if jobs.len() >= JOBS {
         jobs.clear();

@@ -7,10 +7,14 @@ mod breaker;
 mod engine;
 mod feeder;
 mod janitor;
+mod ladder;
 mod pace;
 mod plan;
+mod residents;
 mod worker;
 
+#[cfg(test)]
+mod resident_tests;
 #[cfg(test)]
 mod tests;
 

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
@@ -14,8 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::feeder::Desk;
 use crate::clock::Clock;
-use crate::delivery::{DeliveryState, ELSEWHERE, Packer, Recipient, region_recipient, unpack};
+use crate::delivery::{
+    DeliveryState, ELSEWHERE, Packer, Recipient, Rest, address_of, pack_rest, pack_why, region_recipient, unpack,
+    unpack_why,
+};
 use crate::messages::{Language, Variant};
+use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::rules::{Audience, Lane};
 use crate::store::{Dispatch, NewChunk, Release, ReleaseKind, Store, StoreError};
@@ -47,6 +53,8 @@ pub(crate) struct Planner {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) desks: Vec<Arc<Desk>>,
+    /// The map, by which an alert's exact shape is known; without it counties are told whole.
+    pub(crate) policy: Option<Arc<ArcSwap<Policy>>>,
     /// The lanes it cares for: a planner of its own keeps a red alert from waiting behind a million blue messages.
     pub(crate) lanes: std::ops::RangeInclusive<u8>,
 }
@@ -91,16 +99,42 @@ impl Planner {
 /// Ids of addresses that have heard something, by channel and variant.
 type Heard = BTreeMap<(ChannelKind, Variant), RoaringTreemap>;
 
-struct Plan<'a> {
-    planner: &'a Planner,
-    release: &'a Release,
-    dispatches: &'a [Dispatch],
+pub(super) struct Plan<'a> {
+    pub(super) planner: &'a Planner,
+    pub(super) release: &'a Release,
+    pub(super) dispatches: &'a [Dispatch],
     size: usize,
     planned: BTreeMap<ChannelKind, RoaringTreemap>,
     /// Who has heard this before, by channel and variant.
     spared: Heard,
-    packers: HashMap<i64, Packer>,
+    packers: HashMap<(i64, Slot), Packing>,
     ready: Vec<NewChunk>,
+}
+
+/// What goes with a recipient who has places.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// Not before this, so as not to wake them.
+    pub(super) hold: Option<DateTime<Utc>>,
+    /// The places that they are told for.
+    pub(super) why: Vec<u64>,
+    /// Channels to try after this one.
+    pub(super) rest: Rest,
+}
+
+/// Recipients of one dispatch who may share a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Slot {
+    hold: Option<DateTime<Utc>>,
+    has_places: bool,
+    has_rest: bool,
+}
+
+/// A chunk that fills.
+struct Packing {
+    packer: Packer,
+    why: Vec<Vec<u64>>,
+    rest: Vec<Rest>,
 }
 
 impl<'a> Plan<'a> {
@@ -119,6 +153,13 @@ impl<'a> Plan<'a> {
             }
             // A dispatch goes on its way as soon as it is whole.
             self.close(dispatch);
+            self.write().await?;
+        }
+        if self.release.kind == ReleaseKind::Alert {
+            self.add_residents().await?;
+            for dispatch in self.dispatches {
+                self.close(dispatch);
+            }
             self.write().await?;
         }
         Ok(())
@@ -217,8 +258,9 @@ impl<'a> Plan<'a> {
                 let Some(view) = store.chunk(chunk, true).await? else { continue };
                 let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
                 let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
-                for (recipient, _) in recipients.into_iter().zip(view.members.told()).filter(|(_, told)| *told) {
-                    if left.contains(recipient.id) || !self.may_tell(&old, &recipient).await? {
+                let why = unpack_why(&store.chunk_why(chunk).await?);
+                for ((at, recipient), told) in recipients.into_iter().enumerate().zip(view.members.told()) {
+                    if !told || left.contains(address_of(recipient.id)) || !self.may_tell(&old, &recipient).await? {
                         continue;
                     }
                     let region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
@@ -227,7 +269,7 @@ impl<'a> Plan<'a> {
                     if heard.is_some_and(|heard| heard.contains(recipient.id)) {
                         continue;
                     }
-                    self.add(now, recipient.id, region, &recipient.to).await?;
+                    self.add(now, recipient.id, region, &recipient.to, because(&why, at)).await?;
                 }
             }
         }
@@ -244,11 +286,11 @@ impl<'a> Plan<'a> {
             return Ok(within.binary_search(home).is_ok());
         }
         // Told as somebody elsewhere: by the address's own region, or by the region that a topic names.
-        let home = match recipient.to.rsplit_once('/') {
-            Some((_, code)) if recipient.is_region() => code.parse().ok(),
-            _ => self.planner.store.region_of_address(recipient.id).await?,
+        let homes: Vec<RegionCode> = match recipient.to.rsplit_once('/') {
+            Some((_, code)) if recipient.is_region() => code.parse().into_iter().collect(),
+            _ => self.planner.store.regions_of_address(address_of(recipient.id)).await?,
         };
-        Ok(home.is_some_and(|home: RegionCode| within.binary_search(&home).is_ok()))
+        Ok(homes.iter().any(|home| within.binary_search(home).is_ok()))
     }
 
     /// Those of the origin who were not reached, nor by an earlier repeat: refused, or nobody knows.
@@ -266,10 +308,11 @@ impl<'a> Plan<'a> {
             };
             let Some(now) = self.dispatches.iter().find(same) else { continue };
             let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
-            for (recipient, state) in recipients.into_iter().zip(view.members.states()) {
+            let why = unpack_why(&store.chunk_why(chunk).await?);
+            for ((at, recipient), state) in recipients.into_iter().enumerate().zip(view.members.states()) {
                 let again = reached.get(&was.content.kind()).is_some_and(|ids| ids.contains(recipient.id));
-                if is_missed(*state) && !again && !left.contains(recipient.id) {
-                    self.add(now, recipient.id, recipient.region, &recipient.to).await?;
+                if is_missed(*state) && !again && !left.contains(address_of(recipient.id)) {
+                    self.add(now, recipient.id, recipient.region, &recipient.to, because(&why, at)).await?;
                 }
             }
         }
@@ -318,21 +361,34 @@ impl<'a> Plan<'a> {
             if channel == ChannelKind::Mqtt && dispatch.language == Language::Chinese {
                 for prefix in topic_prefixes(release) {
                     let topic = format!("{prefix}/{region}");
-                    self.add(dispatch, region_recipient(&topic), index, &topic).await?;
+                    self.add(dispatch, region_recipient(&topic), index, &topic, Extra::default()).await?;
                 }
             }
             for audience in release.reach.lists() {
                 let addresses = store.addresses(audience, channel, dispatch.language, region, release.watermark);
                 let mut addresses = std::pin::pin!(addresses);
-                while let Some((id, to)) = addresses.try_next().await? {
-                    self.add(dispatch, id, index, &to).await?;
+                while let Some(id) = addresses.try_next().await? {
+                    self.add(dispatch, id, index, "", Extra::default()).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn add(&mut self, dispatch: &Dispatch, id: u64, region: u16, to: &str) -> Result<(), StoreError> {
+    /// Whether this release tells a recipient on this channel already.
+    pub(super) fn tells(&self, channel: ChannelKind, recipient: u64) -> bool {
+        self.planned.get(&channel).is_some_and(|planned| planned.contains(recipient))
+    }
+
+    /// Adds a recipient, unless they have heard the same, or this release tells them on this channel already.
+    pub(super) async fn add(
+        &mut self,
+        dispatch: &Dispatch,
+        id: u64,
+        region: u16,
+        to: &str,
+        extra: Extra,
+    ) -> Result<(), StoreError> {
         let channel = dispatch.content.kind();
         if self.spared.get(&(channel, dispatch.variant)).is_some_and(|heard| heard.contains(id)) {
             return Ok(());
@@ -340,12 +396,20 @@ impl<'a> Plan<'a> {
         if !self.planned.entry(channel).or_default().insert(id) {
             return Ok(());
         }
-        let packer = self.packers.entry(dispatch.id).or_insert_with(Packer::new);
-        if !packer.push(id, region, to) {
+        let slot = Slot { hold: extra.hold, has_places: !extra.why.is_empty(), has_rest: !extra.rest.is_empty() };
+        let empty = || Packing { packer: Packer::new(), why: Vec::new(), rest: Vec::new() };
+        let packing = self.packers.entry((dispatch.id, slot)).or_insert_with(empty);
+        if !packing.packer.push(id, region, to) {
             return Err(StoreError::corrupt(format!("address {id} is too long")));
         }
-        if packer.len() >= self.size {
-            self.close(dispatch);
+        if slot.has_places {
+            packing.why.push(extra.why);
+        }
+        if slot.has_rest {
+            packing.rest.push(extra.rest);
+        }
+        if packing.packer.len() >= self.size {
+            self.close_slot(dispatch, slot);
             if self.ready.len() >= SLICE || self.release.lane == Lane::EXTREME {
                 self.write().await?;
             }
@@ -353,9 +417,18 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// Closes every chunk of a dispatch that still fills.
     fn close(&mut self, dispatch: &Dispatch) {
-        let Some(packer) = self.packers.get_mut(&dispatch.id).filter(|packer| packer.len() > 0) else { return };
-        let (body, n) = packer.take();
+        let slots: Vec<Slot> =
+            self.packers.keys().filter(|(id, _)| *id == dispatch.id).map(|(_, slot)| *slot).collect();
+        for slot in slots {
+            self.close_slot(dispatch, slot);
+        }
+    }
+
+    fn close_slot(&mut self, dispatch: &Dispatch, slot: Slot) {
+        let Some(mut packing) = self.packers.remove(&(dispatch.id, slot)) else { return };
+        let (body, n) = packing.packer.take();
         self.ready.push(NewChunk {
             dispatch: dispatch.id,
             release: self.release.id,
@@ -363,6 +436,9 @@ impl<'a> Plan<'a> {
             lane: self.release.lane,
             n,
             body,
+            not_before: slot.hold,
+            why: pack_why(&packing.why),
+            ladder: pack_rest(&packing.rest),
         });
     }
 
@@ -381,6 +457,11 @@ impl<'a> Plan<'a> {
         let at = self.release.regions.binary_search(code).ok().and_then(|at| u16::try_from(at).ok());
         at.unwrap_or(ELSEWHERE)
     }
+}
+
+/// What a member of an older chunk was told for.
+fn because(why: &[Vec<u64>], at: usize) -> Extra {
+    Extra { why: why.get(at).cloned().unwrap_or_default(), ..Extra::default() }
 }
 
 /// Where a region's state is published: an exercise has topics of its own, and officials none.

@@ -104,8 +104,8 @@ impl World {
         let first = take_ids(&mut tx, "address", n).await.unwrap();
         for id in first..first + n {
             sqlx::query(
-                "INSERT INTO address (id, subscriber, audience, channel, language, region, value)
-                 VALUES ($1, $1, 'public', 'sms', 'zh-CN', $2, $3)",
+                "INSERT INTO address (id, subscriber, audience, channel, language, region, value, digest)
+                 VALUES ($1, $1, 'public', 'sms', 'zh-CN', $2, $3, $3)",
             )
             .bind(id)
             .bind(region)
@@ -180,7 +180,9 @@ impl World {
 
     async fn engine_at(&self, channel: Arc<Scripted>, workers: usize, window: usize, clock: Arc<dyn Clock>) -> Engine {
         let provider = Provider { name: "scripted".into(), channel, rate: None, workers, window };
-        Engine::start(self.store.clone(), vec![provider], EngineOptions { clock, leave: None }).await.unwrap()
+        Engine::start(self.store.clone(), vec![provider], EngineOptions { clock, leave: None, policy: None })
+            .await
+            .unwrap()
     }
 
     async fn counts(&self, alert: &str) -> StateCounts {
@@ -374,7 +376,7 @@ async fn a_killed_engine_misses_nobody_and_repeats_at_most_its_open_windows() {
             runtime.block_on(async {
                 let provider =
                     Provider { name: "x".into(), channel: channel.clone(), rate: None, workers: 3, window: 50 };
-                let options = EngineOptions { clock: Arc::new(SystemClock), leave: None };
+                let options = EngineOptions { clock: Arc::new(SystemClock), leave: None, policy: None };
                 let _engine = Engine::start(store, vec![provider], options).await.unwrap();
                 channel.open(7);
                 while channel.windows.load(Ordering::SeqCst) < windows + 8 {

@@ -9,14 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::Gate;
 use super::feeder::Desk;
-use crate::delivery::{DeliveryState, Members, Recipient, WhenAmbiguous, unpack};
+use crate::delivery::{DeliveryState, Members, Recipient, WhenAmbiguous, address_of, unpack, unpack_why};
+use crate::messages::{Language, because};
 use crate::store::{Claimed, Opened, StoreError};
 
 /// What every chunk of a dispatch shares.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) content: Content,
-    pub(crate) language: &'static str,
+    pub(crate) language: Language,
     pub(crate) expires: DateTime<Utc>,
     /// Whether its readers may leave the list: officers who are called may not.
     pub(crate) may_leave: bool,
@@ -43,7 +44,7 @@ enum Turn {
 
 /// Sends a chunk until it is done, or until something more urgent, a stop or a failing provider takes it away.
 pub(crate) async fn run(desk: &Desk, claimed: &Claimed, job: &Job, stop: &CancellationToken) -> Result<(), StoreError> {
-    let recipients = unpack(&claimed.body).ok_or_else(|| StoreError::corrupt(format!("chunk {}", claimed.id)))?;
+    let mut recipients = unpack(&claimed.body).ok_or_else(|| StoreError::corrupt(format!("chunk {}", claimed.id)))?;
     let policy = WhenAmbiguous::of_lane(claimed.lane);
     let (mut members, seq) = if claimed.touched {
         let history = desk.store.history(claimed.id).await?;
@@ -51,7 +52,9 @@ pub(crate) async fn run(desk: &Desk, claimed: &Claimed, job: &Job, stop: &Cancel
     } else {
         (Members::fresh(recipients.len(), policy), 0)
     };
-    let mut chunk = Chunk { desk, claimed, job, recipients: &recipients, members: &mut members, seq };
+    address(desk, &mut recipients, &mut members).await?;
+    let why = reasons(desk, claimed, job).await?;
+    let mut chunk = Chunk { desk, claimed, job, recipients: &recipients, why: &why, members: &mut members, seq };
     match chunk.send_all(stop).await? {
         Turn::Done => {}
         Turn::Ended(state) => members.end(state),
@@ -60,11 +63,53 @@ pub(crate) async fn run(desk: &Desk, claimed: &Claimed, job: &Job, stop: &Cancel
     desk.journal.finish(claimed.id, &members).await
 }
 
+/// Reads what the addresses of those who wait say. Who has left meanwhile, or is gone, is not told.
+async fn address(desk: &Desk, recipients: &mut [Recipient], members: &mut Members) -> Result<(), StoreError> {
+    let waiting = members.waiting();
+    let one = |member: &u16| recipients.get(usize::from(*member))?.address();
+    let ids: Vec<u64> = waiting.iter().filter_map(one).collect();
+    let values = desk.store.values(&ids).await?;
+    let (mut gone, mut damaged) = (Vec::new(), Vec::new());
+    for member in waiting {
+        let Some(recipient) = recipients.get_mut(usize::from(member)) else { continue };
+        match recipient.address() {
+            Some(id) => match values.get(&id) {
+                Some(value) if value.is_empty() => damaged.push(member),
+                Some(value) => recipient.to.clone_from(value),
+                None => gone.push(member),
+            },
+            None => recipient.to = desk.store.vault.open(&recipient.to)?,
+        }
+    }
+    members.answer(&gone, &vec![Class::OptedOut; gone.len()]);
+    members.answer(&damaged, &vec![Class::BadAddress; damaged.len()]);
+    Ok(())
+}
+
+/// Why each member is told, where the channel says so and they have places.
+async fn reasons(desk: &Desk, claimed: &Claimed, job: &Job) -> Result<Vec<Option<String>>, StoreError> {
+    if job.content.kind() != ChannelKind::Email {
+        return Ok(Vec::new());
+    }
+    let why = unpack_why(&desk.store.chunk_why(claimed.id).await?);
+    if why.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<u64> = why.iter().flatten().copied().collect();
+    let names = desk.store.place_names(&ids).await?;
+    let line = |places: &Vec<u64>| {
+        let own: Vec<&str> = places.iter().filter_map(|id| names.get(id)).map(String::as_str).collect();
+        (!own.is_empty()).then(|| because(job.language, &own))
+    };
+    Ok(why.iter().map(line).collect())
+}
+
 struct Chunk<'a> {
     desk: &'a Desk,
     claimed: &'a Claimed,
     job: &'a Job,
     recipients: &'a [Recipient],
+    why: &'a [Option<String>],
     members: &'a mut Members,
     seq: usize,
 }
@@ -119,7 +164,7 @@ impl Chunk<'_> {
             .send(Window {
                 content: &self.job.content,
                 lane: self.claimed.lane,
-                language: self.job.language,
+                language: self.job.language.tag(),
                 expires: self.job.expires.into(),
                 messages: &messages,
             })
@@ -139,10 +184,12 @@ impl Chunk<'_> {
         let recipient = self.recipients.get(usize::from(member))?;
         let kind = self.job.content.kind();
         let leave = match (kind, &self.desk.leave) {
-            (ChannelKind::Email, Some(links)) if self.job.may_leave => Some(links.link(recipient.id)),
+            (ChannelKind::Email, Some(links)) if self.job.may_leave => Some(links.link(address_of(recipient.id))),
             _ => None,
         };
-        Some(Message { key: Key::derive(self.claimed.release, kind, recipient.id), to: recipient.to.clone(), leave })
+        let why = self.why.get(usize::from(member)).cloned().flatten();
+        let key = Key::derive(self.claimed.release, kind, recipient.id);
+        Some(Message { key, to: recipient.to.clone(), leave, why })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What people read: templates of `alert-templates/` filled with an alert's facts, once per channel, language and variant.
 
+mod because;
+mod code;
 mod facts;
 mod fit;
 mod language;
@@ -7,6 +9,8 @@ mod page;
 mod render;
 mod templates;
 
+pub(crate) use because::because;
+pub(crate) use code::Personal;
 pub use facts::Facts;
 pub use language::{Language, Variant};
 pub use page::PageFacts;

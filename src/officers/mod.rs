@@ -3,12 +3,11 @@
 mod account;
 mod grants;
 mod password;
-mod secrets;
 mod totp;
 
+pub(crate) use crate::seal::write_secret;
+pub use crate::seal::{SealKey, SecretError, random_token, token_digest};
 pub use account::{Login, LoginError, OfficerId};
 pub use grants::{Grant, Grants, Role};
 pub use password::{PasswordError, hash_password, verify_password};
-pub(crate) use secrets::write_secret;
-pub use secrets::{SealKey, SecretError, random_token, token_digest};
 pub use totp::{Totp, TotpError};

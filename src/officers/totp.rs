@@ -31,7 +31,7 @@ impl Totp {
     /// # Errors
     /// When the system gives no randomness.
     pub fn random() -> Result<Self, super::SecretError> {
-        Ok(Self { secret: super::secrets::random()? })
+        Ok(Self { secret: crate::seal::random()? })
     }
 
     /// The secret of these bytes.

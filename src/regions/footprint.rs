@@ -67,6 +67,19 @@ impl Footprint {
         self.shapes.iter().any(|shape| shape.contains(place)) && !self.holes.iter().any(|hole| wraps(hole, place))
     }
 
+    /// Whether a person at this place is meant: inside, or on the edge. Whoever stands on the line of a danger is told; on the line
+    /// of a hole too.
+    pub fn covers(&self, place: Point) -> bool {
+        let cut_out = |hole: &Outline| wraps(hole, place) && !on_side(hole, place);
+        self.shapes.iter().any(|shape| shape.covers(place)) && !self.holes.iter().any(cut_out)
+    }
+
+    /// Whether one of its shapes covers the whole box, and no hole comes near: every place in it is meant without a look.
+    pub(super) fn covers_all(&self, area: &Bounds) -> bool {
+        let hole = self.holes.iter().any(|hole| hole.bounds().wrapped().meets(area));
+        !hole && self.shapes.iter().any(|shape| shape.covers_all(area))
+    }
+
     pub(super) fn shapes(&self) -> &[Shape] {
         &self.shapes
     }
@@ -123,6 +136,28 @@ impl Shape {
         }
     }
 
+    fn covers(&self, place: Point) -> bool {
+        match &self.form {
+            Form::Polygon(outline) => wraps(outline, place) || on_side(outline, place),
+            Form::Circle(disc) => disc.contains(place),
+        }
+    }
+
+    fn covers_all(&self, area: &Bounds) -> bool {
+        let corner = |lat, lon| self.covers(Point { lat, lon });
+        let corners =
+            [(area.south, area.west), (area.south, area.east), (area.north, area.west), (area.north, area.east)];
+        let clear = match &self.form {
+            Form::Polygon(outline) => TURNS.iter().all(|turn| {
+                let turned = Bounds { west: area.west + turn, east: area.east + turn, ..*area };
+                !outline.runs_through(&turned)
+            }),
+            // A disc's rows grow towards its middle and shrink after it: between two corners it is nowhere narrower.
+            Form::Circle(_) => area.east - area.west < 90.0,
+        };
+        clear && corners.iter().all(|(lat, lon)| corner(*lat, *lon))
+    }
+
     fn contains(&self, place: Point) -> bool {
         match &self.form {
             Form::Polygon(outline) => wraps(outline, place),
@@ -131,7 +166,15 @@ impl Shape {
     }
 }
 
+/// A place may be meant from either side of the date line.
+const TURNS: [f64; 3] = [0.0, 360.0, -360.0];
+
 /// Whether an outline that may hang over the date line holds the place.
 fn wraps(outline: &Outline, place: Point) -> bool {
-    [0.0, 360.0, -360.0].iter().any(|turn| outline.contains(Point { lat: place.lat, lon: place.lon + turn }))
+    TURNS.iter().any(|turn| outline.contains(Point { lat: place.lat, lon: place.lon + turn }))
+}
+
+/// Whether the place lies on a side of it.
+fn on_side(outline: &Outline, place: Point) -> bool {
+    TURNS.iter().any(|turn| outline.touches(Point { lat: place.lat, lon: place.lon + turn }))
 }

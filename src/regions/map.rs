@@ -222,6 +222,11 @@ impl RegionMap {
         Some(Point { lat, lon: f64::midpoint(west, east) })
     }
 
+    /// The box around a county or sea area.
+    pub(super) fn bounds(&self, code: &RegionCode) -> Option<Bounds> {
+        self.place(code).map(|place| place.outline.bounds())
+    }
+
     fn place(&self, code: &RegionCode) -> Option<&Place> {
         self.places.iter().find(|place| place.code == *code)
     }

@@ -91,7 +91,20 @@ pub(super) struct Outline {
     edges: Vec<Edge>,
     /// For each slab from south to north, the edges that enter it.
     slabs: Vec<Vec<u32>>,
+    /// Sides that run along a row, from south to north: a row crosses none of them, but a point may lie on one.
+    level: Vec<Level>,
 }
+
+/// A side along a row.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    lat: f64,
+    west: f64,
+    east: f64,
+}
+
+/// A point this near to a side, in degrees (0.1 mm), lies on it.
+const ON_SIDE: f64 = 1e-9;
 
 /// More slabs than this would cost more to fill than they save.
 const MAX_SLABS: usize = 4096;
@@ -102,7 +115,12 @@ impl Outline {
         let bounds = Bounds::around(rings.iter().flatten())?;
         let edges: Vec<Edge> =
             rings.iter().flat_map(|ring| sides(ring)).filter_map(|(a, b)| Edge::between(a, b)).collect();
-        let mut outline = Self { bounds, fill, slabs: vec![Vec::new(); (edges.len() / 4).clamp(1, MAX_SLABS)], edges };
+        let all = || rings.iter().flat_map(|ring| sides(ring));
+        let along = |(a, b): (Point, Point)| Level { lat: a.lat, west: a.lon.min(b.lon), east: a.lon.max(b.lon) };
+        let mut level: Vec<Level> = all().filter(|(a, b)| a.lat.total_cmp(&b.lat).is_eq()).map(along).collect();
+        level.sort_unstable_by(|a, b| a.lat.total_cmp(&b.lat));
+        let slabs = vec![Vec::new(); (edges.len() / 4).clamp(1, MAX_SLABS)];
+        let mut outline = Self { bounds, fill, slabs, edges, level };
         for (index, edge) in (0u32..).zip(&outline.edges) {
             let (low, high) = (outline.slab_of(edge.south.lat), outline.slab_of(edge.north.lat));
             for slab in outline.slabs.iter_mut().take(high + 1).skip(low) {
@@ -170,6 +188,34 @@ impl Outline {
             let west = self.edges_at(point.lat).filter(|edge| edge.lon_at(point.lat) <= point.lon);
             self.inside(west.map(|edge| edge.turn).sum())
         }
+    }
+}
+
+impl Outline {
+    /// Whether a point lies on a side or corner.
+    pub(super) fn touches(&self, point: Point) -> bool {
+        let (Point { lat, lon }, b) = (point, self.bounds);
+        if !b.holds(lat) || lon < b.west - ON_SIDE || lon > b.east + ON_SIDE {
+            return false;
+        }
+        let slab = self.slabs.get(self.slab_of(lat)).into_iter().flatten();
+        let beside = |edge: &&Edge| edge.south.lat <= lat && lat <= edge.north.lat;
+        let mut rising = slab.filter_map(|&index| self.edges.get(index as usize)).filter(beside);
+        rising.any(|edge| (edge.lon_at(lat) - lon).abs() <= ON_SIDE) || {
+            let first = self.level.partition_point(|side| side.lat < lat - ON_SIDE);
+            let here = self.level.iter().skip(first).take_while(|side| side.lat <= lat + ON_SIDE);
+            here.into_iter().any(|side| side.west - ON_SIDE <= lon && lon <= side.east + ON_SIDE)
+        }
+    }
+
+    /// Whether any side comes near a box: if none does, the box lies wholly inside or wholly outside.
+    pub(super) fn runs_through(&self, area: &Bounds) -> bool {
+        let rising = self.edges.iter().any(|edge| {
+            let (west, east) = (edge.south.lon.min(edge.north.lon), edge.south.lon.max(edge.north.lon));
+            area.meets(&Bounds { south: edge.south.lat, north: edge.north.lat, west, east })
+        });
+        let along = |l: &Level| area.meets(&Bounds { south: l.lat, north: l.lat, west: l.west, east: l.east });
+        rising || self.level.iter().any(along)
     }
 }
 

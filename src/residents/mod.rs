@@ -1,7 +1,26 @@
-//! Residents, devices and organisations, in and out of the store.
+//! Residents, devices and organisations, in and out of the store; how people sign up, what they wish, and whom an alert concerns.
 
+mod concern;
 mod import;
+mod inbound;
+mod limits;
+mod settings;
+mod sign_up;
 mod simulate;
+mod wishes;
+mod work;
 
+#[cfg(test)]
+mod tests;
+
+pub(crate) use concern::Concern;
+pub use concern::concerned;
 pub use import::{BadRow, ImportError, ImportReport, export, import};
-pub use simulate::{Simulation, simulate};
+pub use inbound::{LEFT, inbound};
+pub use limits::SignUpLimits;
+pub use settings::{Mine, Tested, Would};
+pub(crate) use sign_up::LINK_HOLDS;
+pub use sign_up::{Ask, CONSENT, Entered, ResidentError, ResidentSession, Residents};
+pub use simulate::{Simulation, simulate, simulate_places};
+pub use wishes::{Danger, Hazards, Quiet, Wishes};
+pub(crate) use wishes::{Telling, telling};

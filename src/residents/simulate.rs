@@ -7,11 +7,14 @@ use ring::agreement::{ECDH_P256, EphemeralPrivateKey};
 use ring::rand::SystemRandom;
 use tocsin_channels::ChannelKind;
 
+use crate::cap::Point;
 use crate::delivery::{Address, push_value};
 use crate::messages::Language;
 use crate::regions::{RegionKind, RegionMap};
 use crate::rules::Audience;
-use crate::store::{NewSubscriber, Store, StoreError};
+use crate::store::{NewSubscriber, Place, Store, StoreError};
+
+use super::Wishes;
 
 /// Who is made up.
 #[derive(Debug, Clone)]
@@ -55,6 +58,38 @@ pub async fn simulate(
             added += store.add_subscribers(&batch, now).await?.addresses;
             batch.clear();
             progress(n + 1);
+        }
+    }
+    Ok(added)
+}
+
+/// Adds made-up residents with one to five places each, most with a point, spread over the map: for measurements. They have no
+/// addresses. Returns how many places.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn simulate_places(store: &Store, map: &RegionMap, people: u64, seed: u64) -> Result<u64, StoreError> {
+    let counties: Vec<_> = map.of_kind(RegionKind::County).map(|region| region.code.clone()).collect();
+    let mut dice = Dice(seed);
+    let (mut added, mut batch) = (0, Vec::with_capacity(BATCH));
+    for n in 0..people {
+        for _ in 0..=dice.below(5) {
+            let micro = |dice: &mut Dice, from: f64, span: usize| {
+                from + f64::from(u32::try_from(dice.below(span)).unwrap_or(0)) / 1e6
+            };
+            let point = Point { lat: micro(&mut dice, 27.0, 8_000_000), lon: micro(&mut dice, 116.0, 7_000_000) };
+            let at = map.county_at(point).map(|region| region.code.clone());
+            let point = at.is_some().then_some(point);
+            let Some(region) = at.or_else(|| counties.get(dice.below(counties.len())).cloned()) else { continue };
+            let wishes = Wishes::default();
+            batch.push((i64::try_from(n + 1).unwrap_or(0), Place { id: 0, name: "家".into(), region, point, wishes }));
+        }
+        if batch.len() >= BATCH || n + 1 == people {
+            let mut tx = store.begin().await?;
+            store.insert_places(&mut tx, &batch).await?;
+            tx.commit().await?;
+            added += batch.len() as u64;
+            batch.clear();
         }
     }
     Ok(added)

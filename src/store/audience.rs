@@ -17,15 +17,20 @@ impl Store {
         Ok(ids.into_iter().filter_map(|id| u64::try_from(id).ok()).collect())
     }
 
-    /// The region that an address is in.
-    pub(crate) async fn region_of_address(&self, address: u64) -> Result<Option<RegionCode>, StoreError> {
-        let Ok(id) = i64::try_from(address) else { return Ok(None) };
-        let code: Option<String> =
-            sqlx::query_scalar("SELECT region FROM address WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
-        code.map(|code| code.parse()).transpose().map_err(StoreError::corrupt)
+    /// The regions that an address is told for: an imported one's own, or those of a resident's places.
+    pub(crate) async fn regions_of_address(&self, address: u64) -> Result<Vec<RegionCode>, StoreError> {
+        let Ok(id) = i64::try_from(address) else { return Ok(Vec::new()) };
+        let codes: Vec<String> = sqlx::query_scalar(
+            "SELECT region FROM address WHERE id = $1 AND region <> ''
+             UNION SELECT region FROM place WHERE subscriber = (SELECT subscriber FROM address WHERE id = $1)",
+        )
+        .bind(id)
+        .fetch_all(&self.read)
+        .await?;
+        codes.into_iter().map(|code| code.parse().map_err(StoreError::corrupt)).collect()
     }
 
-    /// The addresses of one list, channel, language and region up to the watermark, as `(id, address)`, by id.
+    /// The addresses of one list, channel, language and region up to the watermark, by id.
     pub(crate) fn addresses<'a>(
         &'a self,
         audience: Audience,
@@ -33,9 +38,9 @@ impl Store {
         language: Language,
         region: &'a RegionCode,
         watermark: i64,
-    ) -> impl Stream<Item = Result<(u64, String), StoreError>> + 'a {
+    ) -> impl Stream<Item = Result<u64, StoreError>> + 'a {
         sqlx::query(
-            "SELECT id, value FROM address WHERE audience = $1 AND channel = $2 AND language = $3 AND region = $4
+            "SELECT id FROM address WHERE audience = $1 AND channel = $2 AND language = $3 AND region = $4
              AND id <= $5 AND left_at IS NULL ORDER BY id",
         )
         .bind(audience.as_str())
@@ -45,9 +50,6 @@ impl Store {
         .bind(watermark)
         .fetch(&self.read)
         .map_err(StoreError::from)
-        .and_then(|row| async move {
-            let id: i64 = row.try_get(0)?;
-            Ok((u64::try_from(id).unwrap_or_default(), row.try_get(1)?))
-        })
+        .and_then(|row| async move { Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default()) })
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::Row;
 use tocsin_channels::{ChannelKind, Class};
 
-use super::{Store, StoreError, take_ids};
+use super::{Store, StoreError, Tx, take_ids};
 use crate::delivery::{Members, StateCounts, WhenAmbiguous, WindowRecord, unpack_members};
 use crate::rules::Lane;
 
@@ -19,6 +19,12 @@ pub(crate) struct NewChunk {
     pub(crate) lane: Lane,
     pub(crate) n: usize,
     pub(crate) body: Vec<u8>,
+    /// Not to be claimed before; None for at once.
+    pub(crate) not_before: Option<DateTime<Utc>>,
+    /// Which places each member is told for; empty where nobody has places.
+    pub(crate) why: Vec<u8>,
+    /// What is left to try for each member; empty where there is nothing.
+    pub(crate) ladder: Vec<u8>,
 }
 
 /// A chunk with where its members stand.
@@ -36,25 +42,17 @@ impl Store {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        let first = take_ids(&mut tx, "chunk", i64::try_from(chunks.len()).unwrap_or(0)).await?;
-        for (id, chunk) in (first..).zip(chunks) {
-            sqlx::query(
-                "INSERT INTO chunk (id, dispatch, release, channel, lane, n, body, state, not_before, attempt)
-                 SELECT $1, $2, $3, $4, $5, $6, $7, CASE WHEN held_at IS NULL THEN 0 ELSE 3 END, $8, 0
-                 FROM release WHERE id = $3",
-            )
-            .bind(id)
-            .bind(chunk.dispatch)
-            .bind(chunk.release)
-            .bind(chunk.channel.as_str())
-            .bind(i64::from(chunk.lane.number()))
-            .bind(i64::try_from(chunk.n).unwrap_or(0))
-            .bind(chunk.body.as_slice())
-            .bind(now.timestamp_millis())
-            .execute(&mut *tx)
-            .await?;
-        }
+        insert_chunks(&mut tx, chunks, now).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Which places the members of a chunk are told for, packed; empty where nobody has places.
+    pub(crate) async fn chunk_why(&self, chunk: i64) -> Result<Vec<u8>, StoreError> {
+        let body: Option<Vec<u8>> = sqlx::query_scalar("SELECT body FROM chunk_why WHERE chunk = $1")
+            .bind(chunk)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(body.unwrap_or_default())
     }
 
     /// Chunks that a stopped program had claimed are free again; returns how many.
@@ -151,7 +149,8 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn states(&self, alert: &str) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
-        self.states_where("(SELECT id FROM release WHERE alert = $1 AND kind <> 'page')", Some(alert)).await
+        self.states_where("(SELECT id FROM release WHERE alert = $1 AND kind IN ('alert', 'resend'))", Some(alert))
+            .await
     }
 
     /// How many deliveries of all alerts are in each state, by channel.
@@ -159,7 +158,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn states_of_all(&self) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
-        self.states_where("(SELECT id FROM release WHERE kind <> 'page')", None).await
+        self.states_where("(SELECT id FROM release WHERE kind IN ('alert', 'resend'))", None).await
     }
 
     async fn states_where(
@@ -260,6 +259,45 @@ impl Store {
             .await?;
         Ok(u64::try_from(n).unwrap_or(0))
     }
+}
+
+/// Writes chunks, with why and what is left to try.
+pub(super) async fn insert_chunks(tx: &mut Tx, chunks: &[NewChunk], now: DateTime<Utc>) -> Result<(), StoreError> {
+    let first = take_ids(tx, "chunk", i64::try_from(chunks.len()).unwrap_or(0)).await?;
+    for (id, chunk) in (first..).zip(chunks) {
+        sqlx::query(
+            "INSERT INTO chunk (id, dispatch, release, channel, lane, n, body, state, not_before, attempt)
+             SELECT $1, $2, $3, $4, $5, $6, $7, CASE WHEN held_at IS NULL THEN 0 ELSE 3 END, $8, 0
+             FROM release WHERE id = $3",
+        )
+        .bind(id)
+        .bind(chunk.dispatch)
+        .bind(chunk.release)
+        .bind(chunk.channel.as_str())
+        .bind(i64::from(chunk.lane.number()))
+        .bind(i64::try_from(chunk.n).unwrap_or(0))
+        .bind(chunk.body.as_slice())
+        .bind(chunk.not_before.unwrap_or(now).timestamp_millis())
+        .execute(&mut **tx)
+        .await?;
+        if !chunk.why.is_empty() {
+            sqlx::query("INSERT INTO chunk_why (chunk, body) VALUES ($1, $2)")
+                .bind(id)
+                .bind(chunk.why.as_slice())
+                .execute(&mut **tx)
+                .await?;
+        }
+        if !chunk.ladder.is_empty() {
+            sqlx::query("INSERT INTO ladder (chunk, due_at, body, done) VALUES ($1, $2, $3, $4)")
+                .bind(id)
+                .bind(chunk.not_before.unwrap_or(now).timestamp_millis())
+                .bind(chunk.ladder.as_slice())
+                .bind(&[][..] as &[u8])
+                .execute(&mut **tx)
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 async fn history(connection: &mut sqlx::AnyConnection, chunk: i64) -> Result<Vec<WindowRecord>, StoreError> {

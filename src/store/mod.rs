@@ -2,6 +2,7 @@
 //!
 //! Writes go through one connection, each in a transaction that is on disk (fsync) before its call returns.
 
+mod addresses;
 mod agreed;
 mod alerts;
 mod audience;
@@ -11,13 +12,16 @@ mod drafts;
 mod duty;
 mod escalations;
 mod journal;
+mod ladder;
 mod officers;
 #[cfg(feature = "passkeys")]
 mod passkeys;
+mod places;
 mod publications;
 mod record;
 mod releases;
 mod reports;
+mod residents;
 mod sessions;
 mod subscribers;
 
@@ -31,6 +35,7 @@ pub(crate) use duty::{insert_override, set_rotation};
 pub use escalations::{EscalationRow, QueueRow};
 pub(crate) use escalations::{escalation_in, insert_escalation, update_escalation, withdraw_escalations};
 pub(crate) use journal::{Claimed, Journal, Opened};
+pub(crate) use ladder::{LadderRow, Rung};
 pub use officers::OfficerRow;
 pub(crate) use officers::{
     Credentials, administrators, count_failure, insert_officer, officer_named, set_active, set_addresses,
@@ -38,6 +43,8 @@ pub(crate) use officers::{
 };
 #[cfg(feature = "passkeys")]
 pub(crate) use passkeys::{PasskeyRow, delete_passkey, insert_passkey, update_passkey};
+pub use places::Place;
+pub(crate) use places::PlaceRow;
 pub use publications::{Errand, OutletCount};
 pub(crate) use publications::{Printed, Released};
 pub use record::RecordFilter;
@@ -47,6 +54,11 @@ pub(crate) use releases::{
     resume_release, supersede_release,
 };
 pub(crate) use reports::SourceCount;
+pub(crate) use residents::{
+    NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, forget_use, give_address,
+    insert_personal_release, insert_resident, insert_resident_session, remove_own_address, replace_places,
+    set_resident, test_name,
+};
 pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_sessions, end_token, fail_session, insert_invitation, insert_session,
     insert_token, prove_session, use_invitation,
@@ -54,11 +66,14 @@ pub(crate) use sessions::{
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, Executor, SqlSafeStr, Transaction};
+
+use crate::seal::{SecretError, Vault};
 
 /// A transaction of the writer.
 pub(crate) type Tx = Transaction<'static, Any>;
@@ -69,6 +84,7 @@ pub struct Store {
     pub(crate) read: AnyPool,
     write: AnyPool,
     begin: &'static str,
+    pub(crate) vault: Vault,
 }
 
 /// What can go wrong with the record.
@@ -97,6 +113,14 @@ pub enum StoreError {
         /// Which.
         what: String,
     },
+    /// The key of personal data.
+    #[error(transparent)]
+    Key(#[from] SecretError),
+    /// The store was sealed with another key.
+    #[error(
+        "{0} is not the key that the store's addresses are sealed with; put the right file there ([residents] key_file)"
+    )]
+    WrongKey(String),
     /// The engine's writer has stopped.
     #[error("the store's writer has stopped")]
     Stopped,
@@ -126,11 +150,20 @@ pub struct StoreOptions {
 }
 
 impl Store {
-    /// Opens the store, makes it if it does not exist, and brings its schema up to date.
+    /// Opens the store, makes it if it does not exist, and brings its schema up to date. Personal data is sealed with the key file
+    /// `residents.key` beside it.
     ///
     /// # Errors
-    /// When it cannot be opened or its schema cannot be read.
+    /// When it cannot be opened or its schema cannot be read, or the key is not its key.
     pub async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        Self::open_with_key(options, &key_beside(&options.url)).await
+    }
+
+    /// Opens the store with the key file of personal data.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_with_key(options: &StoreOptions, key: &Path) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let shown = options.url.split('@').next_back().unwrap_or_default().to_owned();
         let failed = |source| StoreError::Open { url: shown.clone(), source };
@@ -168,10 +201,14 @@ impl Store {
                     })
                 })
         };
+        let vault = Vault::of_file(key)?;
         let write = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
         migrator().run(&write).await?;
         let read = pool(4).connect_with(connect).await.map_err(failed)?;
-        Ok(Self { read, write, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" } })
+        let store = Self { read, write, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }, vault };
+        store.check_key(key).await?;
+        store.seal_old_addresses().await?;
+        Ok(store)
     }
 
     /// Begins a transaction of the writer; it waits its turn.
@@ -184,6 +221,12 @@ impl Store {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// Where the key of personal data lies if nobody says otherwise: beside the store's file.
+fn key_beside(url: &str) -> PathBuf {
+    let folder = url.strip_prefix("sqlite://").map(Path::new).and_then(Path::parent);
+    folder.unwrap_or(Path::new("data")).join("residents.key")
 }
 
 /// Takes `n` ids of this kind and returns the first.
@@ -209,5 +252,6 @@ fn migrator() -> Migrator {
         step(3, "agreed", include_str!("../../migrations/0003_agreed.sql")),
         step(4, "publish", include_str!("../../migrations/0004_publish.sql")),
         step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
+        step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
     ])
 }

@@ -22,6 +22,8 @@ pub(crate) enum ReleaseKind {
     Resend,
     /// A call to officers.
     Page,
+    /// A code or link that proves whose an address is, or a test that its owner asked for.
+    Code,
 }
 
 impl ReleaseKind {
@@ -30,11 +32,12 @@ impl ReleaseKind {
             Self::Alert => "alert",
             Self::Resend => "resend",
             Self::Page => "page",
+            Self::Code => "code",
         }
     }
 
     fn parse(word: &str) -> Result<Self, StoreError> {
-        let all = [Self::Alert, Self::Resend, Self::Page];
+        let all = [Self::Alert, Self::Resend, Self::Page, Self::Code];
         all.into_iter().find(|kind| kind.as_str() == word).ok_or_else(|| StoreError::corrupt("release kind"))
     }
 }
@@ -174,7 +177,7 @@ impl Store {
         let mut found = Vec::new();
         for alert in alerts {
             let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-                "SELECT {COLUMNS} FROM release WHERE alert = $1 AND kind <> 'page'"
+                "SELECT {COLUMNS} FROM release WHERE alert = $1 AND kind IN ('alert', 'resend')"
             )))
             .bind(alert)
             .fetch_all(&self.read)
@@ -266,6 +269,9 @@ impl Store {
             for sql in [
                 "DELETE FROM send_window WHERE chunk IN (SELECT id FROM chunk WHERE release = $1)",
                 "DELETE FROM outcome WHERE chunk IN (SELECT id FROM chunk WHERE release = $1)",
+                "DELETE FROM chunk_why WHERE chunk IN (SELECT id FROM chunk WHERE release = $1)",
+                "DELETE FROM ladder WHERE chunk IN (SELECT id FROM chunk WHERE release = $1)",
+                "DELETE FROM acknowledgement WHERE release = $1",
             ] {
                 sqlx::query(sql).bind(release).execute(&mut *tx).await?;
             }

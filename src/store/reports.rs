@@ -53,16 +53,22 @@ impl Store {
             for chunk in self.chunk_ids(release.id).await? {
                 let Some(view) = self.chunk(chunk, true).await? else { continue };
                 let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
-                for (recipient, state) in recipients.into_iter().zip(view.members.states()) {
+                let mut missed = recipients.into_iter().zip(view.members.states().iter().copied()).collect::<Vec<_>>();
+                missed.retain(|(recipient, state)| {
                     let region = release.regions.get(usize::from(recipient.region)).or(release.jurisdiction.as_ref());
-                    let missed =
-                        matches!(state, DeliveryState::Failed | DeliveryState::Unknown | DeliveryState::Expired);
-                    if missed && region.is_some_and(&may_see) {
-                        found.push((recipient.to, *state));
-                        if found.len() >= limit {
-                            return Ok(found);
-                        }
-                    }
+                    matches!(state, DeliveryState::Failed | DeliveryState::Unknown | DeliveryState::Expired)
+                        && region.is_some_and(&may_see)
+                });
+                missed.truncate(limit - found.len());
+                let ids: Vec<u64> = missed.iter().filter_map(|(recipient, _)| recipient.address()).collect();
+                let values = self.values(&ids).await?;
+                for (recipient, state) in missed {
+                    let known = recipient.address().and_then(|id| values.get(&id).cloned());
+                    // Who has left since is counted, and not shown.
+                    found.push((known.unwrap_or(recipient.to), state));
+                }
+                if found.len() >= limit {
+                    return Ok(found);
                 }
             }
         }
@@ -77,7 +83,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT release.jurisdiction AS jurisdiction, MIN(send_window.at) AS first, MAX(send_window.at) AS last
              FROM release JOIN chunk ON chunk.release = release.id JOIN send_window ON send_window.chunk = chunk.id
-             WHERE release.alert = $1 AND kind <> 'page' GROUP BY release.id, release.jurisdiction ORDER BY release.id",
+             WHERE release.alert = $1 AND kind IN ('alert', 'resend') GROUP BY release.id, release.jurisdiction ORDER BY release.id",
         )
         .bind(alert)
         .fetch_all(&self.read)

@@ -74,18 +74,22 @@ impl Store {
             .zip(first_address..)
             .collect();
         for rows in rows.chunks(ROWS) {
-            let mut sql =
-                QueryBuilder::new("INSERT INTO address (id, subscriber, audience, channel, language, region, value) ");
-            sql.push_values(rows, |mut row, ((subscriber, of, address), id)| {
+            let sealed = rows.iter().map(|((_, _, address), _)| Ok((self.seal(address)?, self.digest(address))));
+            let sealed = sealed.collect::<Result<Vec<_>, StoreError>>()?;
+            let mut sql = QueryBuilder::new(
+                "INSERT INTO address (id, subscriber, audience, channel, language, region, value, digest) ",
+            );
+            sql.push_values(rows.iter().zip(&sealed), |mut row, (((subscriber, of, address), id), (value, digest))| {
                 row.push_bind(*id)
                     .push_bind(*subscriber)
                     .push_bind(of.audience.as_str())
                     .push_bind(address.channel.as_str())
                     .push_bind(of.language.tag())
                     .push_bind(of.region.as_str())
-                    .push_bind(address.value.as_str());
+                    .push_bind(value.as_str())
+                    .push_bind(digest.as_str());
             });
-            sql.push(" ON CONFLICT (audience, channel, value) DO NOTHING");
+            sql.push(" ON CONFLICT (audience, channel, digest) DO NOTHING");
             added.addresses += sql.build().execute(&mut *tx).await?.rows_affected();
         }
         // Only those who now have an address.
@@ -111,12 +115,13 @@ impl Store {
         Ok(added)
     }
 
-    /// Subscribers with an id above this one, by id, with the addresses that they have not left.
+    /// Imported subscribers with an id above this one, by id, with the addresses that they have not left. Residents who signed up
+    /// themselves are not for files: they have an export of their own.
     pub(crate) async fn subscribers_after(&self, after: i64, limit: i64) -> Result<Vec<Stored>, StoreError> {
         let rows = sqlx::query(
             "SELECT subscriber.id AS id, subscriber.audience AS audience, subscriber.region AS region,
                  subscriber.language AS language, channel, value
-             FROM (SELECT * FROM subscriber WHERE id > $1 ORDER BY id LIMIT $2) AS subscriber
+             FROM (SELECT * FROM subscriber WHERE id > $1 AND region <> '' ORDER BY id LIMIT $2) AS subscriber
              JOIN address ON address.subscriber = subscriber.id WHERE left_at IS NULL ORDER BY subscriber.id, address.id",
         )
         .bind(after)
@@ -128,7 +133,7 @@ impl Store {
             let id: i64 = row.try_get("id")?;
             let text = |name: &str| -> Result<String, StoreError> { Ok(row.try_get(name)?) };
             let channel = text("channel")?.parse().map_err(StoreError::corrupt)?;
-            let address = Address { channel, value: text("value")? };
+            let address = Address { channel, value: self.vault.open(&text("value")?)? };
             if let Some(stored) = found.get_mut(&id) {
                 stored.addresses.push(address);
                 continue;
@@ -172,24 +177,29 @@ impl Store {
             .collect()
     }
 
-    /// How many addresses of these lists are in these regions, by channel and language.
+    /// How many addresses of these lists are in these regions, by channel and language. Residents count with every address of theirs,
+    /// though each is told by one: it is the most that can be reached.
     pub(crate) async fn audience_size(
         &self,
         audiences: impl IntoIterator<Item = Audience>,
         regions: &[RegionCode],
     ) -> Result<BTreeMap<(ChannelKind, Language), u64>, StoreError> {
+        const IMPORTED: &str = " AND region IN (";
+        const RESIDENTS: &str = " AND region = '' AND subscriber IN (SELECT subscriber FROM place WHERE region IN (";
         let mut sizes = BTreeMap::new();
         for audience in audiences {
-            for regions in regions.chunks(500) {
+            for (regions, (whose, end)) in
+                regions.chunks(500).flat_map(|some| [(IMPORTED, ")"), (RESIDENTS, "))")].map(|whose| (some, whose)))
+            {
                 let mut sql = QueryBuilder::new(
                     "SELECT channel, language, CAST(COUNT(*) AS BIGINT) AS n FROM address WHERE left_at IS NULL AND audience = ",
                 );
-                sql.push_bind(audience.as_str()).push(" AND region IN (");
+                sql.push_bind(audience.as_str()).push(whose);
                 let mut list = sql.separated(", ");
                 for region in regions {
                     list.push_bind(region.as_str());
                 }
-                sql.push(") GROUP BY channel, language");
+                sql.push(end).push(" GROUP BY channel, language");
                 for row in sql.build().fetch_all(&self.read).await? {
                     let (channel, language): (String, String) = (row.try_get("channel")?, row.try_get("language")?);
                     let channel = channel.parse().map_err(StoreError::corrupt)?;

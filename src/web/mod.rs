@@ -11,6 +11,7 @@ mod organisation;
 mod page;
 #[cfg(feature = "passkeys")]
 mod passkeys;
+mod portal;
 mod public;
 mod security;
 mod session;
@@ -43,6 +44,7 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
         .merge(api::router())
         .merge(console::router())
         .merge(public::router())
+        .merge(portal::router())
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-in/organisation", get(organisation::go))
         .route("/sign-in/organisation/again", get(organisation::again))

@@ -24,8 +24,19 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("chromedriver", "chromium-driver"),
     // No program, but what the browser writes Chinese with.
     ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk"),
+    ("initdb", "postgresql-15"),
+    ("postgis-3.so", "postgresql-15-postgis-3"),
 ];
-const PLACES: [&str; 6] = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/lib/kannel/test", "/sbin", "/bin"];
+const PLACES: &[&str] = &[
+    "/usr/sbin",
+    "/usr/bin",
+    "/usr/local/bin",
+    "/usr/lib/kannel/test",
+    "/sbin",
+    "/bin",
+    "/usr/lib/postgresql/15/bin",
+    "/usr/lib/postgresql/15/lib",
+];
 
 /// Makes sure that everything is there; gives the path of the CAP schema.
 pub(crate) fn prepare() -> Result<PathBuf, String> {

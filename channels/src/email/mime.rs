@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use base64::Engine as _;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
@@ -24,8 +25,20 @@ pub(super) struct Mime {
 struct Built {
     content: EmailContent,
     language: String,
-    mail: Arc<[u8]>,
+    mail: Shared,
 }
+
+/// What everyone of a window shares.
+#[derive(Clone)]
+pub(super) struct Shared {
+    /// Headers and both bodies.
+    plain: Arc<[u8]>,
+    /// The same inside a multipart that a personal part may be put behind.
+    open: Arc<[u8]>,
+}
+
+/// Stands between the parts of a mail with a personal part. A body in transfer encoding has no line that begins so.
+const BOUNDARY: &str = "=_personal_7f3a1c52e8";
 
 impl Mime {
     pub(super) fn new(config: &EmailConfig, from: &Mailbox) -> Result<Self, EmailError> {
@@ -50,16 +63,17 @@ impl Mime {
     }
 
     /// Headers and body that all readers of a content share.
-    pub(super) fn shared(&self, content: &EmailContent, language: &str) -> Result<Arc<[u8]>, EmailError> {
+    pub(super) fn shared(&self, content: &EmailContent, language: &str) -> Result<Shared, EmailError> {
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = built.iter().find(|built| built.content == *content && built.language == language) {
-            return Ok(Arc::clone(&found.mail));
+            return Ok(found.mail.clone());
         }
-        let mail: Arc<[u8]> = self.build(content, language)?.into();
+        let plain = self.build(content, language)?;
+        let mail = Shared { open: open(&plain).into(), plain: plain.into() };
         if built.len() >= KEPT {
             built.pop_front();
         }
-        built.push_back(Built { content: content.clone(), language: language.to_owned(), mail: Arc::clone(&mail) });
+        built.push_back(Built { content: content.clone(), language: language.to_owned(), mail: mail.clone() });
         Ok(mail)
     }
 
@@ -96,8 +110,8 @@ impl Mime {
     }
 
     /// A person's whole mail.
-    pub(super) fn personal(&self, shared: &[u8], message: &Message) -> Vec<u8> {
-        let mut mail = Vec::with_capacity(shared.len() + 400);
+    pub(super) fn personal(&self, shared: &Shared, message: &Message) -> Vec<u8> {
+        let mut mail = Vec::with_capacity(shared.open.len() + 800);
         let mut line = |parts: &[&str]| {
             parts.iter().for_each(|part| mail.extend_from_slice(part.as_bytes()));
             mail.extend_from_slice(b"\r\n");
@@ -110,9 +124,42 @@ impl Mime {
             line(&["List-Unsubscribe: <", url, ">"]);
             line(&["List-Unsubscribe-Post: List-Unsubscribe=One-Click"]);
         }
-        mail.extend_from_slice(shared);
+        match &message.why {
+            None => mail.extend_from_slice(&shared.plain),
+            Some(why) => {
+                mail.extend_from_slice(&shared.open);
+                mail.extend_from_slice(part(why).as_bytes());
+            }
+        }
         mail
     }
+}
+
+/// The mail as the first part of a mixed one, whose headers stay in front. Ours all have one `Content-Type`, in the header block.
+fn open(plain: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(plain);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    // The type's own parameters stand on the lines after it.
+    let (mut kind, mut rest, mut inside) = (String::new(), String::new(), false);
+    for line in head.split("\r\n") {
+        inside =
+            if line.starts_with([' ', '\t']) { inside } else { line.to_ascii_lowercase().starts_with("content-type:") };
+        let to = if inside { &mut kind } else { &mut rest };
+        to.push_str(line);
+        to.push_str("\r\n");
+    }
+    format!("{rest}Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\r\n\r\n--{BOUNDARY}\r\n{kind}\r\n{body}\r\n--{BOUNDARY}\r\n")
+        .into_bytes()
+}
+
+/// The personal part, and the end of the mail.
+fn part(why: &str) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(why);
+    let lines = text.as_bytes().chunks(76).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\r\n");
+    format!(
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Disposition: inline\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+         {lines}\r\n--{BOUNDARY}--\r\n"
+    )
 }
 
 /// The name of a header of ours.
@@ -172,9 +219,14 @@ mod tests {
     }
 
     fn mail(content: &EmailContent, leave: Option<&str>) -> String {
+        mail_because(content, leave, None)
+    }
+
+    fn mail_because(content: &EmailContent, leave: Option<&str>, why: Option<&str>) -> String {
         let mime = mime();
         let shared = mime.shared(content, "zh-CN").unwrap();
-        let message = Message { key: Key::new([7; 16]), to: "a@example.org".into(), leave: leave.map(str::to_owned) };
+        let (leave, why) = (leave.map(str::to_owned), why.map(str::to_owned));
+        let message = Message { key: Key::new([7; 16]), to: "a@example.org".into(), leave, why };
         String::from_utf8(mime.personal(&shared, &message)).unwrap()
     }
 
@@ -205,6 +257,17 @@ mod tests {
         assert!(before.contains("multipart/alternative"), "who reads text alone gets text alone");
         assert!(related.contains("Content-ID: <picture>") && related.contains("Content-Disposition: inline"), "{text}");
         assert!(related.contains("Content-Type: image/png") && related.contains("iVBORw"), "{text}");
+    }
+
+    #[test]
+    fn a_personal_line_is_a_part_of_its_own_behind_what_all_share() {
+        let content =
+            EmailContent { subject: "s".into(), text: "今晚".into(), html: "<p>今晚</p>".into(), picture: None };
+        let text = mail_because(&content, None, Some("因为您登记了：家、学校"));
+        let boundary = text.split("multipart/alternative;").nth(1).unwrap().split('"').nth(1).unwrap().to_owned();
+        let date = text.lines().find(|line| line.starts_with("Date: ")).unwrap().to_owned();
+        let text = text.replace(&boundary, "BOUNDARY").replace(&date, "Date: DATE").replace('\r', "");
+        insta::assert_snapshot!(text);
     }
 
     proptest! {

@@ -10,14 +10,12 @@ mod mime;
 mod relay;
 mod tls;
 
-use std::sync::Arc;
-
 pub use answer::AnswerRule;
 pub use config::{EmailConfig, EmailError, RelayConfig, Tls};
 use lettre::Address;
 
 use self::connection::{Connection, Sent};
-use self::mime::Mime;
+use self::mime::{Mime, Shared};
 use self::relay::Relays;
 use crate::{Answer, Channel, ChannelKind, Class, Content, Message, Window};
 
@@ -40,7 +38,7 @@ impl Email {
     }
 
     /// Sends one message, on the connection at hand or on a new one; the connection is left for the next if it is still good.
-    async fn send_one(&self, line: &mut Option<Connection>, shared: &[u8], message: &Message) -> Answer {
+    async fn send_one(&self, line: &mut Option<Connection>, shared: &Shared, message: &Message) -> Answer {
         let Ok(to) = message.to.parse::<Address>() else {
             return Answer::new(Class::BadAddress, "not an e-mail address");
         };
@@ -88,7 +86,7 @@ impl Channel for Email {
         let Content::Email(content) = window.content else {
             return everyone(Answer::new(Class::Content, "not a mail"));
         };
-        let shared: Arc<[u8]> = match self.mime.shared(content, window.language) {
+        let shared = match self.mime.shared(content, window.language) {
             Ok(shared) => shared,
             Err(error) => return everyone(Answer::new(Class::Content, error.to_string())),
         };

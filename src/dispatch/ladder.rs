@@ -1,0 +1,188 @@
+//! Ladders: whoever a channel refused, or whose push nobody saw, is told by their next channel.
+//!
+//! Each is a row with a due time, looked at until every member has an end; a step writes the next channel's chunk and the row
+//! together, so that a crash neither forgets anybody nor tells them twice.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tocsin_channels::ChannelKind;
+use tokio_util::sync::CancellationToken;
+
+use super::feeder::Desk;
+use super::residents::warning;
+use crate::clock::Clock;
+use crate::delivery::{DeliveryState, Packer, Rest, pack_rest, pack_why, unpack, unpack_rest, unpack_why};
+use crate::rules::Lane;
+use crate::store::{LadderRow, NewChunk, Release, Rung, Store, StoreError};
+
+/// Ladders looked at in one round.
+const BATCH: i64 = 50;
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_millis(500);
+/// A ladder whose chunk is still being sent is looked at this often.
+const ROUND: TimeDelta = TimeDelta::seconds(1);
+/// A push that nobody saw goes on after this long, in the two upper lanes.
+const PATIENCE: TimeDelta = TimeDelta::minutes(2);
+
+/// What climbs.
+pub(crate) struct Climber {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) desks: Vec<Arc<Desk>>,
+}
+
+/// Climbs ladders as they fall due, until told to stop.
+pub(crate) async fn climb_all(climber: Climber, stop: CancellationToken) {
+    loop {
+        if let Err(error) = climber.round().await {
+            tracing::error!(%error, "people whose channel failed cannot be handed on; it is tried again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+impl Climber {
+    async fn round(&self) -> Result<(), StoreError> {
+        loop {
+            let due = self.store.due_ladders(self.clock.now(), BATCH).await?;
+            for row in &due {
+                self.step(row).await?;
+            }
+            // Those who must be looked at again are due a second later at the earliest.
+            if i64::try_from(due.len()).unwrap_or(0) < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn step(&self, row: &LadderRow) -> Result<(), StoreError> {
+        let (store, now) = (&self.store, self.clock.now());
+        let corrupt = || StoreError::corrupt(format!("the ladder of chunk {}", row.chunk));
+        let view = store.chunk(row.chunk, true).await?.ok_or_else(corrupt)?;
+        let was = store.dispatch(view.dispatch).await?.ok_or_else(corrupt)?;
+        let release = store.release(store.release_of_dispatch(was.id).await?).await?.ok_or_else(corrupt)?;
+        if release.superseded_at.is_some() || release.expires <= now {
+            return store.climb(row.chunk, &[], &Rung::End, now).await;
+        }
+        let seen = match was.content.kind() {
+            ChannelKind::Push if release.lane <= Lane::SEVERE => Some(store.acknowledged(release.id).await?),
+            _ => None,
+        };
+        let overdue = row.sent.is_some_and(|sent| sent + PATIENCE <= now);
+        let recipients = unpack(&view.body).ok_or_else(corrupt)?;
+        let (rest, why) = (unpack_rest(&row.body), unpack_why(&store.chunk_why(row.chunk).await?));
+        let mut next = Next::new(&release);
+        let mut done: Vec<u16> = row.done.clone();
+        for ((at, recipient), state) in (0_u16..).zip(&recipients).zip(view.members.states()) {
+            let ways = rest.get(usize::from(at)).map(Vec::as_slice).unwrap_or_default();
+            let Some(((kind, id), left)) = ways.split_first() else { continue };
+            if done.contains(&at) || !goes_on(*state, recipient.id, seen.as_ref(), overdue) {
+                continue;
+            }
+            done.push(at);
+            next.add(
+                *kind,
+                *id,
+                recipient.region,
+                why.get(usize::from(at)).cloned().unwrap_or_default(),
+                left.to_vec(),
+            );
+        }
+        let dispatches = store.dispatches(release.id).await?;
+        let chunks = next.chunks(|kind| warning(&dispatches, kind, was.language).map(|dispatch| dispatch.id));
+        let waits = seen.is_some() && !overdue;
+        let rung = match (row.finished, waits) {
+            (true, false) => Rung::End,
+            (true, true) => Rung::Again(row.sent.map_or(now + ROUND, |sent| sent + PATIENCE), done),
+            (false, _) => Rung::Again(now + ROUND, done),
+        };
+        store.climb(row.chunk, &chunks, &rung, now).await?;
+        for desk in self.desks.iter().filter(|desk| chunks.iter().any(|chunk| chunk.channel == desk.kind())) {
+            desk.announce(release.lane.number());
+        }
+        Ok(())
+    }
+}
+
+/// Whether a member is to be told by their next channel. `seen` holds who acknowledged, where that is waited for.
+fn goes_on(state: DeliveryState, recipient: u64, seen: Option<&HashSet<u64>>, overdue: bool) -> bool {
+    match state {
+        DeliveryState::Failed => true,
+        DeliveryState::Accepted | DeliveryState::Unknown => {
+            overdue && seen.is_some_and(|seen| !seen.contains(&recipient))
+        }
+        _ => false,
+    }
+}
+
+/// The next channels' chunks as they fill.
+struct Next<'a> {
+    release: &'a Release,
+    packing: BTreeMap<ChannelKind, Packing>,
+}
+
+/// One of them.
+struct Packing {
+    packer: Packer,
+    why: Vec<Vec<u64>>,
+    rest: Vec<Rest>,
+}
+
+impl<'a> Next<'a> {
+    fn new(release: &'a Release) -> Self {
+        Self { release, packing: BTreeMap::new() }
+    }
+
+    fn add(&mut self, kind: ChannelKind, id: u64, region: u16, why: Vec<u64>, rest: Rest) {
+        let empty = || Packing { packer: Packer::new(), why: Vec::new(), rest: Vec::new() };
+        let packing = self.packing.entry(kind).or_insert_with(empty);
+        packing.packer.push(id, region, "");
+        packing.why.push(why);
+        packing.rest.push(rest);
+    }
+
+    fn chunks(self, dispatch: impl Fn(ChannelKind) -> Option<i64>) -> Vec<NewChunk> {
+        let Self { release, packing } = self;
+        let chunk = |(channel, Packing { mut packer, why, rest })| {
+            let (body, n) = packer.take();
+            Some(NewChunk {
+                dispatch: dispatch(channel)?,
+                release: release.id,
+                channel,
+                lane: release.lane,
+                n,
+                body,
+                not_before: None,
+                why: pack_why(&why),
+                ladder: pack_rest(&rest),
+            })
+        };
+        packing.into_iter().filter_map(chunk).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_goes_on_at_once_and_an_unseen_push_when_patience_ends() {
+        let seen = HashSet::from([1]);
+        assert!(goes_on(DeliveryState::Failed, 2, None, false));
+        assert!(!goes_on(DeliveryState::Accepted, 2, Some(&seen), false), "two minutes are not over");
+        assert!(goes_on(DeliveryState::Accepted, 2, Some(&seen), true));
+        assert!(!goes_on(DeliveryState::Accepted, 1, Some(&seen), true), "this one was seen");
+        assert!(
+            !goes_on(DeliveryState::Accepted, 2, None, true),
+            "nothing is waited for on other channels and lower lanes"
+        );
+        assert!(!goes_on(DeliveryState::Waiting, 2, Some(&seen), true), "still being tried");
+        assert!(!goes_on(DeliveryState::OptedOut, 2, Some(&seen), true), "they asked not to be told");
+    }
+}

@@ -1,0 +1,88 @@
+//! Planning for people with places: each once, on the first of their channels that can reach them, in every language they read.
+
+use std::collections::BTreeMap;
+
+use roaring::RoaringTreemap;
+use tocsin_channels::ChannelKind;
+
+use super::plan::{Extra, Plan};
+use crate::delivery::{Rest, second_language};
+use crate::messages::{Language, Variant};
+use crate::residents::{Concern, Danger, Telling, Wishes, telling};
+use crate::rules::Audience;
+use crate::store::{Dispatch, StoreError};
+
+/// People whose addresses are read at a time.
+const PEOPLE: usize = 1_024;
+
+impl Plan<'_> {
+    /// Everyone with a place that the alert concerns.
+    pub(super) async fn add_residents(&mut self) -> Result<(), StoreError> {
+        let (release, planner) = (self.release, self.planner);
+        let channels: Vec<ChannelKind> = planner.desks.iter().map(|desk| desk.kind()).collect();
+        let usable = |kind: &ChannelKind| channels.contains(kind) && release.channels.contains(kind);
+        let warns = self.dispatches.iter().any(|d| d.variant == Variant::Warn && usable(&d.content.kind()));
+        let Some(policy) = planner.policy.as_ref().filter(|_| warns) else { return Ok(()) };
+        if !release.reach.lists().contains(&Audience::Public) {
+            return Ok(());
+        }
+        let concern = Concern::load(&planner.store, &policy.load().map, &release.alert).await?;
+        let places = concern.places(&planner.store, &release.regions).await?;
+        let paused: RoaringTreemap = planner.store.paused(planner.clock.now()).await?.into_iter().collect();
+        let mut people: Vec<_> = places.chunk_by(|a, b| a.subscriber == b.subscriber).collect();
+        people.retain(|places| places.first().is_some_and(|place| !paused.contains(place.subscriber)));
+        for some in people.chunks(PEOPLE) {
+            let ids: Vec<u64> = some.iter().filter_map(|places| Some(places.first()?.subscriber)).collect();
+            let addresses = planner.store.addresses_of(&ids).await?;
+            for places in some {
+                let Some(first) = places.first() else { continue };
+                let own = addresses.get(&first.subscriber).map(Vec::as_slice).unwrap_or_default();
+                let wishes: Vec<Wishes> = places.iter().map(|p| Wishes::unpack(p.hazards, p.wishes)).collect();
+                let why = places.iter().map(|place| place.place).collect();
+                self.add_resident(own, &wishes, concern.danger, (first.region, why), usable).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_resident(
+        &mut self,
+        own: &[(ChannelKind, u64)],
+        wishes: &[Wishes],
+        danger: Danger,
+        (region, why): (u16, Vec<u64>),
+        usable: impl Fn(&ChannelKind) -> bool,
+    ) -> Result<(), StoreError> {
+        // Told before, and told on by that channel; or planned before the program stopped.
+        let told = |(kind, id): &(ChannelKind, u64)| self.tells(*kind, *id) || self.tells(*kind, second_language(*id));
+        if own.iter().any(told) {
+            return Ok(());
+        }
+        let Some(telling) = telling(wishes, danger, self.planner.clock.now()) else { return Ok(()) };
+        let ways = ways(own, &telling, usable);
+        for (at, language) in telling.languages.iter().enumerate() {
+            let recipient = |id: u64| if at == 0 { id } else { second_language(id) };
+            let mut ways = ways.iter().map(|(kind, id)| (*kind, recipient(*id)));
+            let Some((kind, id)) = ways.next() else { break };
+            let Some(dispatch) = warning(self.dispatches, kind, *language) else { continue };
+            let extra = Extra { hold: telling.hold, why: why.clone(), rest: ways.collect() };
+            self.add(dispatch, id, region, "", extra).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Somebody's channels that can be used, in their order, with the oldest address on each.
+fn ways(own: &[(ChannelKind, u64)], telling: &Telling, usable: impl Fn(&ChannelKind) -> bool) -> Rest {
+    let mut oldest: BTreeMap<ChannelKind, u64> = BTreeMap::new();
+    for (kind, id) in own {
+        oldest.entry(*kind).or_insert(*id);
+    }
+    let channels = telling.channels.iter().filter(|kind| usable(kind));
+    channels.filter_map(|kind| Some((*kind, *oldest.get(kind)?))).collect()
+}
+
+/// The warning of a release by a channel in a language.
+pub(super) fn warning(dispatches: &[Dispatch], kind: ChannelKind, language: Language) -> Option<&Dispatch> {
+    dispatches.iter().find(|d| (d.content.kind(), d.language, d.variant) == (kind, language, Variant::Warn))
+}

@@ -1,0 +1,122 @@
+//! What somebody reads who signs up, opens their settings, or tests their channels.
+
+use serde_json::json;
+use tocsin_channels::{ChannelKind, Content, EmailContent, MqttContent, PushContent, SmsContent, Urgency};
+
+use super::language::Language;
+
+/// A message to one person.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Personal<'a> {
+    /// Proves whose a number is. `known`: it is signed up already, and the code opens its settings.
+    Code {
+        /// Six digits.
+        code: &'a str,
+        /// Signed up already.
+        known: bool,
+    },
+    /// Proves whose a mailbox is.
+    Link {
+        /// Where to confirm.
+        link: &'a str,
+        /// Signed up already.
+        known: bool,
+    },
+    /// A test that they asked for.
+    Test,
+}
+
+impl Personal<'_> {
+    /// What a channel carries. `signature` stands before short messages.
+    pub(crate) fn content(self, channel: ChannelKind, language: Language, signature: &str) -> Content {
+        let (subject, text) = self.words(language);
+        match channel {
+            ChannelKind::Sms => Content::Sms(SmsContent { text: format!("【{signature}】{text}") }),
+            ChannelKind::Email => {
+                let body = quick_xml::escape::escape(text.as_str());
+                let html = match self {
+                    Self::Link { link, .. } => {
+                        let link = quick_xml::escape::escape(link);
+                        body.replace(&*link, &format!("<a href=\"{link}\">{link}</a>"))
+                    }
+                    _ => body.into_owned(),
+                };
+                let html = format!(
+                    "<!DOCTYPE html><html lang=\"{}\"><head><meta charset=\"utf-8\"></head>\
+                     <body style=\"font:17px/1.6 system-ui,sans-serif;white-space:pre-line\">{html}</body></html>",
+                    language.tag()
+                );
+                Content::Email(EmailContent { subject, text: text + "\n", html, picture: None })
+            }
+            ChannelKind::Push => {
+                let payload =
+                    json!({"title": subject, "body": text, "tag": "test", "lang": language.tag(), "variant": "test"});
+                Content::Push(PushContent {
+                    payload: payload.to_string(),
+                    topic: "test".into(),
+                    urgency: Urgency::High,
+                })
+            }
+            ChannelKind::Mqtt => Content::Mqtt(MqttContent {
+                hazard: "test".into(),
+                event: json!({"variant": "test", "title": subject}).to_string(),
+                chain: "test".into(),
+                rank: 3,
+                state: None,
+            }),
+        }
+    }
+
+    fn words(self, language: Language) -> (String, String) {
+        let zh = language == Language::Chinese;
+        let pick = |chinese: &str, english: &str| if zh { chinese.to_owned() } else { english.to_owned() };
+        match self {
+            Self::Code { code, known } => {
+                let what = match known {
+                    true => pick(
+                        "您已登记，此码用于打开您的设置",
+                        "You are signed up already; this code opens your settings",
+                    ),
+                    false => pick("用于登记接收预警", "It signs you up for warnings"),
+                };
+                let text = match zh {
+                    true => format!("验证码{code}，10分钟内有效。{what}。非本人操作请忽略。回复TD不再打扰。"),
+                    false => format!(
+                        "Code {code}, valid for 10 minutes. {what}. Not you? Ignore it. Reply STOP for no more."
+                    ),
+                };
+                (pick("验证码", "Code"), text)
+            }
+            Self::Link { link, known } => {
+                let (subject, what) = match known {
+                    true => (
+                        pick("您已登记：打开您的预警设置", "You are signed up already: open your settings"),
+                        pick(
+                            "此邮箱已登记接收预警。点此链接打开您的设置：",
+                            "This mailbox is signed up for warnings already. The link opens your settings:",
+                        ),
+                    ),
+                    false => (
+                        pick("请确认：接收预警", "Please confirm: warnings to this mailbox"),
+                        pick(
+                            "有人用此邮箱登记接收预警。如果是您，请打开链接并确认：",
+                            "Somebody signed this mailbox up for warnings. If it was you, open the link and confirm:",
+                        ),
+                    ),
+                };
+                let end = pick(
+                    "链接24小时内有效，只能用一次。非本人操作请忽略，您不会收到任何预警。",
+                    "The link works once, within 24 hours. Not you? Ignore this mail, and you will get nothing.",
+                );
+                (subject, format!("{what}\n\n{link}\n\n{end}"))
+            }
+            Self::Test => (
+                pick("测试：预警能送达您", "Test: warnings reach you"),
+                pick(
+                    "这是您自己要求的测试，不是预警，无需行动。",
+                    "This is the test that you asked for. It is no warning; do nothing.",
+                ),
+            ),
+        }
+    }
+}

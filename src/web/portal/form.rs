@@ -1,0 +1,161 @@
+//! Places and wishes as forms hold them.
+
+use tocsin_channels::ChannelKind;
+
+use crate::cap::{Colour, Hazard, Point};
+use crate::messages::Language;
+use crate::regions::{RegionKind, RegionMap};
+use crate::residents::{Hazards, Quiet, ResidentError, Residents, Wishes};
+use crate::store::Place;
+use crate::web::session::Fields;
+use crate::web::words::Words;
+
+/// One choice of a list.
+pub(super) struct Choice {
+    pub(super) value: String,
+    pub(super) name: String,
+    pub(super) on: bool,
+}
+
+/// Counties of one prefecture.
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) counties: Vec<Choice>,
+}
+
+/// Every county, by prefecture.
+pub(super) fn counties(map: &RegionMap, language: Language) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for region in map.of_kind(RegionKind::County) {
+        let above = region.parent.as_ref().and_then(|code| map.get(code));
+        let name = above.map_or_else(String::new, |region| region.name_in(language).to_owned());
+        let choice = Choice { value: region.code.to_string(), name: region.name_in(language).to_owned(), on: false };
+        match groups.last_mut() {
+            Some(group) if group.name == name => group.counties.push(choice),
+            _ => groups.push(Group { name, counties: vec![choice] }),
+        }
+    }
+    groups
+}
+
+/// A place's wishes as a form shows them. Names of fields begin with `at`, so that a page can hold several.
+pub(super) struct WishForm {
+    pub(super) at: String,
+    pub(super) levels: Vec<Choice>,
+    pub(super) hazards: Vec<Choice>,
+    pub(super) all: bool,
+    /// First, second, third.
+    pub(super) channels: Vec<Vec<Choice>>,
+    pub(super) chinese: bool,
+    pub(super) english: bool,
+    pub(super) from: Vec<Choice>,
+    pub(super) to: Vec<Choice>,
+    pub(super) severe_wakes: bool,
+}
+
+/// Channels that people can put in order.
+const CHANNELS: [ChannelKind; 3] = [ChannelKind::Push, ChannelKind::Sms, ChannelKind::Email];
+
+pub(super) fn channel_name(kind: ChannelKind, t: Words) -> &'static str {
+    match kind {
+        ChannelKind::Sms => t.pick("短信", "short message"),
+        ChannelKind::Email => t.pick("电子邮件", "e-mail"),
+        ChannelKind::Push => t.pick("浏览器推送", "browser push"),
+        ChannelKind::Mqtt => "MQTT",
+    }
+}
+
+impl WishForm {
+    pub(super) fn of(at: &str, wishes: &Wishes, t: Words) -> Self {
+        let level = |colour: Colour| Choice {
+            value: colour.as_str().to_owned(),
+            name: match colour {
+                Colour::Red => t.pick("只要红色", "red only"),
+                Colour::Orange => t.pick("橙色和红色", "orange and red"),
+                Colour::Yellow => t.pick("黄色及以上", "yellow and above"),
+                Colour::Blue => t.pick("蓝色及以上（全部）", "blue and above (all)"),
+            }
+            .to_owned(),
+            on: wishes.lowest == colour,
+        };
+        let all = wishes.hazards == Hazards::ALL;
+        let hazard = |kind: &Hazard| Choice {
+            value: kind.slug().to_owned(),
+            name: t.pick(kind.name_zh(), kind.name_en()).to_owned(),
+            on: !all && wishes.hazards.contains(*kind),
+        };
+        let order = |n: usize| {
+            let chosen = wishes.channels.get(n);
+            let none = Choice { value: String::new(), name: "—".into(), on: chosen.is_none() };
+            let own = CHANNELS.iter().map(|kind| Choice {
+                value: kind.as_str().to_owned(),
+                name: channel_name(*kind, t).to_owned(),
+                on: chosen == Some(kind),
+            });
+            (n > 0).then_some(none).into_iter().chain(own).collect()
+        };
+        let half = |chosen: Option<u8>| {
+            let none = Choice { value: String::new(), name: "—".into(), on: chosen.is_none() };
+            let halves = (0..48_u8).map(move |n| Choice {
+                value: n.to_string(),
+                name: format!("{:02}:{:02}", n / 2, n % 2 * 30),
+                on: chosen == Some(n),
+            });
+            std::iter::once(none).chain(halves).collect()
+        };
+        Self {
+            at: at.to_owned(),
+            levels: [Colour::Blue, Colour::Yellow, Colour::Orange, Colour::Red].map(level).into(),
+            hazards: Hazard::ALL.iter().filter(|kind| **kind != Hazard::Other).map(hazard).collect(),
+            all,
+            channels: (0..3).map(order).collect(),
+            chinese: wishes.languages.contains(&Language::Chinese),
+            english: wishes.languages.contains(&Language::English),
+            from: half(wishes.quiet.map(|quiet| quiet.from)),
+            to: half(wishes.quiet.map(|quiet| quiet.to)),
+            severe_wakes: wishes.quiet.is_some_and(|quiet| quiet.severe_wakes),
+        }
+    }
+}
+
+/// The wishes of a form. What it does not say is as a new resident has it.
+pub(super) fn wishes(fields: &Fields, at: &str, language: Language) -> Wishes {
+    let name = |part: &str| format!("{at}{part}");
+    let kinds: Vec<Hazard> = fields.all(&name("hazard")).filter_map(Hazard::from_slug).collect();
+    let mut channels: Vec<ChannelKind> = Vec::new();
+    for kind in (0..3).filter_map(|n| fields.get(&name(&format!("by{n}"))).parse().ok()) {
+        if !channels.contains(&kind) {
+            channels.push(kind);
+        }
+    }
+    let usual = Wishes::default();
+    let tags: Vec<Language> = fields.all(&name("language")).filter_map(Language::of_tag).collect();
+    let half = |part: &str| fields.get(&name(part)).parse::<u8>().ok().filter(|half| *half < 48);
+    let wakes = fields.is_on(&name("wakes"));
+    Wishes {
+        hazards: if kinds.is_empty() { Hazards::ALL } else { Hazards::of(kinds) },
+        lowest: Colour::ALL.into_iter().find(|c| c.as_str() == fields.get(&name("level"))).unwrap_or(usual.lowest),
+        channels: if channels.is_empty() { usual.channels } else { channels },
+        languages: match Language::ALL.into_iter().filter(|l| tags.contains(l)).collect::<Vec<_>>() {
+            none if none.is_empty() => vec![language],
+            own => own,
+        },
+        quiet: half("from").zip(half("to")).map(|(from, to)| Quiet { from, to, severe_wakes: wakes }),
+    }
+}
+
+/// The place of a form; None where none was filled in.
+pub(super) fn place(
+    residents: &Residents,
+    fields: &Fields,
+    at: &str,
+    language: Language,
+) -> Result<Option<Place>, ResidentError> {
+    let get = |part: &str| fields.get(&format!("{at}{part}")).trim().to_owned();
+    let degrees = |part: &str, most: f64| get(part).parse::<f64>().ok().filter(|n| n.abs() <= most);
+    let point = degrees("lat", 90.0).zip(degrees("lon", 180.0)).map(|(lat, lon)| Point { lat, lon });
+    if get("county").is_empty() && point.is_none() {
+        return Ok(None);
+    }
+    residents.place(&get("name"), &get("county"), point, wishes(fields, at, language)).map(Some)
+}

@@ -1,0 +1,247 @@
+//! One's own: addresses, places, wishes, a test, the last year, pause, export, deletion.
+
+use askama::Template;
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use chrono::TimeDelta;
+use serde::Deserialize;
+use tocsin_channels::ChannelKind;
+
+use super::form::{Group, WishForm, channel_name, counties, place, wishes};
+use super::{Own, Resident, located, notice, refused, set_cookie};
+use crate::delivery::{DeliveryState, mask};
+use crate::messages::Language;
+use crate::residents::{Ask, ResidentError, Wishes};
+use crate::store::Place;
+use crate::web::page::{beijing, page};
+use crate::web::site::Site;
+use crate::web::words::Words;
+
+struct AddressLine {
+    id: i64,
+    kind: &'static str,
+    value: String,
+}
+
+struct PlaceForm {
+    name: String,
+    county: String,
+    exact: bool,
+    wishes: WishForm,
+}
+
+struct TestLine {
+    kind: &'static str,
+    address: String,
+    state: &'static str,
+    asked: String,
+    answered: String,
+}
+
+struct WouldLine {
+    headline: String,
+    sent: String,
+    places: String,
+    held: String,
+}
+
+#[derive(Template)]
+#[template(path = "portal_me.html")]
+struct MePage {
+    t: Words,
+    csrf: String,
+    new: bool,
+    addresses: Vec<AddressLine>,
+    places: Vec<PlaceForm>,
+    groups: Vec<Group>,
+    fresh: WishForm,
+    paused: String,
+    tests: Vec<TestLine>,
+    testing: bool,
+    would: Option<Vec<WouldLine>>,
+    consent: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct View {
+    #[serde(default)]
+    new: String,
+    /// Shows the last year.
+    #[serde(default)]
+    year: String,
+}
+
+fn clock(at: chrono::DateTime<chrono::Utc>) -> String {
+    beijing(at).format("%m-%d %H:%M:%S").to_string()
+}
+
+fn state_name(state: DeliveryState, t: Words) -> &'static str {
+    match state {
+        DeliveryState::Waiting => t.pick("等待发送", "waiting"),
+        DeliveryState::Sending => t.pick("正在发送", "on its way"),
+        DeliveryState::Accepted => t.pick("已交给运营商", "handed to the operator"),
+        DeliveryState::Failed => t.pick("被拒收", "refused"),
+        DeliveryState::OptedOut => t.pick("已退订", "left"),
+        DeliveryState::Expired => t.pick("超时未发出", "too late"),
+        DeliveryState::Superseded => t.pick("已取代", "overtaken"),
+        DeliveryState::Unknown => t.pick("未知", "not known"),
+    }
+}
+
+pub(super) async fn show(State(site): State<Site>, Resident(session): Resident, Query(view): Query<View>) -> Response {
+    match load(&site, session.subscriber, session.csrf, &view).await {
+        Ok(own) => located(page(&own)),
+        Err(error) => refused(&error, Language::Chinese),
+    }
+}
+
+async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result<MePage, ResidentError> {
+    let residents = &site.app.residents;
+    let mine = residents.mine(subscriber).await?;
+    let t = Words { language: mine.resident.language };
+    let policy = site.app.policy.load();
+    let county = |place: &Place| {
+        policy.map.get(&place.region).map_or_else(|| place.region.to_string(), |r| r.name_in(t.language).to_owned())
+    };
+    let place_form = |place: &Place| PlaceForm {
+        name: place.name.clone(),
+        county: county(place),
+        exact: place.point.is_some(),
+        wishes: WishForm::of(&format!("p{}-", place.id), &place.wishes, t),
+    };
+    let tested = residents.tested(subscriber).await?;
+    let would = match view.year.as_str() {
+        "" => None,
+        _ => Some(residents.would_have(subscriber).await?),
+    };
+    let comma = t.pick("、", ", ");
+    let now = site.app.clock.now();
+    Ok(MePage {
+        csrf,
+        new: !view.new.is_empty(),
+        addresses: mine
+            .addresses
+            .iter()
+            .map(|(id, a)| AddressLine { id: *id, kind: channel_name(a.channel, t), value: mask(&a.value) })
+            .collect(),
+        places: mine.places.iter().map(place_form).collect(),
+        groups: counties(&policy.map, t.language),
+        fresh: WishForm::of("new-", &Wishes { languages: vec![t.language], ..Wishes::default() }, t),
+        paused: if mine.resident.paused_until > now { clock(mine.resident.paused_until) } else { String::new() },
+        testing: tested.iter().any(|one| matches!(one.state, DeliveryState::Waiting | DeliveryState::Sending)),
+        tests: tested
+            .into_iter()
+            .map(|one| TestLine {
+                kind: channel_name(one.channel, t),
+                address: one.address,
+                state: state_name(one.state, t),
+                asked: clock(one.asked),
+                answered: one.answered.map_or_else(|| "—".into(), clock),
+            })
+            .collect(),
+        would: would.map(|all| {
+            let line = |one: crate::residents::Would| WouldLine {
+                headline: one.headline,
+                sent: clock(one.sent),
+                places: one.places.join(comma),
+                held: one.held.map_or_else(String::new, clock),
+            };
+            all.into_iter().map(line).collect()
+        }),
+        consent: format!("{} · {}", mine.resident.consent, clock(mine.resident.consent_at)),
+        t,
+    })
+}
+
+fn back(result: Result<(), ResidentError>, to: &'static str, language: Language) -> Response {
+    match result {
+        Ok(()) => Redirect::to(to).into_response(),
+        Err(error) => refused(&error, language),
+    }
+}
+
+pub(super) async fn places(State(site): State<Site>, Own { session, form }: Own) -> Response {
+    let fields = &form.fields;
+    let changed = async {
+        let residents = &site.app.residents;
+        let mut places = residents.mine(session.subscriber).await?.places;
+        places.retain(|place| !fields.is_on(&format!("p{}-remove", place.id)));
+        for place in &mut places {
+            let at = format!("p{}-", place.id);
+            // A place that this form does not show was added elsewhere: it stays as it is.
+            if fields.is_on(&format!("{at}level")) {
+                place.wishes = wishes(fields, &at, form.language);
+                let name: String =
+                    fields.get(&format!("{at}name")).chars().filter(|c| !c.is_control()).take(20).collect();
+                if !name.trim().is_empty() {
+                    name.trim().clone_into(&mut place.name);
+                }
+            }
+        }
+        places.extend(place(residents, fields, "new-", form.language)?);
+        residents.set_places(session.subscriber, places).await
+    };
+    back(changed.await, "/me#places", form.language)
+}
+
+pub(super) async fn pause(State(site): State<Site>, Own { session, form }: Own) -> Response {
+    let now = site.app.clock.now();
+    let days = form.fields.get("days").parse::<i64>().unwrap_or(0).clamp(0, 366);
+    let until = if days == 0 { chrono::DateTime::UNIX_EPOCH } else { now + TimeDelta::days(days) };
+    back(site.app.residents.pause(session.subscriber, form.language, until).await, "/me#pause", form.language)
+}
+
+pub(super) async fn test(State(site): State<Site>, Own { session, form }: Own) -> Response {
+    back(site.app.residents.test(session.subscriber).await, "/me#test", form.language)
+}
+
+pub(super) async fn add_address(State(site): State<Site>, Own { session, form }: Own) -> Response {
+    let address = match super::sign_up::address(form.fields.get("address")) {
+        Ok(address) => address,
+        Err(why) => return notice(StatusCode::UNPROCESSABLE_ENTITY, form.language, ("T6205", &why)),
+    };
+    let by_code = address.channel == ChannelKind::Sms;
+    let ask = Ask { address, language: form.language, places: Vec::new(), account: Some(session.subscriber) };
+    match site.app.residents.ask(ask, form.from.ip(), "").await {
+        Ok(token) => super::sign_up::asked(Words { language: form.language }, by_code, token),
+        Err(error) => refused(&error, form.language),
+    }
+}
+
+pub(super) async fn remove_address(State(site): State<Site>, Own { session, form }: Own) -> Response {
+    let id = form.fields.get("id").parse().unwrap_or(-1);
+    back(site.app.residents.remove_address(session.subscriber, id).await, "/me", form.language)
+}
+
+pub(super) async fn export(State(site): State<Site>, Own { session, form }: Own) -> Response {
+    match site.app.residents.export(session.subscriber).await {
+        Ok(all) => {
+            ([(header::CONTENT_DISPOSITION, "attachment; filename=\"tocsin-my-data.json\"")], Json(all)).into_response()
+        }
+        Err(error) => refused(&error, form.language),
+    }
+}
+
+pub(super) async fn delete(State(site): State<Site>, Own { session, form }: Own) -> Response {
+    if !form.fields.is_on("sure") {
+        let why = ("T6205", "请勾选确认 / tick the box to confirm");
+        return notice(StatusCode::UNPROCESSABLE_ENTITY, form.language, why);
+    }
+    match site.app.residents.erase(session.subscriber).await {
+        Ok(()) => {
+            let done =
+                ("", "您的数据已全部删除，不会再收到预警 / all your data is deleted; you will get no more warnings");
+            set_cookie(&site, "", notice(StatusCode::OK, form.language, done))
+        }
+        Err(error) => refused(&error, form.language),
+    }
+}
+
+pub(super) async fn sign_out(State(site): State<Site>, Own { session, form }: Own) -> Response {
+    match site.app.residents.sign_out(&session).await {
+        Ok(()) => set_cookie(&site, "", Redirect::to("/sign-up").into_response()),
+        Err(error) => refused(&error, form.language),
+    }
+}

@@ -1,0 +1,168 @@
+//! Pages of residents: sign up in a minute, see and change what is theirs, leave. They work without script, on a small screen.
+
+mod form;
+mod inbound;
+mod me;
+mod sign_up;
+
+use std::net::SocketAddr;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+
+use super::page::page_with;
+use super::session::{Fields, cookie, put_cookie, same_origin, wanted_language};
+use super::site::Site;
+use super::words::Words;
+use crate::delivery::constant_time_equal;
+use crate::messages::Language;
+use crate::residents::{ResidentError, ResidentSession};
+
+/// The resident's cookie.
+const COOKIE: &str = "tocsin_me";
+/// It lasts so long, seconds.
+const AGE: i64 = 1_800;
+/// The largest form.
+const FORM: usize = 64 * 1024;
+
+pub(super) fn router() -> Router<Site> {
+    Router::new()
+        .route("/sign-up", get(sign_up::show).post(sign_up::ask))
+        .route("/sign-up/code", post(sign_up::code))
+        .route("/sign-up/confirm/{link}", get(sign_up::link).post(sign_up::confirm))
+        .route("/me", get(me::show))
+        .route("/me/places", post(me::places))
+        .route("/me/pause", post(me::pause))
+        .route("/me/test", post(me::test))
+        .route("/me/address", post(me::add_address))
+        .route("/me/address/remove", post(me::remove_address))
+        .route("/me/export", post(me::export))
+        .route("/me/delete", post(me::delete))
+        .route("/me/sign-out", post(me::sign_out))
+        .route("/inbound/sms/{secret}", get(inbound::kannel).post(inbound::json))
+}
+
+#[derive(Template)]
+#[template(path = "portal_notice.html")]
+struct Notice<'a> {
+    t: Words,
+    code: &'a str,
+    text: &'a str,
+}
+
+/// A page that says why not, in the reader's language.
+fn notice(status: StatusCode, language: Language, (code, text): (&str, &str)) -> Response {
+    let t = Words { language };
+    let text = text.split_once(" / ").map_or(text, |(zh, en)| t.pick(zh, en));
+    page_with(status, &Notice { t, code, text })
+}
+
+/// A wish that could not be followed, as a page.
+fn refused(error: &ResidentError, language: Language) -> Response {
+    let (status, code) = match error {
+        ResidentError::Busy => (StatusCode::TOO_MANY_REQUESTS, "T6201"),
+        ResidentError::Work => (StatusCode::TOO_MANY_REQUESTS, "T6202"),
+        ResidentError::Proof => (StatusCode::FORBIDDEN, "T6203"),
+        ResidentError::Channel => (StatusCode::UNPROCESSABLE_ENTITY, "T6204"),
+        ResidentError::Input(_) => (StatusCode::UNPROCESSABLE_ENTITY, "T6205"),
+        ResidentError::Store(_) | ResidentError::Secret(_) => {
+            tracing::error!(%error, "a resident's wish could not be followed");
+            let why = ("T5005", "暂时无法处理，请稍后再试 / not possible just now; please try again later");
+            return notice(StatusCode::SERVICE_UNAVAILABLE, language, why);
+        }
+    };
+    notice(status, language, (code, &error.to_string()))
+}
+
+/// A page that may ask the browser where it is.
+fn located(mut answer: Response) -> Response {
+    let here = HeaderValue::from_static("camera=(), microphone=(), geolocation=(self)");
+    answer.headers_mut().insert("permissions-policy", here);
+    answer
+}
+
+/// The header that sets the cookie; an empty token takes it away.
+fn set_cookie(site: &Site, token: &str, mut answer: Response) -> Response {
+    let seconds = if token.is_empty() { 0 } else { AGE };
+    put_cookie(site, &mut answer, COOKIE, token, Some(seconds));
+    answer
+}
+
+/// The language that a page is asked for in: by `?lang=`, else as the browser wants.
+fn language(headers: &HeaderMap, wish: &str) -> Language {
+    Language::of_tag(wish).unwrap_or_else(|| wanted_language(headers))
+}
+
+/// A form that comes from our own pages, by somebody who need not be known.
+struct Form {
+    from: SocketAddr,
+    language: Language,
+    fields: Fields,
+}
+
+impl FromRequest<Site> for Form {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, site: &Site) -> Result<Self, Self::Rejection> {
+        let (mut parts, body) = request.into_parts();
+        let wanted = wanted_language(&parts.headers);
+        if !same_origin(&parts.headers) {
+            let why = ("T6102", "请求来自其他网站，已拒绝 / the request comes from another site");
+            return Err(notice(StatusCode::FORBIDDEN, wanted, why));
+        }
+        let Ok(ConnectInfo(from)) = ConnectInfo::<SocketAddr>::from_request_parts(&mut parts, site).await else {
+            return Err(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        };
+        let Ok(bytes) = axum::body::to_bytes(body, FORM).await else {
+            return Err(notice(StatusCode::PAYLOAD_TOO_LARGE, wanted, ("T5004", "内容过大 / the form is too large")));
+        };
+        let fields = Fields::parse(&bytes);
+        let language = Language::of_tag(fields.get("lang")).unwrap_or(wanted);
+        Ok(Self { from, language, fields })
+    }
+}
+
+/// A resident who is signed in.
+struct Resident(ResidentSession);
+
+impl FromRequestParts<Site> for Resident {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Self::Rejection> {
+        let found = match cookie(site, &parts.headers, COOKIE) {
+            Some(token) => site.app.residents.session(token).await,
+            None => Ok(None),
+        };
+        match found {
+            Ok(Some(session)) => Ok(Self(session)),
+            Ok(None) => Err(Redirect::to("/sign-up").into_response()),
+            Err(error) => Err(refused(&error, wanted_language(&parts.headers))),
+        }
+    }
+}
+
+/// A form of a resident who is signed in: it carries the session's own token.
+struct Own {
+    session: ResidentSession,
+    form: Form,
+}
+
+impl FromRequest<Site> for Own {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, site: &Site) -> Result<Self, Self::Rejection> {
+        let (mut parts, body) = request.into_parts();
+        let Resident(session) = Resident::from_request_parts(&mut parts, site).await?;
+        let form = Form::from_request(Request::from_parts(parts, body), site).await?;
+        if !constant_time_equal(form.fields.get("csrf").as_bytes(), session.csrf.as_bytes()) {
+            let why = ("T6103", "表单已失效，请刷新页面 / the form is stale; reload the page");
+            return Err(notice(StatusCode::FORBIDDEN, form.language, why));
+        }
+        Ok(Self { session, form })
+    }
+}

@@ -1,0 +1,167 @@
+//! Three steps on one page; then a code or a link.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use tocsin_channels::ChannelKind;
+
+use super::form::{Group, WishForm, counties, place};
+use super::{Form, language, located, notice, refused, set_cookie};
+use crate::delivery::Address;
+use crate::residents::{Ask, CONSENT, Entered, ResidentError, Wishes};
+use crate::web::page::{page, page_with};
+use crate::web::session::Fields;
+use crate::web::site::Site;
+use crate::web::words::Words;
+
+#[derive(Template)]
+#[template(path = "portal_sign_up.html")]
+struct SignUpPage {
+    t: Words,
+    error: String,
+    address: String,
+    name: String,
+    groups: Vec<Group>,
+    wishes: WishForm,
+    task: String,
+    needs_work: bool,
+    consent: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "portal_code.html")]
+struct CodePage {
+    t: Words,
+    by_code: bool,
+    token: String,
+    error: String,
+}
+
+#[derive(Template)]
+#[template(path = "portal_confirm.html")]
+struct ConfirmPage {
+    t: Words,
+    link: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wish {
+    #[serde(default)]
+    lang: String,
+}
+
+pub(super) async fn show(State(site): State<Site>, headers: HeaderMap, Query(wish): Query<Wish>) -> Response {
+    let t = Words { language: language(&headers, &wish.lang) };
+    form(&site, t, StatusCode::OK, "", &Fields::default()).await
+}
+
+async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &Fields) -> Response {
+    let (task, needs_work) = match site.app.residents.task().await {
+        Ok(task) => task,
+        Err(error) => return refused(&error, t.language),
+    };
+    let mut groups = counties(&site.app.policy.load().map, t.language);
+    let chosen = fields.get("county");
+    groups.iter_mut().flat_map(|group| &mut group.counties).for_each(|county| county.on = county.value == chosen);
+    let wishes = super::form::wishes(fields, "", t.language);
+    let wishes =
+        if fields.is_on("address") { wishes } else { Wishes { languages: vec![t.language], ..Wishes::default() } };
+    let form = SignUpPage {
+        t,
+        error: error.split_once(" / ").map_or(error, |(zh, en)| t.pick(zh, en)).to_owned(),
+        address: fields.get("address").chars().take(254).collect(),
+        name: fields.get("name").chars().take(20).collect(),
+        groups,
+        wishes: WishForm::of("", &wishes, t),
+        task,
+        needs_work,
+        consent: CONSENT,
+    };
+    located(page_with(status, &form))
+}
+
+/// An address as people write it: with an `@` it is a mailbox, else a number.
+pub(super) fn address(text: &str) -> Result<Address, String> {
+    let channel = if text.contains('@') { ChannelKind::Email } else { ChannelKind::Sms };
+    Address::parse(channel, text).map_err(|_| {
+        "请填写手机号（如 138 1234 5678）或电子邮件地址 / write a mobile number (138 1234 5678) or an e-mail address".to_owned()
+    })
+}
+
+pub(super) async fn ask(State(site): State<Site>, Form { from, language, fields }: Form) -> Response {
+    if !site.may_try(from.ip()) {
+        return refused(&ResidentError::Busy, language);
+    }
+    let t = Words { language };
+    let unfit = StatusCode::UNPROCESSABLE_ENTITY;
+    let address = match address(fields.get("address")) {
+        Ok(address) => address,
+        Err(why) => return form(&site, t, unfit, &why, &fields).await,
+    };
+    if fields.get("consent") != CONSENT {
+        let why = "请先同意说明 / please agree to the text first";
+        return form(&site, t, unfit, why, &fields).await;
+    }
+    let places = match place(&site.app.residents, &fields, "", language) {
+        Ok(place) => place.into_iter().collect(),
+        Err(error) => return form(&site, t, unfit, &error.to_string(), &fields).await,
+    };
+    let by_code = address.channel == ChannelKind::Sms;
+    let ask = Ask { address, language, places, account: None };
+    match site.app.residents.ask(ask, from.ip(), fields.get("work")).await {
+        Ok(token) => page(&CodePage { t, by_code, token, error: String::new() }),
+        Err(error @ (ResidentError::Input(_) | ResidentError::Channel | ResidentError::Work)) => {
+            let status = if matches!(error, ResidentError::Work) { StatusCode::TOO_MANY_REQUESTS } else { unfit };
+            form(&site, t, status, &error.to_string(), &fields).await
+        }
+        Err(error) => refused(&error, language),
+    }
+}
+
+/// The page that takes a code, or says that a mail is on its way.
+pub(super) fn asked(t: Words, by_code: bool, token: String) -> Response {
+    page(&CodePage { t, by_code, token, error: String::new() })
+}
+
+pub(super) async fn code(State(site): State<Site>, Form { from, language, fields }: Form) -> Response {
+    if !site.may_try(from.ip()) {
+        return refused(&ResidentError::Busy, language);
+    }
+    let t = Words { language };
+    match site.app.residents.confirm_code(fields.get("token"), fields.get("code")).await {
+        Ok(entered) => welcome(&site, &entered),
+        Err(error @ ResidentError::Proof) => {
+            let text = error.to_string();
+            let error = text.split_once(" / ").map_or(text.as_str(), |(zh, en)| t.pick(zh, en)).to_owned();
+            let again = CodePage { t, by_code: true, token: fields.get("token").to_owned(), error };
+            page_with(StatusCode::FORBIDDEN, &again)
+        }
+        Err(error) => refused(&error, language),
+    }
+}
+
+/// A link in a mail: programs that look at mails follow links, so that following it does nothing yet.
+pub(super) async fn link(headers: HeaderMap, Path(link): Path<String>, Query(wish): Query<Wish>) -> Response {
+    page(&ConfirmPage { t: Words { language: language(&headers, &wish.lang) }, link })
+}
+
+pub(super) async fn confirm(State(site): State<Site>, Path(link): Path<String>, form: Form) -> Response {
+    if !site.may_try(form.from.ip()) {
+        return refused(&ResidentError::Busy, form.language);
+    }
+    match site.app.residents.confirm_link(&link).await {
+        Ok(entered) => welcome(&site, &entered),
+        Err(ResidentError::Proof) => {
+            let why = ("T6203", "链接无效、已用过或已过期 / the link is not right, was used, or is too old");
+            notice(StatusCode::FORBIDDEN, form.language, why)
+        }
+        Err(error) => refused(&error, form.language),
+    }
+}
+
+fn welcome(site: &Site, entered: &Entered) -> Response {
+    let to = if entered.new { "/me?new=1" } else { "/me" };
+    set_cookie(site, &entered.token, Redirect::to(to).into_response())
+}

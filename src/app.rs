@@ -20,7 +20,7 @@ use crate::dispatch::{Engine, EngineOptions, Provider};
 use crate::housekeeping;
 use crate::intake::Intake;
 use crate::officers::{SealKey, SecretError};
-use crate::outlet::{self, OutletError, Press};
+use crate::outlet::{self, OutletError, Press, Receivers};
 use crate::policy::{Policy, PolicyError};
 use crate::rules::Audience;
 use crate::staff::Staff;
@@ -115,6 +115,7 @@ impl App {
         let store = Store::open(&store_options(config)).await?;
         let lock = lock(&config.store.url)?;
         let (providers, mqtt) = providers(&config.channels)?;
+        let receivers = Receivers::of(config)?;
         let channels: BTreeSet<_> = providers.iter().map(|provider| provider.channel.kind()).collect();
         for missing in ChannelKind::ALL.into_iter().filter(|kind| !channels.contains(kind)) {
             tracing::warn!(channel = %missing, "the channel is not set up in config.toml: what rules send there waits, and expires");
@@ -136,7 +137,7 @@ impl App {
         let mut keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
         let parts = (store.clone(), Arc::clone(&policy), Arc::clone(&clock));
         let press = Arc::new(Press::open(parts, Arc::clone(&desk), &config.publish, base).await?);
-        keepers.extend(outlet::start(&press, config, &stop)?);
+        keepers.extend(outlet::start(&press, receivers, &stop));
         let key = SealKey::of_file(&key_file(config))?;
         let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), key);
         let secure = base.starts_with("https://");

@@ -22,7 +22,7 @@ use crate::housekeeping;
 use crate::intake::Intake;
 use crate::officers::{SealKey, SecretError};
 use crate::organisation::{Organisation, OrganisationError};
-use crate::outlet::{self, OutletError, Press};
+use crate::outlet::{self, OutletError, Press, Receivers};
 #[cfg(feature = "passkeys")]
 use crate::passkeys::Passkeys;
 use crate::policy::{Policy, PolicyError};
@@ -161,6 +161,7 @@ impl App {
         }
         let channels_config = standing.in_force.channels(config)?;
         let (providers, mqtt, push_key) = providers(&channels_config)?;
+        let receivers = Receivers::of(config)?;
         let channels: BTreeSet<_> = providers.iter().map(|provider| provider.channel.kind()).collect();
         for missing in ChannelKind::ALL.into_iter().filter(|kind| !channels.contains(kind)) {
             tracing::warn!(channel = %missing, "the channel is not set up in config.toml: what rules send there waits, and expires");
@@ -183,7 +184,7 @@ impl App {
         let mut keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
         let parts = (store.clone(), Arc::clone(&policy), Arc::clone(&clock));
         let press = Arc::new(Press::open(parts, Arc::clone(&desk), &config.publish, base).await?);
-        keepers.extend(outlet::start(&press, config, &stop)?);
+        keepers.extend(outlet::start(&press, receivers, &stop));
         let secure = base.starts_with("https://");
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let (kinds, limits) = (channels.iter().copied().collect(), config.residents.limits.clone());

@@ -10,27 +10,17 @@ mod receivers;
 
 pub use press::{Press, Shown};
 pub use receivers::OutletError;
+pub(crate) use receivers::Receivers;
 
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
-
-/// Starts the press and every outlet that config names; each runs by itself, so that a slow one stalls no other.
-///
-/// # Errors
-/// When a webhook's address or secret cannot be used, or WIS2's broker not be set up.
-pub(crate) fn start(
-    press: &Arc<Press>,
-    config: &Config,
-    stop: &CancellationToken,
-) -> Result<Vec<JoinHandle<()>>, OutletError> {
-    let receivers = receivers::of(config)?;
+/// Starts the press and everybody who is told; each runs by itself, so that a slow one stalls no other.
+pub(crate) fn start(press: &Arc<Press>, receivers: Receivers, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     let mut running = vec![tokio::spawn(Arc::clone(press).run(stop.clone()))];
-    running.extend(
-        receivers.into_iter().map(|receiver| tokio::spawn(errands::run(Arc::clone(press), receiver, stop.clone()))),
-    );
-    Ok(running)
+    let each = receivers.0.into_iter().map(|one| tokio::spawn(errands::run(Arc::clone(press), one, stop.clone())));
+    running.extend(each);
+    running
 }

@@ -39,7 +39,7 @@ pub enum OutletError {
 }
 
 /// One who is told.
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     /// As tables name it.
     pub(super) name: String,
     kind: Kind,
@@ -50,10 +50,18 @@ enum Kind {
     Wis2 { mqtt: Mqtt, centre: String, metadata: Option<String> },
 }
 
-/// Everybody that config names.
-pub(super) fn of(config: &Config) -> Result<Vec<Receiver>, OutletError> {
-    let hooks = config.webhooks.iter().map(hook);
-    hooks.chain(config.publish.wis2.as_ref().map(wis2)).collect()
+/// Everybody who is told.
+pub(crate) struct Receivers(pub(super) Vec<Receiver>);
+
+impl Receivers {
+    /// Everybody that config names. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When a webhook's address or secret cannot be used, or WIS2's broker not be set up.
+    pub(crate) fn of(config: &Config) -> Result<Self, OutletError> {
+        let hooks = config.webhooks.iter().map(hook);
+        hooks.chain(config.publish.wis2.as_ref().map(wis2)).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 fn hook(config: &WebhookConfig) -> Result<Receiver, OutletError> {

@@ -134,7 +134,7 @@ impl World {
             let channel: Arc<dyn Channel> = channel.clone();
             Provider { name, channel, rate: None, workers: 1, window: 64 }
         };
-        let options = EngineOptions { clock: Arc::clone(&time), leave: None, policy: Arc::clone(&POLICY) };
+        let options = EngineOptions { clock: Arc::clone(&time), leave: None, policy: Some(Arc::clone(&POLICY)) };
         let engine = Engine::start(store.clone(), vec![provider(&sms), provider(&mqtt)], options).await.unwrap();
         let desk = Desk::new(store.clone(), Arc::clone(&POLICY), Arc::clone(&time), "", engine.waker());
         let intake = Intake::new(store.clone(), Arc::clone(&POLICY), time, Arc::new(desk));

@@ -22,6 +22,7 @@ use crate::intake::Intake;
 use crate::officers::{SealKey, SecretError};
 use crate::policy::{Policy, PolicyError};
 use crate::rules::Audience;
+use crate::sources::{self, Door, SourceConfig};
 use crate::staff::Staff;
 use crate::store::{Store, StoreError, StoreOptions};
 
@@ -32,7 +33,9 @@ pub struct App {
     /// What may change while it runs.
     pub policy: Arc<ArcSwap<Policy>>,
     /// The front door.
-    pub intake: Intake,
+    pub intake: Arc<Intake>,
+    /// Where we go for alerts ourselves.
+    pub sources: Vec<SourceConfig>,
     /// The officers' desk.
     pub desk: Arc<Desk>,
     /// What sends.
@@ -126,8 +129,11 @@ impl App {
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let rates = rates(&config.channels);
         let desk = Arc::new(Desk::new(store.clone(), held, time, base, engine.waker()));
-        let intake = Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), Arc::clone(&desk));
-        let keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
+        let intake = Arc::new(Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), Arc::clone(&desk)));
+        let mut keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
+        let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
+        let door = Arc::new(Door::new(Arc::clone(&intake), held, store.clone(), time, engine.waker()));
+        keepers.extend(sources::start(&config.sources, &door, &stop));
         let key = SealKey::of_file(&key_file(config))?;
         let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), key);
         let secure = base.starts_with("https://");
@@ -136,6 +142,7 @@ impl App {
             store,
             policy,
             intake,
+            sources: config.sources.clone(),
             desk,
             engine,
             clock,

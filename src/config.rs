@@ -12,6 +12,7 @@ use crate::cap::Hazard;
 use crate::dispatch::Rate;
 use crate::messages::MessageOptions;
 use crate::regions::{LocateOptions, MapFiles, RegionCode};
+use crate::sources::SourceConfig;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Config {
     /// Who may submit alerts.
     #[serde(rename = "bureau")]
     pub bureaus: Vec<BureauConfig>,
+    /// Where we go for alerts ourselves.
+    #[serde(rename = "source")]
+    pub sources: Vec<SourceConfig>,
     /// How people are reached; a channel left out is not used.
     pub channels: ChannelsConfig,
     /// What is thrown away when.
@@ -237,6 +241,16 @@ impl Config {
             }
             if bureau.regions.is_empty() {
                 return Err(format!("bureau `{}`: `regions` is empty: it could speak for nobody", bureau.name));
+            }
+        }
+        let mut sources = std::collections::BTreeSet::new();
+        for source in &self.sources {
+            source.check()?;
+            if !sources.insert(source.name()) {
+                return Err(format!("two sources are named `{}`", source.name()));
+            }
+            if !names.iter().any(|name| *name == source.bureau()) {
+                return Err(format!("source `{}`: there is no bureau `{}`", source.name(), source.bureau()));
             }
         }
         let schedule = self.housekeeping.schedule.parse::<cron::Schedule>();

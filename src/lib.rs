@@ -22,6 +22,7 @@ pub mod regions;
 pub mod residents;
 pub mod rules;
 mod show;
+pub mod sources;
 pub mod staff;
 pub mod store;
 pub mod web;

@@ -7,14 +7,15 @@
 
 pub mod email;
 pub mod mqtt;
+pub mod public;
 pub mod push;
 pub mod sms;
+pub mod tls;
 
 mod answer;
 mod content;
 mod http;
 mod key;
-mod tls;
 
 pub use answer::{Answer, Class};
 pub use content::{Content, EmailContent, MqttContent, PushContent, SmsContent, Urgency};

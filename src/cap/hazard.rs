@@ -93,7 +93,15 @@ impl Colour {
         alert.infos.iter().filter_map(Self::of).min().or_else(|| Self::of_severity(alert.severity()))
     }
 
-    fn in_words(text: &str) -> Option<Self> {
+    /// The colour that a word alone names, in Chinese or English.
+    pub(super) fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|colour| {
+            let name = colour.name_zh();
+            word.eq_ignore_ascii_case(colour.as_str()) || word == name || name.strip_suffix('色') == Some(word)
+        })
+    }
+
+    pub(super) fn in_words(text: &str) -> Option<Self> {
         let lower = text.to_ascii_lowercase();
         let words: Vec<&str> =
             lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
@@ -119,7 +127,7 @@ impl Colour {
     }
 
     /// `p0007003`: the last digit is 1 red to 4 blue. `11B0303`: the last two are 01 blue to 04 red. The orders are opposite.
-    fn in_code(code: &str) -> Option<Self> {
+    pub(super) fn in_code(code: &str) -> Option<Self> {
         let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
         if let Some(picture) = code.strip_prefix('p').filter(|rest| rest.len() == 7 && digits(rest)) {
             return match picture.as_bytes().last()? {
@@ -231,12 +239,12 @@ impl Hazard {
         alert.infos.iter().map(Self::of).find(|hazard| *hazard != Self::Other).unwrap_or(Self::Other)
     }
 
-    fn in_words(text: &str) -> Option<Self> {
+    pub(super) fn in_words(text: &str) -> Option<Self> {
         let lower = text.to_lowercase();
         Self::ALL.iter().copied().find(|hazard| hazard.words().iter().any(|word| lower.contains(word)))
     }
 
-    fn in_code(code: &str) -> Option<Self> {
+    pub(super) fn in_code(code: &str) -> Option<Self> {
         if let Some(kind) = code.strip_prefix('p').and_then(|rest| rest.get(..4)) {
             // The picture names carry the same two digits as the national code.
             return Self::by_national(&format!("11B{}", kind.get(2..)?));

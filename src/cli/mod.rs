@@ -3,6 +3,7 @@
 mod alerts;
 mod check;
 mod explain;
+mod feeds;
 mod keys;
 mod people;
 mod serve;
@@ -53,6 +54,8 @@ enum Command {
     Submit(alerts::SubmitArgs),
     /// List alerts, or show what became of one
     Status(alerts::StatusArgs),
+    /// Show how each source is: feeds, topics, folders
+    Feeds,
     /// Import, export and count subscribers
     #[command(subcommand)]
     Subscribers(people::Command),
@@ -134,6 +137,7 @@ async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
         Command::Explain(args) => explain::run(context, &args).await,
         Command::Submit(args) => alerts::submit(context, args).await,
         Command::Status(args) => alerts::status(context, args).await,
+        Command::Feeds => feeds::run(context).await,
         Command::Subscribers(command) => people::run(context, command).await,
         Command::Simulate(args) => people::simulate(context, args).await,
         Command::Config(ConfigCommand::Check) => {

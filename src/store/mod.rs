@@ -14,6 +14,7 @@ mod record;
 mod releases;
 mod reports;
 mod sessions;
+mod sources;
 mod subscribers;
 
 pub use alerts::{AlertRow, AlertState};
@@ -40,6 +41,8 @@ pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_token, insert_invitation, insert_session, insert_token, prove_session,
     use_invitation,
 };
+pub(crate) use sources::EntryRow;
+pub use sources::SourceRow;
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
 
@@ -195,5 +198,6 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "ground", include_str!("../../migrations/0001_ground.sql")),
         step(2, "officers", include_str!("../../migrations/0002_officers.sql")),
+        step(5, "sources", include_str!("../../migrations/0005_sources.sql")),
     ])
 }

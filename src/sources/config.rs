@@ -52,9 +52,9 @@ pub struct FeedSource {
     /// Whether an alert ends when it is no longer listed. Only where the source says so of itself.
     #[serde(default)]
     pub ends_by_absence: bool,
-    /// Whether addresses of private networks may be connected to.
+    /// Private addresses that may be connected to: `10.1.0.0/16`, `127.0.0.1:8080`. None where left out.
     #[serde(default)]
-    pub private: bool,
+    pub private: Vec<String>,
     /// PEM file of a further certificate authority.
     pub ca_file: Option<PathBuf>,
 }
@@ -90,9 +90,9 @@ pub struct MqttSource {
     /// The longest that fetching what a notification links to may take.
     #[serde(default = "twenty")]
     pub timeout_seconds: u32,
-    /// Whether links in notifications may lead into private networks.
+    /// Private addresses that links in notifications may lead to, as for feeds.
     #[serde(default)]
-    pub private: bool,
+    pub private: Vec<String>,
 }
 
 /// A folder. Files are moved to `accepted` and `refused` below it.
@@ -177,6 +177,14 @@ impl SourceConfig {
         let level = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > 60 || !name.chars().all(level) {
             return Err(format!("source `{name}`: a name is 1 to 60 letters, digits, `-`, `_` and `.`"));
+        }
+        let private = match self {
+            Self::Feed(feed) => feed.private.as_slice(),
+            Self::Mqtt(mqtt) => mqtt.private.as_slice(),
+            Self::Folder(_) => &[],
+        };
+        if let Err(entry) = tocsin_channels::public::AllowList::new(private) {
+            return Err(format!("source `{name}`: `private` holds `{entry}`, which is no address or network"));
         }
         match self {
             Self::Feed(feed) => {

@@ -47,10 +47,7 @@ impl Hands<'_> {
         row.stamp.clone_from(&job.entry.stamp);
         let body = match self.body(&job).await {
             Ok(Some(body)) => body,
-            Ok(None) => {
-                row.problem = row.problem.filter(|_| row.state == "refused");
-                return done(row);
-            }
+            Ok(None) => return unchanged(row),
             Err(problem) => {
                 // What was taken before stays taken while it is looked at again.
                 if !(job.recheck && matches!(row.state.as_str(), "taken" | "refused")) {
@@ -64,7 +61,7 @@ impl Hands<'_> {
         (row.etag, row.modified) = (marks.etag, marks.modified);
         let digest = feed::digest(&bytes);
         if digest == row.digest && matches!(row.state.as_str(), "taken" | "refused" | "ended") {
-            return done(row);
+            return unchanged(row);
         }
         let mut delivered = match &job.entry.body {
             Body::Here(_, format) => {
@@ -158,6 +155,14 @@ fn about(problem: &Problem, entry: &Entry) -> String {
         members.insert("path".into(), place.chars().take(300).collect::<String>().into());
     }
     json.to_string()
+}
+
+/// An entry that is as it was: what hindered looking at it hinders no longer.
+fn unchanged(mut row: EntryRow) -> Done {
+    if row.state != "refused" {
+        row.problem = None;
+    }
+    done(row)
 }
 
 fn done(row: EntryRow) -> Done {

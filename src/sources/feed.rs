@@ -56,7 +56,7 @@ pub(super) fn read(bytes: &[u8], base: Option<&Url>, area: Option<&str>, most: u
         Some(b'{' | b'[') => read_json(bytes, area)?,
         _ => read_xml(bytes, base)?,
     };
-    feed.entries.sort_by(|a, b| b.at.cmp(&a.at));
+    feed.entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
     if feed.entries.len() > most {
         let left = feed.entries.len() - most;
         feed.findings.push(Finding::new(Code::LongFeed, "", left.to_string()));

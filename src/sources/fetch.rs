@@ -4,13 +4,12 @@
 //! however it is named, at any step.
 
 use std::io::Read as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Response, StatusCode, Url, header};
-use tocsin_channels::public::is_public;
+use tocsin_channels::public::{AllowList, LEADS_INSIDE, is_public};
 
 use super::problem::{Problem, ProblemCode};
 
@@ -53,12 +52,12 @@ pub(super) enum Fetched {
 #[derive(Debug, Clone)]
 pub(super) struct Fetcher {
     client: Client,
-    private: bool,
+    private: AllowList,
 }
 
 impl Fetcher {
-    /// A client; `private` opens private networks to it.
-    pub(super) fn new(private: bool, ca_file: Option<&Path>) -> Result<Self, Problem> {
+    /// A client; `private` names the private addresses that are open to it.
+    pub(super) fn new(private: &[String], ca_file: Option<&Path>) -> Result<Self, Problem> {
         let bad = |why: &dyn std::fmt::Display| Problem::new(ProblemCode::Setup, why);
         let tls = tocsin_channels::tls::client_config(ca_file).map_err(|e| bad(&e))?;
         let client = Client::builder()
@@ -67,7 +66,8 @@ impl Fetcher {
             .no_proxy()
             .connect_timeout(Duration::from_secs(10))
             .user_agent(concat!("tocsin/", env!("CARGO_PKG_VERSION")));
-        let client = if private { client } else { client.dns_resolver(std::sync::Arc::new(PublicOnly)) };
+        let private = AllowList::new(private).map_err(|entry| bad(&format!("private: {entry}")))?;
+        let client = client.dns_resolver(std::sync::Arc::new(private.clone()));
         Ok(Self { client: client.build().map_err(|e| bad(&e))?, private })
     }
 
@@ -126,31 +126,16 @@ impl Fetcher {
             return Err(Problem::new(ProblemCode::Forbidden, format!("{}:", url.scheme())));
         }
         let Some(host) = url.host_str() else { return Err(Problem::new(ProblemCode::BadLink, url)) };
+        let port = url.port_or_known_default().unwrap_or(0);
         let literal = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
         match literal {
-            Some(ip) if !self.private && !is_public(ip) => Err(Problem::new(ProblemCode::Forbidden, host)),
+            Some(ip) if !is_public(ip) && !self.private.names(ip, port) => {
+                Err(Problem::new(ProblemCode::Forbidden, host))
+            }
             _ => Ok(()),
         }
     }
 }
-
-/// Names are looked up here, so that what is checked is what is connected to.
-struct PublicOnly;
-
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let open: Vec<SocketAddr> = found.filter(|at| is_public(at.ip())).collect();
-            if open.is_empty() {
-                return Err(Box::<dyn std::error::Error + Send + Sync>::from(PRIVATE));
-            }
-            Ok(Box::new(open.into_iter()) as Addrs)
-        })
-    }
-}
-
-const PRIVATE: &str = "the name leads into a private network";
 
 /// Where a redirect leads. From https to http is no way.
 fn target(at: &Url, response: &Response) -> Result<Url, Problem> {
@@ -204,7 +189,7 @@ fn text(response: &Response, name: &header::HeaderName) -> Option<String> {
 
 fn unreachable(error: &reqwest::Error) -> Problem {
     let why = cause(error);
-    let code = if why == PRIVATE { ProblemCode::Forbidden } else { ProblemCode::Unreachable };
+    let code = if why == LEADS_INSIDE { ProblemCode::Forbidden } else { ProblemCode::Unreachable };
     Problem::new(code, why)
 }
 
@@ -224,7 +209,8 @@ mod tests {
     #[test]
     fn private_addresses_are_closed_however_they_are_written() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (closed, open) = (Fetcher::new(false, None).unwrap(), Fetcher::new(true, None).unwrap());
+        let (closed, open) =
+            (Fetcher::new(&[], None).unwrap(), Fetcher::new(&["0.0.0.0/0".into(), "::/0".into()], None).unwrap());
         for url in [
             "http://127.0.0.1/",
             "http://127.1/",
@@ -252,8 +238,8 @@ mod tests {
     async fn a_name_that_leads_inside_is_not_connected_to() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let limits = FetchLimits { time: Duration::from_secs(10), mib: 1 };
-        let fetched = Fetcher::new(false, None).unwrap().fetch(&"http://localhost:1/".parse().unwrap(), None, limits);
-        assert_eq!(fetched.await.unwrap_err().code, ProblemCode::Forbidden);
+        let (fetcher, url) = (Fetcher::new(&[], None).unwrap(), "http://localhost:1/".parse().unwrap());
+        assert_eq!(fetcher.fetch(&url, None, limits).await.unwrap_err().code, ProblemCode::Forbidden);
     }
 
     #[test]

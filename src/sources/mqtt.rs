@@ -54,7 +54,7 @@ struct Subscriber {
 
 impl Subscriber {
     async fn new(config: MqttSource, door: Arc<Door>) -> Result<Self, Problem> {
-        let fetcher = Fetcher::new(config.private, None)?;
+        let fetcher = Fetcher::new(&config.private, None)?;
         let options = options(&config)?;
         let row = door.store.source_row(&config.name).await.map_err(|e| Problem::new(ProblemCode::Store, e))?;
         let row = row.unwrap_or_else(|| SourceRow { name: config.name.clone(), ..SourceRow::default() });

@@ -55,13 +55,15 @@ struct Poller {
     entries: BTreeMap<String, EntryRow>,
     /// What the feed showed the last time; empty after a start.
     listed: Vec<Entry>,
+    /// What there was to say of the feed itself then.
+    said: Vec<Value>,
     /// Entries to be written.
     changed: BTreeSet<String>,
 }
 
 impl Poller {
     async fn new(config: FeedSource, door: Arc<Door>) -> Result<Self, Problem> {
-        let fetcher = Fetcher::new(config.private, config.ca_file.as_deref())?;
+        let fetcher = Fetcher::new(&config.private, config.ca_file.as_deref())?;
         let when = When::of(&config).map_err(|e| Problem::new(ProblemCode::Setup, e))?;
         let store = |error| Problem::new(ProblemCode::Store, error);
         let row = door.store.source_row(&config.name).await.map_err(store)?;
@@ -69,7 +71,17 @@ impl Poller {
         let row = SourceRow { kind: "feed".into(), ..row };
         let entries = door.store.source_entries(&config.name).await.map_err(store)?;
         let entries = entries.into_iter().map(|row| (row.entry.clone(), row)).collect();
-        Ok(Self { config, door, fetcher, when, row, entries, listed: Vec::new(), changed: BTreeSet::new() })
+        Ok(Self {
+            config,
+            door,
+            fetcher,
+            when,
+            row,
+            entries,
+            listed: Vec::new(),
+            said: Vec::new(),
+            changed: BTreeSet::new(),
+        })
     }
 
     async fn rounds(mut self) {
@@ -112,7 +124,7 @@ impl Poller {
         let limits = self.limits(usize::try_from(self.config.max_mib).unwrap_or(1));
         match self.fetcher.fetch(&self.config.url, marks, limits).await? {
             Fetched::Same => {
-                self.look(Vec::new()).await;
+                self.look().await;
             }
             Fetched::New { body, marks, at } => {
                 let (area, most) = (self.config.area.clone(), self.config.max_entries);
@@ -152,14 +164,15 @@ impl Poller {
         }
         self.listed = feed.entries;
         let judged = self.config.ends_by_absence && feed.whole && !old_copy;
-        self.look(said).await;
+        self.said = said;
+        self.look().await;
         if judged {
             self.count_absent().await;
         }
     }
 
     /// Looks at every listed entry that is new, changed, due again, or was not looked at for long.
-    async fn look(&mut self, mut said: Vec<Value>) {
+    async fn look(&mut self) {
         let jobs = self.jobs(self.door.now());
         let mut results = Vec::new();
         {
@@ -186,6 +199,7 @@ impl Poller {
                 self.note(row);
             }
         }
+        let mut said = self.said.clone();
         for row in self.listed.iter().filter_map(|entry| self.entries.get(&entry.key)).take(MOST_SAID) {
             if row.state == "ended" {
                 said.push(Problem::new(ProblemCode::CameBack, row.alerts.join(" ")).json());

@@ -68,7 +68,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem.
-    pub fn new(code: ProblemCode, detail: impl ToString) -> Self {
+    pub fn new(code: ProblemCode, detail: impl std::fmt::Display) -> Self {
         let detail = detail.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
         Self { code, detail, findings: Vec::new(), wait: None }
     }

@@ -244,7 +244,7 @@ impl Hazard {
         Self::ALL.iter().copied().find(|hazard| hazard.words().iter().any(|word| lower.contains(word)))
     }
 
-    pub(super) fn in_code(code: &str) -> Option<Self> {
+    fn in_code(code: &str) -> Option<Self> {
         if let Some(kind) = code.strip_prefix('p').and_then(|rest| rest.get(..4)) {
             // The picture names carry the same two digits as the national code.
             return Self::by_national(&format!("11B{}", kind.get(2..)?));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::finding::{Code, Finding};
 use super::hazard::{Colour, Hazard};
+use super::values;
 
 /// A message in another shape, put into the elements of CAP.
 pub(super) struct Translated {
@@ -62,13 +63,13 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
     let picture = text("pic").map(|name| name.rsplit('/').next().unwrap_or(name).split('.').next().unwrap_or(name));
     let mut findings = vec![Finding::new(Code::ForeignJson, "", "data.page.list")];
     let colour = settle(title.colour, picture.and_then(Colour::in_code), Colour::name_zh, &mut findings);
-    let hazard = settle(title.hazard, picture.and_then(Hazard::in_code), Hazard::name_zh, &mut findings);
+    let hazard = settle(title.hazard, picture.and_then(pictured), Hazard::name_zh, &mut findings);
     let (unit, time) = id.split_once('_').unwrap_or((id, ""));
     let area = id.get(..6).filter(|code| code.bytes().all(|b| b.is_ascii_digit()));
     let cap = json!({
         "identifier": id,
         "sender": title.issuer.unwrap_or(unit),
-        "sent": text("issuetime").map(str::to_owned).or_else(|| spelled_out(time)),
+        "sent": text("issuetime").map(strict).or_else(|| spelled_out(time)),
         "status": "Actual",
         "msgType": title.msg_type,
         "scope": "Public",
@@ -85,7 +86,7 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
             "web": text("url").filter(|url| url.starts_with("http")),
             "parameter": picture.map(|name| json!({"valueName": "pic", "value": name})),
             "area": area.map(|code| json!({
-                "areaDesc": title.issuer.unwrap_or(code),
+                "areaDesc": title.issuer.map_or(code, place),
                 "geocode": {"valueName": "CPEAS Geographic Code", "value": format!("{code}000000")},
             })),
         },
@@ -119,8 +120,30 @@ pub(super) fn category(hazard: Option<Hazard>) -> &'static str {
     }
 }
 
-/// `20260823100000` as `2026-08-23 10:00:00`; the reader takes it as Beijing time.
+/// The dangers whose pictures are known for sure; their numbers are not those of the national list.
+fn pictured(name: &str) -> Option<Hazard> {
+    match name.strip_prefix('p')?.get(..4)? {
+        "0002" => Some(Hazard::Rainstorm),
+        "0007" => Some(Hazard::Gale),
+        _ => None,
+    }
+}
+
+/// The place that an observatory is named after.
+pub(super) fn place(issuer: &str) -> &str {
+    let one = issuer.rsplit('和').next().unwrap_or(issuer);
+    let place = one.strip_suffix("气象台").or_else(|| one.strip_suffix("气象局")).unwrap_or(one);
+    if place.is_empty() { issuer } else { place }
+}
+
+/// A time as CAP wants it, Beijing's where no offset is given; one that cannot be read stays as it is, and the reader says so.
+pub(super) fn strict(text: &str) -> String {
+    let read = values::time(text).map(|(at, _)| at.format("%Y-%m-%dT%H:%M:%S%:z").to_string());
+    read.unwrap_or_else(|| text.to_owned())
+}
+
+/// `20260823100000` as a time in Beijing.
 fn spelled_out(digits: &str) -> Option<String> {
     let time = chrono::NaiveDateTime::parse_from_str(digits.get(..14)?, "%Y%m%d%H%M%S").ok()?;
-    Some(time.format("%Y-%m-%d %H:%M:%S").to_string())
+    Some(strict(&time.format("%Y-%m-%d %H:%M:%S").to_string()))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::alert::Reference;
 use super::finding::{Code, Finding};
 use super::hazard::{Colour, Hazard};
-use super::json_nmc::{Title, Translated, category, settle};
+use super::json_nmc::{Title, Translated, category, place, settle, strict};
 
 /// A warning; None where the object is not one.
 pub(super) fn to_cap(item: &Value) -> Option<Translated> {
@@ -42,7 +42,7 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
     let cap = json!({
         "identifier": id,
         "sender": sender,
-        "sent": sent,
+        "sent": sent.map(strict),
         "status": "Actual",
         "msgType": msg_type,
         "scope": "Public",
@@ -55,9 +55,9 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
             "urgency": own(&["/urgency"]).unwrap_or("Unknown"),
             "severity": severity.unwrap_or("Unknown"),
             "certainty": own(&["/certainty"]).unwrap_or("Unknown"),
-            "effective": own(&["/effectiveTime"]),
-            "onset": own(&["/onsetTime", "/startTime"]),
-            "expires": own(&["/expireTime", "/endTime"]),
+            "effective": own(&["/effectiveTime"]).map(strict),
+            "onset": own(&["/onsetTime", "/startTime"]).map(strict),
+            "expires": own(&["/expireTime", "/endTime"]).map(strict),
             "senderName": sender,
             "headline": line,
             "description": own(&["/description", "/text"]),
@@ -74,7 +74,7 @@ fn areas(item: &Value, sender: Option<&str>) -> Value {
     let area = |name: Option<&str>, codes: Vec<String>| {
         let codes: Vec<_> =
             codes.iter().map(|code| json!({"valueName": "CPEAS Geographic Code", "value": code})).collect();
-        json!({"areaDesc": name.or(sender), "geocode": codes})
+        json!({"areaDesc": name.or(sender.map(place)), "geocode": codes})
     };
     let text =
         |value: &Value, names: &[&str]| names.iter().find_map(|name| value.get(name)?.as_str()).map(str::to_owned);

@@ -9,7 +9,7 @@ use super::absence;
 use super::feed::{self, Body};
 use super::problem::{Problem, ProblemCode};
 use crate::approval::Wake;
-use crate::cap::{AlertId, Finding};
+use crate::cap::AlertId;
 use crate::clock::Clock;
 use crate::config::BureauConfig;
 use crate::intake::{Format, Intake, Receipt, Refusal, RefusalCode};
@@ -160,8 +160,12 @@ impl Door {
 }
 
 fn refused(refusal: &Refusal) -> Problem {
+    let (code, sentences) = (refusal.code.as_str(), refusal.code.sentences());
     let first = refusal.findings.iter().find(|finding| finding.code.gravity() == crate::cap::Gravity::Error);
-    let detail = first.map_or_else(|| refusal.detail.clone(), Finding::en);
-    let detail = format!("{} {}: {detail}", refusal.code.as_str(), refusal.code.sentences().1);
-    Problem { findings: refusal.findings.clone(), ..Problem::new(ProblemCode::Refused, detail) }
+    let (zh, en) = match first {
+        Some(finding) => (finding.zh(), finding.en()),
+        None => (refusal.detail.clone(), refusal.detail.clone()),
+    };
+    let (zh, en) = (format!("{code} {}：{zh}", sentences.0), format!("{code} {}: {en}", sentences.1));
+    Problem::in_words(ProblemCode::Refused, &zh, &en, refusal.findings.clone())
 }

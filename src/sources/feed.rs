@@ -67,8 +67,9 @@ pub(super) fn read(bytes: &[u8], base: Option<&Url>, area: Option<&str>, most: u
 }
 
 fn unreadable(findings: Vec<Finding>) -> Problem {
-    let detail = findings.first().map(Finding::en).unwrap_or_default();
-    Problem { findings, ..Problem::new(ProblemCode::Unreadable, detail) }
+    let first = findings.first();
+    let (zh, en) = (first.map(Finding::zh).unwrap_or_default(), first.map(Finding::en).unwrap_or_default());
+    Problem::in_words(ProblemCode::Unreadable, &zh, &en, findings)
 }
 
 fn read_xml(bytes: &[u8], base: Option<&Url>) -> Result<Feed, Problem> {

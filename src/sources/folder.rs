@@ -24,12 +24,10 @@ const AT_ONCE: usize = 200;
 /// Watches a folder until told to stop.
 pub(super) async fn run(config: FolderSource, door: Arc<Door>, stop: CancellationToken) {
     let when = When::Every(TimeDelta::seconds(config.every_seconds.into()));
-    let known = door.store.source_row(&config.name).await.unwrap_or_else(|error| {
-        tracing::error!(%error, source = %config.name, "what was known of the source cannot be read");
-        None
-    });
-    let row = known.unwrap_or_else(|| SourceRow { name: config.name.clone(), ..SourceRow::default() });
-    let mut row = SourceRow { kind: "folder".into(), findings: serde_json::json!([]), ..row };
+    let mut row = match health::known(&door.store, &config.name, "folder").await {
+        Ok(row) => row,
+        Err(problem) => return tracing::error!(source = %config.name, %problem, "the folder cannot be watched"),
+    };
     let mut watch = Watch { config, door, seen: BTreeMap::new() };
     let rounds = async {
         let mut noted = None;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::config::SourceConfig;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemCode};
 use crate::store::{SourceRow, Store, StoreError};
 
 /// A source that is not looked at so long after its time is late.
@@ -100,6 +100,13 @@ impl Health {
     }
 }
 
+/// What is known of a source, or that nothing is.
+pub(super) async fn known(store: &Store, name: &str, kind: &str) -> Result<SourceRow, Problem> {
+    let row = store.source_row(name).await.map_err(|error| Problem::new(ProblemCode::Store, error))?;
+    let new = || SourceRow { name: name.to_owned(), findings: Value::Array(Vec::new()), ..SourceRow::default() };
+    Ok(SourceRow { kind: kind.to_owned(), ..row.unwrap_or_else(new) })
+}
+
 /// It answered well.
 pub(super) fn good(row: &mut SourceRow, now: DateTime<Utc>, next: Option<DateTime<Utc>>) {
     if let Some(since) = row.failing_since.take() {
@@ -130,7 +137,7 @@ mod tests {
         good(&mut row, now, Some(now + TimeDelta::minutes(1)));
         assert_eq!(Condition::of(Some(&row), now), Condition::Ok);
         assert_eq!(Condition::of(Some(&row), now + TimeDelta::minutes(4)), Condition::Late);
-        let problem = Problem::new(super::super::problem::ProblemCode::Status, 500);
+        let problem = Problem::new(ProblemCode::Status, 500);
         bad(&mut row, now, Some(now), &problem);
         bad(&mut row, now + TimeDelta::seconds(9), Some(now + TimeDelta::seconds(9)), &problem);
         assert_eq!(

@@ -56,9 +56,7 @@ impl Subscriber {
     async fn new(config: MqttSource, door: Arc<Door>) -> Result<Self, Problem> {
         let fetcher = Fetcher::new(&config.private, None)?;
         let options = options(&config)?;
-        let row = door.store.source_row(&config.name).await.map_err(|e| Problem::new(ProblemCode::Store, e))?;
-        let row = row.unwrap_or_else(|| SourceRow { name: config.name.clone(), ..SourceRow::default() });
-        let row = Mutex::new(SourceRow { kind: "mqtt".into(), findings: serde_json::json!([]), ..row });
+        let row = Mutex::new(health::known(&door.store, &config.name, "mqtt").await?);
         Ok(Self { config, options, door, fetcher, row })
     }
 

@@ -65,11 +65,9 @@ impl Poller {
     async fn new(config: FeedSource, door: Arc<Door>) -> Result<Self, Problem> {
         let fetcher = Fetcher::new(&config.private, config.ca_file.as_deref())?;
         let when = When::of(&config).map_err(|e| Problem::new(ProblemCode::Setup, e))?;
-        let store = |error| Problem::new(ProblemCode::Store, error);
-        let row = door.store.source_row(&config.name).await.map_err(store)?;
-        let row = row.unwrap_or_else(|| SourceRow { name: config.name.clone(), ..SourceRow::default() });
-        let row = SourceRow { kind: "feed".into(), ..row };
-        let entries = door.store.source_entries(&config.name).await.map_err(store)?;
+        let row = health::known(&door.store, &config.name, "feed").await?;
+        let entries = door.store.source_entries(&config.name).await;
+        let entries = entries.map_err(|error| Problem::new(ProblemCode::Store, error))?;
         let entries = entries.into_iter().map(|row| (row.entry.clone(), row)).collect();
         Ok(Self {
             config,
@@ -200,13 +198,15 @@ impl Poller {
             }
         }
         let mut said = self.said.clone();
-        for row in self.listed.iter().filter_map(|entry| self.entries.get(&entry.key)).take(MOST_SAID) {
+        for row in self.listed.iter().filter_map(|entry| self.entries.get(&entry.key)) {
+            if said.len() >= MOST_SAID {
+                break;
+            }
             if row.state == "ended" {
                 said.push(Problem::new(ProblemCode::CameBack, row.alerts.join(" ")).json());
             }
             said.extend(row.problem.as_deref().and_then(|text| serde_json::from_str(text).ok()));
         }
-        said.truncate(MOST_SAID);
         self.row.findings = Value::Array(said);
     }
 

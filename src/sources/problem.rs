@@ -60,6 +60,8 @@ pub struct Problem {
     pub code: ProblemCode,
     /// What exactly, cut to 200 characters.
     pub detail: String,
+    /// The same in Chinese, where it is words.
+    pub detail_zh: Option<String>,
     /// What the reader found, where it was a message.
     pub findings: Vec<Finding>,
     /// The source wants to be left alone for so long, seconds.
@@ -69,13 +71,17 @@ pub struct Problem {
 impl Problem {
     /// A problem.
     pub fn new(code: ProblemCode, detail: impl std::fmt::Display) -> Self {
-        let detail = detail.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
-        Self { code, detail, findings: Vec::new(), wait: None }
+        Self { code, detail: cut(&detail.to_string()), detail_zh: None, findings: Vec::new(), wait: None }
+    }
+
+    /// A problem whose detail is words, in both languages.
+    pub(crate) fn in_words(code: ProblemCode, zh: &str, en: &str, findings: Vec<Finding>) -> Self {
+        Self { detail_zh: Some(cut(zh)), findings, ..Self::new(code, en) }
     }
 
     /// The sentence in Chinese.
     pub fn zh(&self) -> String {
-        self.code.sentences().0.replace("{}", &self.detail)
+        self.code.sentences().0.replace("{}", self.detail_zh.as_ref().unwrap_or(&self.detail))
     }
 
     /// The sentence in English.
@@ -87,6 +93,10 @@ impl Problem {
     pub(crate) fn json(&self) -> Value {
         json!({"code": self.code.as_str(), "zh": self.zh(), "en": self.en(), "findings": self.findings})
     }
+}
+
+fn cut(detail: &str) -> String {
+    detail.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::site::{Page, Site, source};
 use crate::support::Server;
-use crate::{store, until_source};
+use crate::{findings, store, until_source};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_real_feed_is_read_and_each_of_its_entries_accounted_for() {
@@ -49,8 +49,7 @@ async fn every_real_feed_is_read_and_each_of_its_entries_accounted_for() {
     for name in &names {
         let row = until_source(&server, &store, name, |row| row.tried_at.is_some()).await;
         let problem = row.problem.as_ref().map(|problem| format!(" {}", problem["en"].as_str().unwrap()));
-        let mut codes: Vec<_> =
-            row.findings.as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap().to_owned()).collect();
+        let mut codes: Vec<_> = findings(&row);
         codes.dedup();
         lines.push_str(&format!(
             "{name}: {} entries, {} taken, {} refused{} {}\n",

@@ -16,6 +16,7 @@ async fn a_feed_is_read_once_and_then_asked_for_news_only_and_a_restart_changes_
     site.asked("/feed", 2).await;
     let asked = site.requests("/feed");
     assert_eq!((asked[0].status, asked.last().unwrap().status), (200, 304), "If-None-Match is sent, and 304 honoured");
+    assert!(!asked[0].head.contains("if-none-match") && asked.last().unwrap().head.contains("if-none-match: \""));
     let store = store(&server).await;
     let row = until_source(&server, &store, "feed", |row| row.taken == 2).await;
     assert_eq!((row.entries, row.failures, row.problem), (2, 0, None));
@@ -43,6 +44,7 @@ async fn an_entry_changed_in_place_is_fetched_again_whether_the_feed_says_so_or_
     site.show("/feed", atom(&[("a", DAY, link("alert.xml"))]));
     let server = Server::start(&source(&site, "feed", "recheck_seconds = 1"));
     alerts(&server, 1).await;
+    site.asked("/alert.xml", 1).await;
     // The feed says nothing; the content behind the same link is another.
     let second = Cma { msg_type: "Update", ..Cma::new("second") }.refers_to(&first);
     site.show("/alert.xml", second.xml());

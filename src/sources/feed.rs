@@ -56,6 +56,7 @@ pub(super) fn read(bytes: &[u8], base: Option<&Url>, area: Option<&str>, most: u
         Some(b'{' | b'[') => read_json(bytes, area)?,
         _ => read_xml(bytes, base)?,
     };
+    tell_apart(&mut feed.entries);
     feed.entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
     if feed.entries.len() > most {
         let left = feed.entries.len() - most;
@@ -64,6 +65,19 @@ pub(super) fn read(bytes: &[u8], base: Option<&Url>, area: Option<&str>, most: u
         feed.whole = false;
     }
     Ok(feed)
+}
+
+/// Entries that share a key get one of their own each, made of what is behind them.
+fn tell_apart(entries: &mut [Entry]) {
+    let mut counts = std::collections::HashMap::new();
+    entries.iter().for_each(|entry| *counts.entry(entry.key.clone()).or_insert(0_u32) += 1);
+    for entry in entries.iter_mut().filter(|entry| counts.get(&entry.key).is_some_and(|count| *count > 1)) {
+        let own = match &entry.body {
+            Body::Link(link) => digest(link.as_str().as_bytes()),
+            Body::Here(..) => entry.stamp.clone(),
+        };
+        entry.key = key(&format!("{}#{own}", entry.key));
+    }
 }
 
 fn unreadable(findings: Vec<Finding>) -> Problem {
@@ -289,6 +303,14 @@ mod tests {
             [(Code::NoWay, "nothing")]
         );
         assert_eq!(feed.stamp, Some("2026-01-01T00:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn entries_that_share_a_key_are_told_apart() {
+        let feed =
+            xml("<feed><entry><id>1</id><link href='a'/></entry><entry><id>1</id><link href='b'/></entry></feed>");
+        assert_eq!(feed.entries.len(), 2);
+        assert_ne!(feed.entries[0].key, feed.entries[1].key);
     }
 
     #[test]

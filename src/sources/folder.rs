@@ -26,7 +26,7 @@ pub(super) async fn run(config: FolderSource, door: Arc<Door>, stop: Cancellatio
     let when = When::Every(TimeDelta::seconds(config.every_seconds.into()));
     let mut row = match health::known(&door.store, &config.name, "folder").await {
         Ok(row) => row,
-        Err(problem) => return tracing::error!(source = %config.name, %problem, "the folder cannot be watched"),
+        Err(problem) => return health::give_up(&door.store, &config.name, "folder", &problem, door.now()).await,
     };
     let mut watch = Watch { config, door, seen: BTreeMap::new() };
     let rounds = async {

@@ -107,6 +107,17 @@ pub(super) async fn known(store: &Store, name: &str, kind: &str) -> Result<Sourc
     Ok(SourceRow { kind: kind.to_owned(), ..row.unwrap_or_else(new) })
 }
 
+/// A source that cannot even begin: it is written where people look.
+pub(super) async fn give_up(store: &Store, name: &str, kind: &str, problem: &Problem, now: DateTime<Utc>) {
+    let Ok(mut row) = known(store, name, kind).await else {
+        return tracing::error!(source = name, %problem, "the source cannot be used");
+    };
+    bad(&mut row, now, None, problem);
+    if let Err(error) = store.save_source(&row, std::iter::empty(), DateTime::UNIX_EPOCH).await {
+        tracing::error!(%error, source = name, %problem, "the source cannot be used");
+    }
+}
+
 /// It answered well.
 pub(super) fn good(row: &mut SourceRow, now: DateTime<Utc>, next: Option<DateTime<Utc>>) {
     if let Some(since) = row.failing_since.take() {

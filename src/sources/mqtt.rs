@@ -33,10 +33,10 @@ const BEAT: Duration = Duration::from_secs(60);
 
 /// Keeps subscribed until told to stop.
 pub(super) async fn run(config: MqttSource, door: Arc<Door>, stop: CancellationToken) {
-    let name = config.name.clone();
+    let (name, own) = (config.name.clone(), Arc::clone(&door));
     let subscriber = match Subscriber::new(config, door).await {
         Ok(subscriber) => Arc::new(subscriber),
-        Err(problem) => return tracing::error!(source = %name, %problem, "the source cannot be subscribed to"),
+        Err(problem) => return health::give_up(&own.store, &name, "mqtt", &problem, own.now()).await,
     };
     tokio::select! {
         () = Box::pin(subscriber.keep_subscribed()) => {}

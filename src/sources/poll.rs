@@ -35,10 +35,10 @@ const REMEMBERED: TimeDelta = TimeDelta::days(7);
 
 /// Polls a feed until told to stop.
 pub(super) async fn run(config: FeedSource, door: Arc<Door>, stop: CancellationToken) {
-    let name = config.name.clone();
+    let (name, own) = (config.name.clone(), Arc::clone(&door));
     let poller = match Poller::new(config, door).await {
         Ok(poller) => poller,
-        Err(problem) => return tracing::error!(source = %name, %problem, "the source cannot be polled"),
+        Err(problem) => return health::give_up(&own.store, &name, "feed", &problem, own.now()).await,
     };
     tokio::select! {
         () = Box::pin(poller.rounds()) => {}
@@ -172,7 +172,7 @@ impl Poller {
     /// Looks at every listed entry that is new, changed, due again, or was not looked at for long.
     async fn look(&mut self) {
         let jobs = self.jobs(self.door.now());
-        let mut results = Vec::new();
+        let (due, mut results) = (jobs.len(), Vec::new());
         {
             let hands = Hands {
                 door: &self.door,
@@ -189,6 +189,10 @@ impl Poller {
             if tokio::time::timeout(ROUND, all).await.is_err() {
                 tracing::warn!(source = %self.config.name, "the round ended before all entries were looked at; the next one goes on");
             }
+        }
+        if results.len() < due {
+            // What was not looked at has no row yet: the next answer must be a whole one, even after a restart.
+            (self.row.etag, self.row.modified) = (None, None);
         }
         for done in results {
             self.row.taken += done.delivered.new_ones();

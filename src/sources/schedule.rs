@@ -9,8 +9,8 @@ use super::config::FeedSource;
 
 /// The longest pause after failures.
 const LONGEST: TimeDelta = TimeDelta::minutes(10);
-/// The longest pause that a source may ask for.
-const LONGEST_WISH: TimeDelta = TimeDelta::hours(1);
+/// The longest pause that a source may ask for, seconds.
+const LONGEST_WISH: u64 = 3_600;
 
 /// When a source is asked.
 #[derive(Debug, Clone)]
@@ -40,9 +40,9 @@ impl When {
             let grown = base.checked_mul(1 << failures.min(12)).unwrap_or(LONGEST).min(LONGEST);
             // Half of it is certain, half is the dice's.
             let pause = share(grown, 0.5 + dice / 2.0);
-            let wish =
-                wish.map_or(TimeDelta::zero(), |seconds| TimeDelta::seconds(i64::try_from(seconds).unwrap_or(3_600)));
-            return now + pause.max(wish.min(LONGEST_WISH));
+            // Nobody silences us for longer than this, whatever number they write.
+            let wish = TimeDelta::seconds(i64::try_from(wish.unwrap_or(0).min(LONGEST_WISH)).unwrap_or(0));
+            return now + pause.max(wish);
         }
         match self {
             Self::Every(_) => now + pause + share(pause, dice / 10.0),
@@ -130,7 +130,7 @@ mod tests {
             let now = at("2026-07-01T00:00:00Z");
             let next = When::Every(TimeDelta::seconds(seconds)).next(now, failures, dice, wish);
             prop_assert!(next > now);
-            let longest = if failures > 0 { LONGEST_WISH } else { TimeDelta::seconds(seconds) * 11 / 10 };
+            let longest = if failures > 0 { TimeDelta::hours(1) } else { TimeDelta::seconds(seconds) * 11 / 10 };
             prop_assert!(next - now <= longest);
         }
     }

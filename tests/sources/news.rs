@@ -121,6 +121,16 @@ async fn the_health_of_each_source_is_shown_to_people_and_machines() {
     assert!(server.stop());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_cannot_begin_says_why_where_people_look() {
+    let site = Site::start().await;
+    let server = Server::start(&source(&site, "feed", "ca_file = \"/nowhere.pem\""));
+    let store = store(&server).await;
+    let row = until_source(&server, &store, "feed", |row| row.failing_since.is_some()).await;
+    assert_eq!(code(&row), "T6021");
+    assert!(server.tocsin(&["feeds"]).1.contains("/nowhere.pem"));
+}
+
 #[test]
 fn what_cannot_be_in_config_is_refused_with_its_name() {
     let folder = tempfile::tempdir().unwrap();

@@ -132,7 +132,7 @@ fn pictured(name: &str) -> Option<Hazard> {
 /// The place that an observatory is named after.
 pub(super) fn place(issuer: &str) -> &str {
     let one = issuer.rsplit('和').next().unwrap_or(issuer);
-    let place = one.strip_suffix("气象台").or_else(|| one.strip_suffix("气象局")).unwrap_or(one);
+    let place = ["中心气象台", "气象台", "气象局"].into_iter().find_map(|end| one.strip_suffix(end)).unwrap_or(one);
     if place.is_empty() { issuer } else { place }
 }
 

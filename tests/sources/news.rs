@@ -80,7 +80,7 @@ async fn an_entry_that_cannot_be_had_now_is_had_later() {
     let site = Site::start().await;
     site.fail("/alert.xml", 503);
     site.show("/feed", atom(&[("a", DAY, link("alert.xml")), ("b", DAY, inline(&Cma::new("other").xml()))]));
-    let server = Server::start(&source(&site, "feed", ""));
+    let server = Server::start(&source(&site, "feed", "schedule = \"* * * * * *\""));
     alerts(&server, 1).await;
     let store = store(&server).await;
     let row = until_source(&server, &store, "feed", |row| !findings(row).is_empty()).await;

@@ -28,6 +28,7 @@ use crate::passkeys::Passkeys;
 use crate::policy::{Policy, PolicyError};
 use crate::residents::Residents;
 use crate::rules::Audience;
+use crate::sources::{self, Door, SourceConfig};
 use crate::staff::{Staff, StaffError, Standing};
 use crate::store::{Store, StoreError, StoreOptions};
 
@@ -38,7 +39,9 @@ pub struct App {
     /// What may change while it runs.
     pub policy: Arc<ArcSwap<Policy>>,
     /// The front door.
-    pub intake: Intake,
+    pub intake: Arc<Intake>,
+    /// Where we go for alerts ourselves.
+    pub sources: Vec<SourceConfig>,
     /// The officers' desk.
     pub desk: Arc<Desk>,
     /// What sends.
@@ -180,11 +183,14 @@ impl App {
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let rates = rates(&channels_config);
         let desk = Arc::new(Desk::new(store.clone(), held, time, base, engine.waker()));
-        let intake = Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), Arc::clone(&desk));
+        let intake = Arc::new(Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), Arc::clone(&desk)));
         let mut keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
         let parts = (store.clone(), Arc::clone(&policy), Arc::clone(&clock));
         let press = Arc::new(Press::open(parts, Arc::clone(&desk), &config.publish, base).await?);
         keepers.extend(outlet::start(&press, receivers, &stop));
+        let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
+        let door = Arc::new(Door::new(Arc::clone(&intake), held, store.clone(), time, engine.waker()));
+        keepers.extend(sources::start(&config.sources, &door, &stop));
         let secure = base.starts_with("https://");
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let (kinds, limits) = (channels.iter().copied().collect(), config.residents.limits.clone());
@@ -195,6 +201,7 @@ impl App {
             store,
             policy,
             intake,
+            sources: config.sources.clone(),
             desk,
             engine,
             clock,

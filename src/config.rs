@@ -16,6 +16,7 @@ use crate::messages::MessageOptions;
 use crate::regions::{LocateOptions, MapFiles, RegionCode};
 use crate::residents::SignUpLimits;
 use crate::rules::Span;
+use crate::sources::SourceConfig;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -36,6 +37,9 @@ pub struct Config {
     /// Who may submit alerts.
     #[serde(rename = "bureau")]
     pub bureaus: Vec<BureauConfig>,
+    /// Where we go for alerts ourselves.
+    #[serde(rename = "source")]
+    pub sources: Vec<SourceConfig>,
     /// How people are reached; a channel left out is not used.
     pub channels: ChannelsConfig,
     /// What is thrown away when.
@@ -458,6 +462,16 @@ impl Config {
             }
         }
         self.check_outlets()?;
+        let mut sources = std::collections::BTreeSet::new();
+        for source in &self.sources {
+            source.check()?;
+            if !sources.insert(source.name()) {
+                return Err(format!("two sources are named `{}`", source.name()));
+            }
+            if !names.iter().any(|name| *name == source.bureau()) {
+                return Err(format!("source `{}`: there is no bureau `{}`", source.name(), source.bureau()));
+            }
+        }
         let schedule = self.housekeeping.schedule.parse::<cron::Schedule>();
         schedule.map(drop).map_err(|e| format!("housekeeping: `schedule` has six fields, seconds first: {e}"))
     }

@@ -30,6 +30,7 @@ pub mod residents;
 pub mod rules;
 pub mod seal;
 mod show;
+pub mod sources;
 pub mod staff;
 pub mod store;
 pub mod web;

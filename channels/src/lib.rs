@@ -7,15 +7,16 @@
 
 pub mod email;
 pub mod mqtt;
+pub mod public;
 pub mod push;
 pub mod sms;
+pub mod tls;
 pub mod webhook;
 
 mod answer;
 mod content;
 mod http;
 mod key;
-mod tls;
 
 pub use answer::{Answer, Class};
 pub use content::{Content, EmailContent, MqttContent, Picture, PushContent, SmsContent, Urgency};

@@ -8,7 +8,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 /// A client's TLS settings, by `ring`. The error names the file and what is wrong with it.
-pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+///
+/// # Errors
+/// When the file cannot be read, or holds no certificate.
+pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca_file {
         let bad = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());

@@ -48,7 +48,7 @@ impl Webhook {
         let parsed: Url = url.parse().map_err(|_| WebhookError::Url(url.to_owned()))?;
         guard.check(&parsed).map_err(|why| WebhookError::Closed(url.to_owned(), why))?;
         let builder = http::builder(Duration::from_secs(5).min(whole), whole, ca_file).map_err(WebhookError::Client)?;
-        let client = builder.dns_resolver(std::sync::Arc::new(guard.clone())).build();
+        let client = builder.dns_resolver(std::sync::Arc::new(guard.0.clone())).build();
         Ok(Self { client: client.map_err(|e| WebhookError::Client(e.to_string()))?, guard, url: parsed })
     }
 

@@ -300,6 +300,16 @@ pub struct Element {
     pub xml: String,
 }
 
+impl Reference {
+    /// Stands for the time where the sender names only the identifier.
+    pub const UNDATED: &'static str = "1970-01-01T00:00:00+00:00";
+
+    /// Whether the sender named only the identifier.
+    pub fn is_undated(&self) -> bool {
+        self.sent.timestamp() == 0
+    }
+}
+
 impl Alert {
     /// The info in this language: exact tag, then same primary language, then the first.
     pub fn info_in(&self, language: &str) -> Option<&Info> {

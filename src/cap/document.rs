@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::finding::{Code, Finding, Verdict};
 use super::read::{self, Reading};
 use super::xml::{self, Node, Tree, XmlError};
+use super::{json_nmc, json_qweather};
 
 /// What a file turned out to be.
 #[derive(Debug, Clone)]
@@ -54,7 +55,8 @@ pub fn read(bytes: &[u8]) -> Reading {
     }
 }
 
-/// Reads one CAP message in JSON: the elements of CAP 1.2 by name, repeated ones as lists.
+/// Reads one message in JSON: the elements of CAP 1.2 by name, repeated ones as lists; or one of the shapes that other services
+/// use, alone or as the only one of its list.
 pub fn read_json(bytes: &[u8]) -> Reading {
     if bytes.len() > xml::MAX_BYTES {
         return refused(&XmlError::TooLarge(bytes.len()));
@@ -63,11 +65,46 @@ pub fn read_json(bytes: &[u8]) -> Reading {
         Ok(value) => value,
         Err(error) => return Reading::refused(Code::NotJson, error.to_string()),
     };
+    let value = match list_in_json(&value).map(|list| list.items.as_slice()) {
+        Some([one]) => one.clone(),
+        Some(list) => return Reading::refused(Code::NotOne, list.len().to_string()),
+        None => value,
+    };
+    let (value, mut findings) = match json_nmc::to_cap(&value).or_else(|| json_qweather::to_cap(&value)) {
+        Some(translated) => (translated.cap, translated.findings),
+        None => (value, Vec::new()),
+    };
     let mut root = Node::new("alert", Some("urn:oasis:names:tc:emergency:cap:1.2".into()));
     if let Err(what) = fill(&mut root, &value) {
         return Reading::refused(Code::NotJson, what);
     }
-    read_tree(&Tree { root, text: String::new(), repaired: false })
+    let mut reading = read_tree(&Tree { root, text: String::new(), repaired: false });
+    // Members of an object have no order.
+    reading.findings.retain(|finding| finding.code != Code::Order);
+    findings.append(&mut reading.findings);
+    Reading { alert: reading.alert, findings }
+}
+
+/// The warnings of a list in JSON.
+pub(crate) struct JsonList<'a> {
+    /// One value a warning.
+    pub(crate) items: &'a Vec<Value>,
+    /// Whether the list says that there is more of it elsewhere.
+    pub(crate) whole: bool,
+}
+
+/// The list that a JSON document holds: the national centre's, or a weather service's of either form.
+pub(crate) fn list_in_json(value: &Value) -> Option<JsonList<'_>> {
+    if let Some(page) = value.pointer("/data/page").or_else(|| value.get("page")) {
+        let items = page.get("list")?.as_array()?;
+        let number = |name: &str| page.get(name).and_then(Value::as_u64);
+        let count = ["count", "total", "totalCount"].iter().find_map(|name| number(name));
+        let pages = ["totalPage", "totalPages", "pages"].iter().find_map(|name| number(name));
+        let whole = count.is_none_or(|count| count <= items.len() as u64) && pages.is_none_or(|pages| pages <= 1);
+        return Some(JsonList { items, whole });
+    }
+    let items = value.get("warning").or_else(|| value.get("alerts"))?.as_array()?;
+    Some(JsonList { items, whole: true })
 }
 
 /// Reads a file: an alert, a feed or an envelope.
@@ -93,7 +130,8 @@ fn read_tree(tree: &Tree) -> Reading {
     reading
 }
 
-fn refused(error: &XmlError) -> Reading {
+/// What it means that a document cannot be parsed.
+pub(crate) fn refused(error: &XmlError) -> Reading {
     let code = match error {
         XmlError::TooLarge(_) | XmlError::TooMany(_) => Code::TooLarge,
         XmlError::Doctype => Code::Doctype,

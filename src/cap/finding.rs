@@ -59,6 +59,9 @@ findings! {
     Repaired = 1006 Remark "XML 1.0 §4.3.3" "文字与所声明的编码不符，已尽量还原" "bytes are not in the encoding they claim; read as well as could be";
     NotJson = 1011 Error "RFC 8259" "不是可读取的 JSON：{}" "not JSON that can be read: {}";
     NotCap = 1012 Error "CAP 1.2 §3.2" "根元素是 {}，不是 CAP 预警、订阅源或 EDXL 信封" "the root element is {}, neither a CAP alert nor a feed nor an EDXL envelope";
+    ForeignJson = 1013 Note "JSON of other services" "以其他服务的 JSON 形式书写（{}），已转为 CAP" "written in another service's JSON ({}), put into CAP";
+    TitleDecides = 1014 Remark "JSON of other services" "标题与所附编码不符，以标题为准：{}" "the title and the codes disagree; the title holds: {}";
+    NotOne = 1015 Error "JSON of other services" "一次只收一条预警，此处有 {} 条；整份列表请设为来源" "one alert at a time; here are {}: set up a list as a source";
 
     Namespace = 2001 Remark "CAP 1.2 §3.3.1" "命名空间不是 CAP 的：{}" "the namespace is not CAP's: {}";
     OldVersion = 2002 Note "CAP 1.2" "以 CAP {} 书写" "written in CAP {}";
@@ -152,6 +155,8 @@ findings! {
     Envelope = 3003 Note "EDXL-DE 1.0" "是信封，内含 {} 条预警" "an envelope with {} alerts inside";
     BadEntry = 3004 Remark "RFC 4287 §4.1.2" "条目缺少 {}" "an entry lacks {}";
     EmptyEnvelope = 3005 Remark "EDXL-DE 1.0" "信封里没有预警" "an envelope without an alert";
+    LongFeed = 3006 Remark "Tocsin limits" "订阅源太长，只读最新的条目，未读 {} 条" "the feed is too long: the newest entries are read, {} are not";
+    NoWay = 3007 Remark "RFC 4287 §4.1.2" "条目既无内容也无可循的链接：{}" "an entry with neither content nor a link to follow: {}";
 
     NothingReplaced = 4102 Remark "CAP 1.2 §3.2.1" "所引用的预警不在记录中：没有可更新或解除的内容" "it references no alert on record: there is nothing to update or cancel";
     Late = 4110 Remark "CAP 1.2 §3.2.1" "同一事件已有更新的消息 {}，本条只存档，不发布" "something newer of its event is on record ({}): it is kept, and goes to nobody";

@@ -96,7 +96,15 @@ impl Colour {
         alert.infos.iter().filter_map(Self::of).min().or_else(|| Self::of_severity(alert.severity()))
     }
 
-    fn in_words(text: &str) -> Option<Self> {
+    /// The colour that a word alone names, in Chinese or English.
+    pub(super) fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|colour| {
+            let name = colour.name_zh();
+            word.eq_ignore_ascii_case(colour.as_str()) || word == name || name.strip_suffix('色') == Some(word)
+        })
+    }
+
+    pub(super) fn in_words(text: &str) -> Option<Self> {
         let lower = text.to_ascii_lowercase();
         let words: Vec<&str> =
             lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
@@ -216,7 +224,7 @@ impl Hazard {
         alert.infos.iter().map(Self::of).find(|hazard| *hazard != Self::Other).unwrap_or(Self::Other)
     }
 
-    fn in_words(text: &str) -> Option<Self> {
+    pub(super) fn in_words(text: &str) -> Option<Self> {
         let lower = text.to_lowercase();
         Self::ALL.iter().copied().find(|hazard| hazard.words().iter().any(|word| lower.contains(word)))
     }

@@ -9,12 +9,14 @@ mod document;
 mod finding;
 mod hazard;
 mod id;
+mod json_nmc;
+mod json_qweather;
 mod profiles;
 mod read;
 mod signature;
 mod values;
 mod write;
-mod xml;
+pub(crate) mod xml;
 
 pub use alert::{
     Alert, Area, Category, Certainty, Circle, Element, Info, MsgType, NamedValue, Point, Polygon, Reference, Resource,
@@ -22,6 +24,7 @@ pub use alert::{
 };
 pub use china::NationalId;
 pub use document::{Document, read, read_document, read_json};
+pub(crate) use document::{list_in_json, refused};
 pub use finding::{Code, Finding, Gravity, Verdict};
 pub use hazard::{Colour, Hazard};
 pub use id::{AlertId, BadAlertId};
@@ -30,3 +33,8 @@ pub use read::Reading;
 pub use signature::{Keys, SignatureError, SignatureFault, SignaturePolicy, SigningKey};
 pub use write::{WriteError, write};
 pub use xml::MAX_BYTES;
+
+/// A time as people write it, read as leniently as an alert's own.
+pub(crate) fn time(text: &str) -> Option<chrono::DateTime<chrono::FixedOffset>> {
+    values::time(text.trim()).map(|(at, _)| at)
+}

@@ -15,7 +15,7 @@ const MAX_ATTRIBUTES: usize = 64;
 
 /// Why a text is not XML that may be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum XmlError {
+pub(crate) enum XmlError {
     /// More than 4 MiB.
     #[error("{0} bytes, more than the {MAX_BYTES} that are read")]
     TooLarge(usize),
@@ -46,6 +46,8 @@ pub(super) enum XmlError {
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
+    /// Attributes by their full names; declarations of namespaces are left out.
+    pub(crate) attributes: Vec<(String, String)>,
     pub(crate) children: Vec<Node>,
     /// Character data directly inside.
     pub(crate) text: String,
@@ -57,7 +59,18 @@ pub(crate) struct Node {
 impl Node {
     /// An element without place in a text.
     pub(crate) fn new(name: &str, namespace: Option<String>) -> Self {
-        Self { name: name.to_owned(), namespace, children: Vec::new(), text: String::new(), start: 0, end: 0 }
+        let (attributes, children) = (Vec::new(), Vec::new());
+        Self { name: name.to_owned(), namespace, attributes, children, text: String::new(), start: 0, end: 0 }
+    }
+
+    /// An attribute's value.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The text of the first child of this local name, where it has any.
+    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
+        self.child(name).map(Self::trimmed).filter(|text| !text.is_empty())
     }
 
     /// The text without white space around it.
@@ -97,9 +110,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Tree, XmlError> {
     if bytes.len() > MAX_BYTES {
         return Err(XmlError::TooLarge(bytes.len()));
     }
+    walk(bytes, &[], &mut |_, _| {})
+}
+
+/// Reads a document of any size whose elements of these names, at most two levels below the root, are handed over one by one and
+/// not kept: the limit of elements holds for each of them. `visit` gets the text too, in UTF-8.
+pub(crate) fn walk(bytes: &[u8], takes: &[&str], visit: &mut dyn FnMut(Node, &str)) -> Result<Tree, XmlError> {
     let (text, repaired) = decode(bytes)?;
     let mut reader = NsReader::from_str(&text);
-    let mut builder = Builder { open: Vec::new(), root: None, nodes: 0 };
+    let mut builder = Builder { open: Vec::new(), root: None, nodes: 0, takes, before: 0 };
     loop {
         let before = position(reader.buffer_position());
         let (namespace, event) = reader.read_resolved_event().map_err(|e| malformed(e, before))?;
@@ -115,9 +134,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Tree, XmlError> {
             Event::Start(tag) => builder.open(&tag, namespace, before)?,
             Event::Empty(tag) => {
                 builder.open(&tag, namespace, before)?;
-                builder.close(after(&reader))?;
+                builder.close(after(&reader))?.into_iter().for_each(|node| visit(node, &text));
             }
-            Event::End(_) => builder.close(after(&reader))?,
+            Event::End(_) => builder.close(after(&reader))?.into_iter().for_each(|node| visit(node, &text)),
             Event::Text(text) => builder.text(&text.xml10_content(), before)?,
             Event::CData(data) => builder.text(&data.xml10_content(), before)?,
             Event::GeneralRef(reference) => {
@@ -135,16 +154,23 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Tree, XmlError> {
     }
 }
 
-struct Builder {
+struct Builder<'a> {
     open: Vec<Node>,
     root: Option<Node>,
     nodes: usize,
+    /// Elements that are handed over.
+    takes: &'a [&'a str],
+    /// How many elements there were before the one that will be.
+    before: usize,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn open(&mut self, tag: &BytesStart<'_>, namespace: Option<String>, at: usize) -> Result<(), XmlError> {
         if self.open.is_empty() && self.root.is_some() {
             return Err(malformed("a second root element", at));
+        }
+        if self.is_taken(tag.local_name().as_ref()) {
+            self.before = self.nodes;
         }
         self.nodes += 1;
         if self.nodes > MAX_NODES {
@@ -153,26 +179,41 @@ impl Builder {
         if self.open.len() >= MAX_DEPTH {
             return Err(XmlError::TooMany("levels of elements in one another"));
         }
+        let mut node = Node::new(tag.local_name().as_ref(), namespace);
         for (n, attribute) in tag.attributes().with_checks(false).enumerate() {
             if n >= MAX_ATTRIBUTES {
                 return Err(XmlError::TooMany("attributes on one element"));
             }
-            attribute.map_err(|e| malformed(e, at))?;
+            let attribute = attribute.map_err(|e| malformed(e, at))?;
+            let name = attribute.key.as_ref();
+            if !name.starts_with("xmlns")
+                && let Ok(value) = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0)
+            {
+                node.attributes.push((name.to_owned(), value.into_owned()));
+            }
         }
-        let mut node = Node::new(tag.local_name().as_ref(), namespace);
         node.start = at;
         self.open.push(node);
         Ok(())
     }
 
-    fn close(&mut self, at: usize) -> Result<(), XmlError> {
+    /// Ends an element; gives it back where it is one that is handed over.
+    fn close(&mut self, at: usize) -> Result<Option<Node>, XmlError> {
         let Some(mut node) = self.open.pop() else { return Err(malformed("an end tag without its start", at)) };
         node.end = at;
+        if self.is_taken(&node.name) {
+            self.nodes = self.before;
+            return Ok(Some(node));
+        }
         match self.open.last_mut() {
             Some(parent) => parent.children.push(node),
             None => self.root = Some(node),
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn is_taken(&self, name: &str) -> bool {
+        (1..=2).contains(&self.open.len()) && self.takes.contains(&name)
     }
 
     fn text(&mut self, text: &str, at: usize) -> Result<(), XmlError> {
@@ -244,6 +285,38 @@ fn declared(bytes: &[u8]) -> Result<&'static Encoding, XmlError> {
     }
 }
 
+/// An element as a document of its own: its own bytes where they can stand alone, else written anew, its namespaces declared.
+pub(crate) fn standalone(node: &Node, text: &str) -> String {
+    let own = text.get(node.start..node.end).unwrap_or_default();
+    // Slicing loses the declarations that stand further out; then it does not parse, or parses as something else.
+    match parse(own.as_bytes()) {
+        Ok(tree) if tree.root.namespace == node.namespace => own.to_owned(),
+        _ => {
+            let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+            write(&mut out, node, None);
+            out
+        }
+    }
+}
+
+fn write(out: &mut String, node: &Node, outer: Option<&str>) {
+    use quick_xml::escape::escape;
+    let namespace = node.namespace.as_deref();
+    out.push('<');
+    out.push_str(&node.name);
+    if namespace != outer {
+        out.push_str(&format!(" xmlns=\"{}\"", escape(namespace.unwrap_or_default())));
+    }
+    // A prefix that is declared further out would be lost; `xml:` is everywhere.
+    for (name, value) in node.attributes.iter().filter(|(name, _)| !name.contains(':') || name.starts_with("xml:")) {
+        out.push_str(&format!(" {name}=\"{}\"", escape(value)));
+    }
+    out.push('>');
+    out.push_str(&escape(&node.text));
+    node.children.iter().for_each(|child| write(out, child, namespace));
+    out.push_str(&format!("</{}>", node.name));
+}
+
 fn malformed(what: impl std::fmt::Display, at: usize) -> XmlError {
     XmlError::Malformed { what: what.to_string().chars().take(200).collect(), at }
 }
@@ -296,6 +369,26 @@ mod tests {
         let mut utf16 = vec![0xFF, 0xFE];
         utf16.extend("<a>风</a>".encode_utf16().flat_map(u16::to_le_bytes));
         assert_eq!(parse(&utf16).unwrap().root.text, "风");
+    }
+
+    #[test]
+    fn an_element_stands_alone_byte_for_byte_or_with_its_namespaces() {
+        let text = "<f xmlns:c='urn:c'><c:a><c:b x='1'>&lt;风</c:b></c:a><a xmlns='urn:d'><b/></a></f>";
+        let mut taken = Vec::new();
+        walk(text.as_bytes(), &["a"], &mut |node, text| taken.push((standalone(&node, text), node))).unwrap();
+        assert_eq!(taken[1].0, "<a xmlns='urn:d'><b/></a>");
+        let again = parse(taken[0].0.as_bytes()).unwrap().root;
+        assert_eq!((again.namespace.as_deref(), again.children[0].text.as_str()), (Some("urn:c"), "<风"));
+        assert_eq!(again.children[0].attribute("x"), Some("1"));
+    }
+
+    #[test]
+    fn a_long_feed_is_walked_without_being_kept() {
+        let text = format!("<feed>{}</feed>", "<entry><id>1</id></entry>".repeat(MAX_NODES));
+        let mut n = 0;
+        let rest = walk(text.as_bytes(), &["entry"], &mut |_, _| n += 1).unwrap();
+        assert_eq!((n, rest.root.children.len()), (MAX_NODES, 0));
+        assert!(parse(text.as_bytes()).is_err());
     }
 
     #[test]

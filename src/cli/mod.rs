@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod desk;
 mod explain;
+mod feeds;
 mod keys;
 mod officers;
 mod outlets;
@@ -85,6 +86,8 @@ enum Command {
     Audit(audit::Command),
     /// Show how webhooks and WIS2 do, or the log of one
     Webhooks(outlets::Args),
+    /// Show how each source is: feeds, topics, folders
+    Feeds,
     /// Import, export and count subscribers
     #[command(subcommand)]
     Subscribers(people::Command),
@@ -178,6 +181,7 @@ async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
         Command::Officers(command) => officers::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Webhooks(args) => outlets::run(context, args).await,
+        Command::Feeds => feeds::run(context).await,
         Command::Subscribers(command) => people::run(context, command).await,
         Command::Simulate(args) => people::simulate(context, args).await,
         Command::Config(ConfigCommand::Check) => config::check(context).await,

@@ -176,6 +176,7 @@ impl Intake {
                 Err(Refusal::new(RefusalCode::IdTaken, understood.id.to_string()))
             };
         }
+        self.date_references(bureau, &mut understood.alert).await?;
         self.check_references(bureau, &understood.alert).await?;
         let joined = join::join(&self.store, &bureau.name, &mut understood).await?;
         let older = &joined.older;
@@ -271,6 +272,18 @@ impl Intake {
         let reading = if format == Format::Json.as_str() { cap::read_json(&old) } else { cap::read(&old) };
         let plain = |alert: &Alert| Alert { unknown: Vec::new(), version: cap::Version::V1_2, ..alert.clone() };
         Ok(old == raw || reading.alert.is_some_and(|old| plain(&old) == plain(&understood.alert)))
+    }
+
+    /// Some senders name what they refer to by its identifier alone: its sender and time are those that the bureau's newest alert of
+    /// that name has.
+    async fn date_references(&self, bureau: &BureauConfig, alert: &mut Alert) -> Result<(), Refusal> {
+        for reference in alert.references.iter_mut().filter(|reference| reference.is_undated()) {
+            let named = self.store.alert_named(&bureau.name, &reference.identifier).await?;
+            if let Some(row) = self.store.alerts_by_id(named.as_slice()).await?.pop() {
+                (reference.sender, reference.sent) = (row.sender, row.sent.into());
+            }
+        }
+        Ok(())
     }
 
     /// An Update or Cancel must not touch another bureau's alert, or another world's (a drill's).

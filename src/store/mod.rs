@@ -23,6 +23,7 @@ mod releases;
 mod reports;
 mod residents;
 mod sessions;
+mod sources;
 mod subscribers;
 
 pub(crate) use agreed::{insert_agreed, withdraw_settings};
@@ -63,6 +64,8 @@ pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_sessions, end_token, fail_session, insert_invitation, insert_session,
     insert_token, prove_session, use_invitation,
 };
+pub(crate) use sources::EntryRow;
+pub use sources::SourceRow;
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
 
@@ -251,6 +254,7 @@ fn migrator() -> Migrator {
         step(2, "officers", include_str!("../../migrations/0002_officers.sql")),
         step(3, "agreed", include_str!("../../migrations/0003_agreed.sql")),
         step(4, "publish", include_str!("../../migrations/0004_publish.sql")),
+        step(5, "sources", include_str!("../../migrations/0005_sources.sql")),
         step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
         step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
     ])

@@ -1,37 +1,26 @@
 //! No pushes into private networks: an endpoint is what a stranger typed.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 
 use reqwest::Url;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::config::PushError;
+use crate::public::{AllowList, is_public};
 
 /// Which addresses may be connected to.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
-    allowed: std::sync::Arc<[Allowed]>,
-}
-
-/// An entry of the allow list.
-#[derive(Debug, Clone, Copy)]
-struct Allowed {
-    net: IpAddr,
-    bits: u8,
-    port: Option<u16>,
-}
+pub(crate) struct Guard(pub(crate) AllowList);
 
 impl Guard {
     pub(crate) fn new(entries: &[String]) -> Result<Self, PushError> {
-        let parse = |text: &String| Allowed::parse(text).ok_or_else(|| PushError::Allow(text.clone()));
-        Ok(Self { allowed: entries.iter().map(parse).collect::<Result<_, _>>()? })
+        AllowList::new(entries).map(Self).map_err(PushError::Allow)
     }
 
     /// Checks an endpoint before a connection: literal addresses, the scheme, the port.
     pub(crate) fn check(&self, endpoint: &Url) -> Result<(), &'static str> {
         let port = endpoint.port_or_known_default().unwrap_or(0);
         let literal = endpoint.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
-        if literal.is_some_and(|ip| self.allows(ip, port)) {
+        if literal.is_some_and(|ip| self.0.names(ip, port)) {
             return Ok(());
         }
         if endpoint.scheme() != "https" {
@@ -39,103 +28,16 @@ impl Guard {
         }
         match literal {
             Some(ip) if !is_public(ip) => Err("the endpoint lies in a private network"),
-            _ if port != 443 && !self.allowed.iter().any(|entry| entry.port == Some(port)) => {
-                Err("the endpoint's port is not 443")
-            }
+            _ if port != 443 && !self.0.names_port(port) => Err("the endpoint's port is not 443"),
             _ => Ok(()),
         }
     }
-
-    fn allows(&self, ip: IpAddr, port: u16) -> bool {
-        self.allowed.iter().any(|entry| entry.holds(ip) && entry.port.is_none_or(|allowed| allowed == port))
-    }
-}
-
-/// Names are looked up here, so that what a name resolves to is what is checked and connected to.
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allowed = std::sync::Arc::clone(&self.allowed);
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let open: Vec<SocketAddr> =
-                found.filter(|at| is_public(at.ip()) || allowed.iter().any(|entry| entry.holds(at.ip()))).collect();
-            if open.is_empty() {
-                return Err("the endpoint's name leads into a private network".into());
-            }
-            Ok(Box::new(open.into_iter()) as Addrs)
-        })
-    }
-}
-
-impl Allowed {
-    fn parse(text: &str) -> Option<Self> {
-        if let Ok(at) = text.parse::<SocketAddr>() {
-            return Some(Self { net: at.ip(), bits: 128, port: Some(at.port()) });
-        }
-        let (net, bits) = match text.split_once('/') {
-            Some((net, bits)) => (net.parse::<IpAddr>().ok()?, bits.parse().ok()?),
-            None => (text.parse::<IpAddr>().ok()?, 128),
-        };
-        Some(Self { net, bits, port: None })
-    }
-
-    fn holds(&self, ip: IpAddr) -> bool {
-        match (self.net, ip) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => {
-                let bits = u32::from(self.bits.min(32));
-                (net.to_bits() ^ ip.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(net), IpAddr::V6(ip)) => {
-                let bits = u32::from(self.bits.min(128));
-                (net.to_bits() ^ ip.to_bits()).checked_shr(128 - bits).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
-    }
-}
-
-/// Whether an address belongs to the public internet (IANA's special-purpose registries).
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    !(ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_broadcast()
-        || ip.is_documentation()
-        || ip.is_multicast()
-        || a == 0
-        || a >= 240
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (18..20).contains(&b)))
-}
-
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, ..] = ip.segments();
-    // An address that carries an IPv4 one is as public as that one: mapped, compatible, NAT64 and 6to4.
-    let bits = ip.to_bits();
-    let carried = match (a, b) {
-        (0, 0) if bits >> 32 == 0xFFFF || bits >> 32 == 0 => Some((bits & 0xFFFF_FFFF) as u32),
-        (0x64, 0xFF9B) => Some((bits & 0xFFFF_FFFF) as u32),
-        (0x2002, _) => Some(((bits >> 80) & 0xFFFF_FFFF) as u32),
-        _ => None,
-    };
-    if let Some(v4) = carried {
-        return is_public_v4(Ipv4Addr::from_bits(v4));
-    }
-    // Global unicast is 2000::/3; of it, 2001:db8::/32 is for documents.
-    a & 0xE000 == 0x2000 && !(a == 0x2001 && b == 0x0DB8)
 }
 
 #[cfg(test)]
 mod tests {
+    use reqwest::dns::Resolve as _;
+
     use super::*;
 
     #[test]
@@ -188,10 +90,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_inside_is_not_connected_to() {
-        let refused = Guard::new(&[]).unwrap().resolve("localhost".parse().unwrap()).await;
+        let refused = Guard::new(&[]).unwrap().0.resolve("localhost".parse().unwrap()).await;
         assert!(refused.is_err());
         let open =
-            Guard::new(&["127.0.0.0/8".into(), "::1".into()]).unwrap().resolve("localhost".parse().unwrap()).await;
+            Guard::new(&["127.0.0.0/8".into(), "::1".into()]).unwrap().0.resolve("localhost".parse().unwrap()).await;
         assert!(open.is_ok());
     }
 }

@@ -62,7 +62,7 @@ impl Push {
         let (connect, whole) =
             (Duration::from_millis(config.connect_timeout_ms), Duration::from_millis(config.send_timeout_ms));
         let builder = http::builder(connect, whole, config.ca_file.as_deref()).map_err(PushError::Client)?;
-        let client = builder.dns_resolver(std::sync::Arc::new(guard.clone()));
+        let client = builder.dns_resolver(std::sync::Arc::new(guard.0.clone()));
         Ok(Self {
             client: client.build().map_err(|e| PushError::Client(e.to_string()))?,
             guard,

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use serde_json::json;
 
 use crate::app::App;
+use crate::sources::{Condition, Health};
 
 /// 200 when alerts can be taken and recorded.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
@@ -50,6 +51,13 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
             answers.get_or_create(&labels).set(*n);
         }
     }
+    let (condition, counts) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge<u64, AtomicU64>>::default());
+    registry.register("source_condition", "1 for the condition that a source is in", condition.clone());
+    registry.register("source_alerts", "Alerts of a source, by what became of them", counts.clone());
+    match Health::all(&app.sources, &app.store, app.clock.now()).await {
+        Ok(sources) => sources.iter().for_each(|source| measure(source, &condition, &counts)),
+        Err(error) => tracing::error!(%error, "the sources' health cannot be read"),
+    }
     match app.store.open_chunks().await {
         Ok(n) => drop(open.set(i64::try_from(n).unwrap_or(i64::MAX))),
         Err(error) => {
@@ -63,4 +71,15 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
             .into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+fn measure(source: &Health, conditions: &Family<Labels, Gauge>, counts: &Family<Labels, Gauge<u64, AtomicU64>>) {
+    let labels = |name: &'static str, value: &str| vec![("source", source.name.clone()), (name, value.to_owned())];
+    for condition in Condition::ALL {
+        let gauge = conditions.get_or_create(&labels("condition", condition.as_str()));
+        gauge.set(i64::from(source.condition == condition));
+    }
+    let row = source.row.as_ref();
+    counts.get_or_create(&labels("became", "taken")).set(row.map_or(0, |row| row.taken));
+    counts.get_or_create(&labels("became", "refused")).set(row.map_or(0, |row| row.refused));
 }

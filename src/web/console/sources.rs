@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::sources::Health;
 use crate::store::SourceCount;
 use crate::web::page::{Fault, Frame, clock, page};
 use crate::web::session::SignedIn;
@@ -19,6 +20,17 @@ struct Row {
     regions: String,
 }
 
+/// A source that we go to ourselves.
+struct Fetched {
+    name: String,
+    bureau: String,
+    kind: &'static str,
+    condition: &'static str,
+    good: String,
+    next: String,
+    why: String,
+}
+
 struct Refused {
     at: String,
     bureau: String,
@@ -31,6 +43,7 @@ struct Refused {
 struct SourcesPage {
     frame: Frame,
     rows: Vec<Row>,
+    fetched: Vec<Fetched>,
     refusals: Vec<Refused>,
 }
 
@@ -42,6 +55,12 @@ pub(super) async fn show(State(site): State<Site>, SignedIn(session): SignedIn) 
         (Ok(counts), Ok(refusals)) => (counts, refusals),
         (Err(error), _) | (_, Err(error)) => return Fault::from(error).show(&frame),
     };
+    let health = match Health::all(&app.sources, &app.store, now).await {
+        Ok(health) => health,
+        Err(error) => return Fault::from(error).show(&frame),
+    };
+    let language = frame.t.pick("zh", "en");
+    let fetched = health.iter().map(|source| fetched(source, language, now)).collect();
     let policy = app.policy.load();
     let mut rows: Vec<Row> = policy
         .bureaus
@@ -68,7 +87,21 @@ pub(super) async fn show(State(site): State<Site>, SignedIn(session): SignedIn) 
             Refused { at: clock(at, now), bureau, code, why: first.unwrap_or_default().to_owned() }
         })
         .collect();
-    page(&SourcesPage { frame, rows, refusals })
+    page(&SourcesPage { frame, rows, fetched, refusals })
+}
+
+fn fetched(source: &Health, language: &str, now: chrono::DateTime<chrono::Utc>) -> Fetched {
+    let time = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or_else(|| "—".to_owned(), |at| clock(at, now));
+    let row = source.row.as_ref();
+    Fetched {
+        name: source.name.clone(),
+        bureau: source.bureau.clone(),
+        kind: source.kind,
+        condition: source.condition.as_str(),
+        good: time(row.and_then(|row| row.good_at)),
+        next: time(row.and_then(|row| row.next_at)),
+        why: source.why(language).unwrap_or_default(),
+    }
 }
 
 fn row(name: &str, count: Option<&SourceCount>, regions: String, now: chrono::DateTime<chrono::Utc>) -> Row {

@@ -1,0 +1,54 @@
+//! `tocsin feeds`: how each source is.
+
+use chrono::Utc;
+
+use super::Context;
+use crate::show::{Failure, cut, number, table};
+use crate::sources::{Condition, Health};
+
+pub(crate) async fn run(context: &Context) -> Result<bool, Failure> {
+    let sources = context.config()?.sources;
+    let all = Health::all(&sources, &context.store().await?, Utc::now()).await?;
+    let well = all.iter().all(|source| source.condition == Condition::Ok);
+    if context.json {
+        println!("{}", serde_json::json!({"sources": all}));
+        return Ok(true);
+    }
+    if all.is_empty() {
+        println!("config.toml names no source: see [[source]] there");
+        return Ok(true);
+    }
+    let mut rows =
+        vec![["source", "bureau", "way", "state", "last good (UTC)", "taken", "refused"].map(str::to_owned).to_vec()];
+    for source in &all {
+        let row = source.row.as_ref();
+        let good = row
+            .and_then(|row| row.good_at)
+            .map_or_else(|| "-".to_owned(), |at| at.format("%m-%d %H:%M:%S").to_string());
+        let count = |n: Option<u64>| number(n.unwrap_or(0));
+        rows.push(vec![
+            cut(&source.name, 24),
+            cut(&source.bureau, 18),
+            source.kind.into(),
+            source.condition.as_str().into(),
+            good,
+            count(row.map(|row| row.taken)),
+            count(row.map(|row| row.refused)),
+        ]);
+    }
+    print!("{}", table(&rows));
+    for source in &all {
+        let Some(why) = source.why("en") else { continue };
+        let row = source.row.as_ref();
+        let since = row.and_then(|row| row.failing_since);
+        let since = since.map_or_else(String::new, |at| format!("failing since {} UTC: ", at.format("%m-%d %H:%M:%S")));
+        let next = row.filter(|row| row.failing_since.is_some()).and_then(|row| row.next_at);
+        let next = next.map_or_else(String::new, |at| format!("; next try {}", at.format("%H:%M:%S")));
+        println!("\n{}: {since}{why}{next}", source.name);
+        if let Some(zh) = source.why("zh") {
+            println!("  {zh}");
+        }
+    }
+    // A script learns by the exit code that somebody should look.
+    Ok(well)
+}

@@ -1,0 +1,171 @@
+//! From a document of any kind into intake, in the voice of the source's bureau.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+
+use super::absence;
+use super::feed::{self, Body};
+use super::problem::{Problem, ProblemCode};
+use crate::approval::Wake;
+use crate::cap::AlertId;
+use crate::clock::Clock;
+use crate::config::BureauConfig;
+use crate::intake::{Format, Intake, Receipt, Refusal, RefusalCode};
+use crate::policy::Policy;
+use crate::store::Store;
+
+/// The most alerts of one document that is no feed.
+const MAX_ALERTS: usize = 500;
+
+/// What sources need of the program.
+pub(crate) struct Door {
+    intake: Arc<Intake>,
+    policy: Arc<ArcSwap<Policy>>,
+    pub(super) store: Store,
+    clock: Arc<dyn Clock>,
+    wake: Wake,
+}
+
+/// What became of a document.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    /// Alerts that are on disk.
+    pub(super) taken: Vec<Receipt>,
+    /// What was refused, each on record with its reason.
+    pub(super) refused: Vec<Problem>,
+    /// What could not be taken for no fault of its own; it must be handed in again.
+    pub(super) not_now: Option<Problem>,
+    /// An alert's time lies ahead: it may be taken later.
+    pub(super) early: bool,
+}
+
+impl Delivered {
+    /// Alerts that were not on record before.
+    pub(super) fn new_ones(&self) -> u64 {
+        self.taken.iter().filter(|receipt| !receipt.repeat).count() as u64
+    }
+
+    /// The ids of what is on disk.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &AlertId> {
+        self.taken.iter().map(|receipt| &receipt.id)
+    }
+}
+
+impl Door {
+    pub(crate) fn new(
+        intake: Arc<Intake>,
+        policy: Arc<ArcSwap<Policy>>,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        wake: Wake,
+    ) -> Self {
+        Self { intake, policy, store, clock, wake }
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    fn bureau(&self, name: &str) -> Result<BureauConfig, Problem> {
+        let policy = self.policy.load();
+        let found = policy.bureaus.iter().find(|bureau| bureau.name == name).cloned();
+        found.ok_or_else(|| Problem::new(ProblemCode::NoBureau, name))
+    }
+
+    /// Hands in every alert of a document; links in it are not followed.
+    pub(super) async fn deliver(&self, bureau: &str, bytes: &[u8], area: Option<&str>) -> Delivered {
+        let mut delivered = Delivered::default();
+        let json = bytes.trim_ascii_start().first() == Some(&b'{');
+        let whole = (bytes.to_vec(), if json { Format::Json } else { Format::Xml });
+        let entries = feed::read(bytes, None, area, MAX_ALERTS).map(|feed| feed.entries).unwrap_or_default();
+        let here = |entry: feed::Entry| match entry.body {
+            Body::Here(bytes, format) => Some((bytes, format)),
+            Body::Link(_) => None,
+        };
+        let mut alerts: Vec<_> = entries.into_iter().filter_map(here).collect();
+        if alerts.is_empty() {
+            // Intake says why there is nothing to take, and keeps it.
+            alerts.push(whole);
+        }
+        for (bytes, format) in alerts {
+            self.hand_in(bureau, &bytes, format, &mut delivered).await;
+        }
+        delivered
+    }
+
+    /// Hands in one alert.
+    pub(super) async fn hand_in(&self, bureau: &str, bytes: &[u8], format: Format, delivered: &mut Delivered) {
+        let bureau = match self.bureau(bureau) {
+            Ok(bureau) => bureau,
+            Err(problem) => return delivered.not_now = Some(problem),
+        };
+        match Box::pin(self.intake.accept(&bureau, bytes, format)).await {
+            Ok(receipt) => {
+                (self.wake)();
+                delivered.taken.push(receipt);
+            }
+            Err(refusal) => {
+                let problem = refused(&refusal);
+                match refusal.code {
+                    RefusalCode::Store | RefusalCode::StoreFull | RefusalCode::Messages => {
+                        delivered.not_now = Some(problem);
+                    }
+                    code => {
+                        delivered.early |= code == RefusalCode::FromTheFuture;
+                        delivered.refused.push(problem);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts on record what never came as far as intake.
+    pub(super) async fn keep_refusal(&self, bureau: &str, problem: &Problem, raw: &[u8]) {
+        let finding = serde_json::json!([{"code": problem.code.as_str(), "severity": "error", "path": "", "source": "Tocsin sources",
+            "zh": problem.zh(), "en": problem.en()}]).to_string();
+        let digest = feed::digest(raw);
+        let kept = self.store.record_refusal(self.now(), bureau, problem.code.as_str(), &finding, &digest, raw);
+        if let Err(error) = kept.await {
+            tracing::error!(%error, %problem, "a refusal could not be recorded");
+        }
+    }
+
+    /// Ends an alert that its source lists no longer, by a Cancel of our own through the door that every alert takes. What is
+    /// over already is left alone.
+    pub(super) async fn end(&self, bureau: &str, source: &str, alert: &str) -> Result<(), Problem> {
+        let store = |error| Problem::new(ProblemCode::Store, error);
+        let now = self.now();
+        let Some(row) = self.store.alert(alert).await.map_err(store)? else { return Ok(()) };
+        let over = row.superseded_by.is_some() || row.expires.is_some_and(|end| end <= now) || row.msg_type == "Cancel";
+        if over {
+            return Ok(());
+        }
+        let Some((raw, format)) = self.store.alert_raw(alert).await.map_err(store)? else { return Ok(()) };
+        let reading = if format == "json" { crate::cap::read_json(&raw) } else { crate::cap::read(&raw) };
+        let Some(old) = reading.alert else { return Ok(()) };
+        let cancel = absence::cancel(&old, alert, source, now);
+        let text = crate::cap::write(&cancel).map_err(|e| Problem::new(ProblemCode::Unreadable, e))?;
+        let mut delivered = Delivered::default();
+        self.hand_in(bureau, text.as_bytes(), Format::Xml, &mut delivered).await;
+        match delivered.not_now.or_else(|| delivered.refused.pop()) {
+            Some(problem) => Err(problem),
+            None => {
+                tracing::warn!(alert.id = alert, source, "no longer listed: ended by a Cancel of our own");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Problem {
+    let (code, sentences) = (refusal.code.as_str(), refusal.code.sentences());
+    let first = refusal.findings.iter().find(|finding| finding.code.gravity() == crate::cap::Gravity::Error);
+    let (zh, en) = match first {
+        Some(finding) => (finding.zh(), finding.en()),
+        None => (refusal.detail.clone(), refusal.detail.clone()),
+    };
+    let (zh, en) = (format!("{code} {}：{zh}", sentences.0), format!("{code} {}: {en}", sentences.1));
+    Problem::in_words(ProblemCode::Refused, &zh, &en, refusal.findings.clone())
+}

@@ -1,0 +1,283 @@
+//! The round of one feed: ask, compare with what was there before, fetch what is new or changed, hand it in, note it down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::absence;
+use super::config::FeedSource;
+use super::door::Door;
+use super::entry::{Hands, Job, in_force};
+use super::feed::{self, Body, Entry, Feed};
+use super::fetch::{FetchLimits, Fetched, Fetcher, Marks};
+use super::health;
+use super::problem::{Problem, ProblemCode};
+use super::schedule::{When, dice};
+use crate::store::{EntryRow, SourceRow};
+
+/// Links of one feed that are fetched at once.
+const AT_ONCE: usize = 4;
+/// A round spends no longer on entries; those left are the next round's.
+const ROUND: Duration = Duration::from_secs(120);
+/// Links that a round looks at again although nothing seems to have changed.
+const RECHECKS: usize = 20;
+/// So much is said of one answer.
+const MOST_SAID: usize = 20;
+/// An alert's size.
+const ALERT_MIB: usize = 4;
+/// An entry that is no longer listed is remembered so long.
+const REMEMBERED: TimeDelta = TimeDelta::days(7);
+
+/// Polls a feed until told to stop.
+pub(super) async fn run(config: FeedSource, door: Arc<Door>, stop: CancellationToken) {
+    let (name, own) = (config.name.clone(), Arc::clone(&door));
+    let poller = match Poller::new(config, door).await {
+        Ok(poller) => poller,
+        Err(problem) => return health::give_up(&own.store, &name, "feed", &problem, own.now()).await,
+    };
+    tokio::select! {
+        () = Box::pin(poller.rounds()) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+struct Poller {
+    config: FeedSource,
+    door: Arc<Door>,
+    fetcher: Fetcher,
+    when: When,
+    row: SourceRow,
+    entries: BTreeMap<String, EntryRow>,
+    /// What the feed showed the last time; empty after a start.
+    listed: Vec<Entry>,
+    /// What there was to say of the feed itself then.
+    said: Vec<Value>,
+    /// Entries to be written.
+    changed: BTreeSet<String>,
+}
+
+impl Poller {
+    async fn new(config: FeedSource, door: Arc<Door>) -> Result<Self, Problem> {
+        let fetcher = Fetcher::new(&config.private, config.ca_file.as_deref())?;
+        let when = When::of(&config).map_err(|e| Problem::new(ProblemCode::Setup, e))?;
+        let row = health::known(&door.store, &config.name, "feed").await?;
+        let entries = door.store.source_entries(&config.name).await;
+        let entries = entries.map_err(|error| Problem::new(ProblemCode::Store, error))?;
+        let entries = entries.into_iter().map(|row| (row.entry.clone(), row)).collect();
+        Ok(Self {
+            config,
+            door,
+            fetcher,
+            when,
+            row,
+            entries,
+            listed: Vec::new(),
+            said: Vec::new(),
+            changed: BTreeSet::new(),
+        })
+    }
+
+    async fn rounds(mut self) {
+        loop {
+            let asked = self.round().await;
+            let now = self.door.now();
+            let next = match &asked {
+                Ok(()) => self.when.next(now, 0, dice(), None),
+                Err(problem) => self.when.next(now, self.row.failures + 1, dice(), problem.wait),
+            };
+            match asked {
+                Ok(()) => health::good(&mut self.row, now, Some(next)),
+                Err(problem) => health::bad(&mut self.row, now, Some(next), &problem),
+            }
+            self.save(now).await;
+            let pause = (next - self.door.now()).to_std().unwrap_or(Duration::from_millis(100));
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn save(&mut self, now: DateTime<Utc>) {
+        let before = now - REMEMBERED;
+        self.entries.retain(|_, row| row.seen_at >= before);
+        let rows = self.changed.iter().filter_map(|key| self.entries.get(key));
+        match self.door.store.save_source(&self.row, rows, before).await {
+            Ok(()) => self.changed.clear(),
+            Err(error) => {
+                tracing::error!(%error, source = %self.config.name, "what is known of a source could not be written")
+            }
+        }
+    }
+
+    fn limits(&self, mib: usize) -> FetchLimits {
+        FetchLimits { time: Duration::from_secs(self.config.timeout_seconds.into()), mib }
+    }
+
+    async fn round(&mut self) -> Result<(), Problem> {
+        let marks = Marks { etag: self.row.etag.clone(), modified: self.row.modified.clone() };
+        let marks = (!self.needs_all()).then_some(&marks);
+        let limits = self.limits(usize::try_from(self.config.max_mib).unwrap_or(1));
+        match self.fetcher.fetch(&self.config.url, marks, limits).await? {
+            Fetched::Same => {
+                self.look().await;
+            }
+            Fetched::New { body, marks, at } => {
+                let (area, most) = (self.config.area.clone(), self.config.max_entries);
+                // A large feed takes a moment; nobody else waits for it.
+                let read = move || feed::read(&body, Some(&at), area.as_deref(), most);
+                let feed = tokio::task::spawn_blocking(read).await;
+                let feed = feed.map_err(|e| Problem::new(ProblemCode::Unreadable, e))??;
+                (self.row.etag, self.row.modified) = (marks.etag, marks.modified);
+                self.row.entries = feed.entries.len() as u64;
+                self.take(feed).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the whole feed is wanted, not only news of it: an absence is to be confirmed, or entries are to be tried again
+    /// whose links are not known any more.
+    fn needs_all(&self) -> bool {
+        let now = self.door.now();
+        let absent = self.config.ends_by_absence && self.entries.values().any(|row| row.missed > 0 && in_force(row));
+        let again = |row: &EntryRow| (row.state == "failed" && row.next_at <= now) || self.is_old(row, now);
+        absent || (self.listed.is_empty() && self.entries.values().any(again))
+    }
+
+    fn is_old(&self, row: &EntryRow, now: DateTime<Utc>) -> bool {
+        row.fetched_at + TimeDelta::seconds(self.config.recheck_seconds.into()) <= now && row.state != "ended"
+    }
+
+    async fn take(&mut self, feed: Feed) {
+        let old_copy = matches!((feed.stamp, self.row.stamp), (Some(now), Some(before)) if now < before);
+        let mut said: Vec<Value> =
+            feed.findings.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect();
+        if old_copy {
+            said.push(Problem::new(ProblemCode::Stale, "").json());
+        } else {
+            self.row.stamp = feed.stamp.or(self.row.stamp);
+        }
+        self.listed = feed.entries;
+        let judged = self.config.ends_by_absence && feed.whole && !old_copy;
+        self.said = said;
+        self.look().await;
+        if judged {
+            self.count_absent().await;
+        }
+    }
+
+    /// Looks at every listed entry that is new, changed, due again, or was not looked at for long.
+    async fn look(&mut self) {
+        let jobs = self.jobs(self.door.now());
+        let (due, mut results) = (jobs.len(), Vec::new());
+        {
+            let hands = Hands {
+                door: &self.door,
+                fetcher: &self.fetcher,
+                bureau: &self.config.bureau,
+                area: self.config.area.as_deref(),
+                limits: self.limits(ALERT_MIB),
+            };
+            let work = stream::iter(jobs).map(|job| Box::pin(hands.handle(job))).buffer_unordered(AT_ONCE);
+            let all = work.for_each(|done| {
+                results.push(done);
+                std::future::ready(())
+            });
+            if tokio::time::timeout(ROUND, all).await.is_err() {
+                tracing::warn!(source = %self.config.name, "the round ended before all entries were looked at; the next one goes on");
+            }
+        }
+        if results.len() < due {
+            // What was not looked at has no row yet: the next answer must be a whole one, even after a restart.
+            (self.row.etag, self.row.modified) = (None, None);
+        }
+        for done in results {
+            self.row.taken += done.delivered.new_ones();
+            self.row.refused += done.delivered.refused.len() as u64;
+            for row in done.rows {
+                self.note(row);
+            }
+        }
+        let mut said = self.said.clone();
+        for row in self.listed.iter().filter_map(|entry| self.entries.get(&entry.key)) {
+            if said.len() >= MOST_SAID {
+                break;
+            }
+            if row.state == "ended" {
+                said.push(Problem::new(ProblemCode::CameBack, row.alerts.join(" ")).json());
+            }
+            said.extend(row.problem.as_deref().and_then(|text| serde_json::from_str(text).ok()));
+        }
+        self.row.findings = Value::Array(said);
+    }
+
+    fn note(&mut self, row: EntryRow) {
+        self.changed.insert(row.entry.clone());
+        self.entries.insert(row.entry.clone(), row);
+    }
+
+    fn jobs(&mut self, now: DateTime<Utc>) -> Vec<Job> {
+        let (mut jobs, mut rechecks) = (Vec::new(), Vec::new());
+        for entry in &self.listed {
+            let Some(old) = self.entries.get(&entry.key) else {
+                jobs.push(Job { entry: entry.clone(), old: None, recheck: false });
+                continue;
+            };
+            let again = old.stamp != entry.stamp || (old.state == "failed" && old.next_at <= now);
+            let recheck =
+                !again && matches!(entry.body, Body::Link(_)) && old.state != "failed" && self.is_old(old, now);
+            if again {
+                jobs.push(Job { entry: entry.clone(), old: Some(old.clone()), recheck });
+            } else if recheck {
+                rechecks.push(Job { entry: entry.clone(), old: Some(old.clone()), recheck });
+            } else if old.seen_at + TimeDelta::hours(1) < now {
+                // Else it would be forgotten while it is still listed.
+                self.changed.insert(entry.key.clone());
+            }
+        }
+        for key in &self.changed {
+            if let Some(row) = self.entries.get_mut(key) {
+                row.seen_at = now;
+            }
+        }
+        rechecks.sort_by_key(|job| job.old.as_ref().map(|row| row.fetched_at));
+        jobs.extend(rechecks.into_iter().take(RECHECKS));
+        jobs
+    }
+
+    /// Counts what a whole answer does not list, and ends what was not listed often enough.
+    async fn count_absent(&mut self) {
+        let listed: BTreeSet<&str> = self.listed.iter().map(|entry| entry.key.as_str()).collect();
+        let open: Vec<_> =
+            self.entries.values().filter(|row| in_force(row)).map(|row| (row.entry.as_str(), row.missed)).collect();
+        let judgement = absence::judge(&open, &listed);
+        let missed: Vec<_> = judgement.missed.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect();
+        let over: Vec<_> = judgement.over.iter().map(|key| (*key).to_owned()).collect();
+        for (key, missed) in missed {
+            if let Some(row) = self.entries.get_mut(&key) {
+                row.missed = missed;
+                self.changed.insert(key);
+            }
+        }
+        for key in over {
+            let Some(mut row) = self.entries.get(&key).cloned() else { continue };
+            let mut open = Vec::new();
+            for alert in &row.alerts {
+                match self.door.end(&self.config.bureau, &self.config.name, alert).await {
+                    Ok(()) => {}
+                    Err(problem) => {
+                        tracing::error!(source = %self.config.name, alert.id = %alert, %problem, "an alert that is no longer listed could not be ended");
+                        open.push(problem);
+                    }
+                }
+            }
+            if open.is_empty() {
+                row.state = "ended".into();
+                self.note(row);
+            }
+        }
+    }
+}

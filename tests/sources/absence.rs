@@ -1,0 +1,127 @@
+//! An alert that is no longer listed: over only where the source ends alerts so, and only by whole and healthy answers.
+
+use crate::site::{DAY, Page, Site, atom, inline, source};
+use crate::support::{Cma, Server};
+use crate::{alerts, code, findings, store, until, until_source};
+
+const FIVE: [&str; 5] = ["v", "w", "x", "y", "z"];
+
+fn feed(alerts: &[(&str, String)], names: &[&str]) -> String {
+    let listed = alerts.iter().filter(|(name, _)| names.contains(name));
+    atom(&listed.map(|(name, xml)| (*name, DAY, inline(xml))).collect::<Vec<_>>())
+}
+
+struct Listing {
+    site: Site,
+    alerts: Vec<(&'static str, String)>,
+    server: Server,
+}
+
+impl Listing {
+    /// A feed of five alerts, all taken.
+    async fn start(more: &str) -> Self {
+        let site = Site::start().await;
+        let alerts: Vec<_> = FIVE.iter().map(|name| (*name, Cma::new(name).xml())).collect();
+        site.show("/list", feed(&alerts, &FIVE));
+        let server = Server::start(&source(&site, "list", more));
+        crate::alerts(&server, 5).await;
+        Self { site, alerts, server }
+    }
+
+    fn feed(&self, names: &[&str]) -> String {
+        feed(&self.alerts, names)
+    }
+
+    fn list(&self, names: &[&str]) {
+        self.site.show("/list", self.feed(names));
+    }
+
+    /// Identifiers of the alerts that a Cancel has taken the place of.
+    async fn ended(&self) -> Vec<String> {
+        let listed = self.server.json("/api/v1/alerts?limit=500").await;
+        let over = listed["alerts"].as_array().unwrap().iter().filter(|alert| !alert["superseded_by"].is_null());
+        let mut names: Vec<_> = over.map(|alert| alert["identifier"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    async fn until_ended(&self, n: usize) -> Vec<String> {
+        until(&format!("{n} ended"), &self.server, async || {
+            let ended = self.ended().await;
+            (ended.len() >= n).then_some(ended)
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_whole_answers_without_it_end_it_by_a_cancel_that_says_why() {
+    let listing = Listing::start("ends_by_absence = true").await;
+    listing.list(&["v", "w", "x", "y"]);
+    assert_eq!(listing.until_ended(1).await, ["z"]);
+    let newest = alerts(&listing.server, 6).await;
+    let cancel = newest.iter().find(|alert| alert["msg_type"] == "Cancel").unwrap();
+    assert_eq!((cancel["sender"].as_str(), cancel["state"].as_str()), (Some("tocsin"), Some("released")), "{cancel}");
+    let path = format!("{}/api/v1/alerts/{}", listing.server.url, cancel["id"].as_str().unwrap());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = client.get(path).bearer_auth(crate::support::TOKEN).header("accept", "application/cap+xml");
+    let text = asked.send().await.unwrap().text().await.unwrap();
+    assert!(text.contains("<note>来源 list 连续多次的完整列表中已无此预警 / no longer in the complete list"), "{text}");
+    // It comes back: it stays ended, and somebody is told.
+    listing.list(&FIVE);
+    let store = store(&listing.server).await;
+    until_source(&listing.server, &store, "list", |row| findings(row).contains(&"T6019")).await;
+    assert_eq!(listing.ended().await, ["z"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_fail_are_cut_off_or_old_end_nothing() {
+    let listing = Listing::start("ends_by_absence = true\nmax_entries = 10").await;
+    let store = store(&listing.server).await;
+    let four = listing.feed(&["v", "w", "x", "y"]);
+    // Each bad answer comes more often than two whole ones would have to.
+    listing.site.fail("/list", 500);
+    until_source(&listing.server, &store, "list", |row| row.failures >= 2 && code(row) == "T6003").await;
+    let cut = four.as_bytes()[..four.len() - 10].to_vec();
+    listing.site.put("/list", Page::Ok { body: cut, etag: None });
+    until_source(&listing.server, &store, "list", |row| row.failures >= 2 && code(row) == "T6009").await;
+    // Well-formed, but with an entry that cannot be told.
+    let strange = four.replace("</feed>", "<entry><title>?</title></entry></feed>");
+    listing.site.put("/list", Page::Ok { body: strange.into_bytes(), etag: None });
+    until_source(&listing.server, &store, "list", |row| row.failures == 0).await;
+    listing.site.asked("/list", 3).await;
+    // A copy that is older than what was there before.
+    let dated = |feed: &str, at: &str| feed.replacen("<id>f</id>", &format!("<id>f</id><updated>{at}</updated>"), 1);
+    listing.site.show("/list", dated(&listing.feed(&FIVE), "2026-01-02T00:00:00Z"));
+    listing.site.asked("/list", 2).await;
+    listing.site.put("/list", Page::Ok { body: dated(&four, DAY).into_bytes(), etag: None });
+    until_source(&listing.server, &store, "list", |row| findings(row).contains(&"T6020")).await;
+    listing.site.asked("/list", 3).await;
+    // One whole answer, and then it is there again.
+    let asked = listing.site.requests("/list").len();
+    listing.site.show("/list", dated(&four, "2026-01-03T00:00:00Z"));
+    until("one look", &listing.server, async || (listing.site.requests("/list").len() > asked).then_some(())).await;
+    listing.site.show("/list", dated(&listing.feed(&FIVE), "2026-01-04T00:00:00Z"));
+    listing.site.asked("/list", 3).await;
+    assert_eq!(listing.ended().await, [""; 0], "{}", listing.server.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn most_of_the_list_gone_at_once_takes_five_answers() {
+    let listing = Listing::start("ends_by_absence = true").await;
+    listing.list(&["v", "w"]);
+    listing.site.asked("/list", 4).await;
+    let asked = listing.site.requests("/list").iter().filter(|request| request.status == 200).count();
+    if asked <= 5 {
+        assert_eq!(listing.ended().await, [""; 0], "after {asked} answers");
+    }
+    assert_eq!(listing.until_ended(3).await, ["x", "y", "z"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_word_in_config_absence_means_nothing() {
+    let listing = Listing::start("").await;
+    listing.list(&["v"]);
+    listing.site.asked("/list", 7).await;
+    assert_eq!(listing.ended().await, [""; 0]);
+}

@@ -1,0 +1,118 @@
+//! Warnings in other services' JSON, from `tests/cases/json`: how each is read, and how they come in by every way.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+use tocsin::cap;
+
+use crate::site::{Page, Site, source};
+use crate::support::{Server, TOKEN};
+use crate::{alerts, until};
+
+#[test]
+fn each_shape_is_read_as_a_person_would() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/json");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut lines = String::new();
+    for file in files {
+        let reading = cap::read_json(&std::fs::read(&file).unwrap());
+        writeln!(lines, "{} {}", file.file_name().unwrap().to_string_lossy(), reading.verdict().as_str()).unwrap();
+        if let Some(alert) = &reading.alert {
+            let info = &alert.infos[0];
+            writeln!(lines, "    {} {} {} {}", alert.msg_type, alert.sender, alert.identifier, alert.sent.to_rfc3339())
+                .unwrap();
+            writeln!(
+                lines,
+                "    {} {:?} {} {} until {:?}",
+                cap::Hazard::of_alert(alert).slug(),
+                cap::Colour::of_alert(alert),
+                info.severity,
+                info.headline.as_deref().unwrap_or("-"),
+                info.expires.map(|at| at.to_rfc3339())
+            )
+            .unwrap();
+            for area in &info.areas {
+                let codes: Vec<_> = area.geocodes.iter().map(|code| code.value.as_str()).collect();
+                writeln!(lines, "    {} {}", area.description, codes.join(" ")).unwrap();
+            }
+            for reference in &alert.references {
+                writeln!(lines, "    replaces {} {}", reference.identifier, reference.is_undated()).unwrap();
+            }
+        }
+        for finding in &reading.findings {
+            writeln!(lines, "        T{} {}: {}", finding.code.number(), finding.path, finding.en()).unwrap();
+        }
+    }
+    insta::assert_snapshot!(lines);
+}
+
+fn warning(id: &str, does: &str, supersedes: &[&str]) -> Value {
+    let now = Utc::now();
+    json!({
+        "id": id, "senderName": "上海市气象台", "issuedTime": now.to_rfc3339(),
+        "messageType": {"code": does, "supersedes": supersedes},
+        "eventType": {"name": "暴雨", "code": "1003"}, "color": {"code": "blue"},
+        "expireTime": (now + TimeDelta::hours(3)).to_rfc3339(),
+        "headline": "上海市气象台发布暴雨蓝色预警信号", "description": "预计未来6小时有暴雨。",
+        "areas": [{"name": "青浦区", "code": "310118000000"}],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_and_a_cancel_that_name_ids_alone_take_the_place_of_what_they_supersede() {
+    let server = Server::start("");
+    let post = async |value: Value| server.post_as(TOKEN, "application/json", value.to_string()).await;
+    let first = post(warning("w1", "alert", &[])).await;
+    assert_eq!((first.0, first.1["state"].as_str()), (201, Some("released")), "{}", first.1);
+    assert_eq!(post(warning("w2", "update", &["w1"])).await.0, 201);
+    let (_, last) = post(warning("w3", "cancel", &["w2"])).await;
+    assert!(last["findings"].as_array().unwrap().iter().all(|finding| finding["code"] != "T4102"), "{last}");
+    let now = alerts(&server, 3).await;
+    let of = |name: &str| now.iter().find(|alert| alert["identifier"] == name).unwrap().clone();
+    assert_eq!((&of("w1")["superseded_by"], &of("w2")["superseded_by"]), (&of("w2")["id"], &of("w3")["id"]));
+    assert_eq!(of("w1")["chain"], of("w3")["chain"], "one danger through time");
+    let again = post(serde_json::from_slice(&raw(&server, &of("w3")).await).unwrap()).await;
+    assert_eq!((again.0, again.1["repeat"].as_bool()), (200, Some(true)), "the same message is one alert");
+    let (status, many) = post(json!({"warning": [warning("a", "alert", &[]), warning("b", "alert", &[])]})).await;
+    assert_eq!((status, many["findings"][0]["code"].as_str()), (422, Some("T1015")), "a list is a source, no message");
+}
+
+async fn raw(server: &Server, alert: &Value) -> Vec<u8> {
+    let url = format!("{}/api/v1/alerts/{}", server.url, alert["id"].as_str().unwrap());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = client.get(url).bearer_auth(TOKEN).header("accept", "application/cap+xml").send().await.unwrap();
+    asked.bytes().await.unwrap().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_national_list_is_polled_and_what_leaves_it_ends() {
+    let site = Site::start().await;
+    let beijing = chrono::FixedOffset::east_opt(8 * 3_600).unwrap();
+    let now = Utc::now().with_timezone(&beijing);
+    let item = |place: &str, danger: &str, picture: &str| {
+        json!({"alertid": format!("{place}41600000_{}", now.format("%Y%m%d%H%M%S")), "issuetime": now.format("%Y/%m/%d %H:%M").to_string(),
+            "title": format!("某区气象台发布{danger}蓝色预警[Ⅳ级/一般]"), "url": null, "pic": picture})
+    };
+    let items = vec![
+        item("310118", "暴雨", "p0002004.png"),
+        item("310117", "台风", "p0001004.png"),
+        item("310116", "暴雨", "p0002004.png"),
+        item("330400", "暴雨", "p0002004.png"),
+    ];
+    let list = |items: &[Value]| json!({"code": 0, "data": {"page": {"list": items, "count": items.len()}, "provinceAlarms": []}});
+    let show = |items: &[Value]| site.put("/nmc", Page::Ok { body: list(items).to_string().into_bytes(), etag: None });
+    show(&items);
+    let server = Server::start(&source(&site, "nmc", "ends_by_absence = true"));
+    let taken = alerts(&server, 3).await;
+    assert_eq!(taken.len(), 3, "Zhejiang's is not this bureau's to say");
+    show(&items[1..]);
+    let ended = until("one ended", &server, async || {
+        let now = alerts(&server, 4).await;
+        now.into_iter().find(|alert| !alert["superseded_by"].is_null())
+    })
+    .await;
+    assert!(ended["identifier"].as_str().unwrap().starts_with("310118"), "{ended}");
+}

@@ -9,7 +9,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -54,6 +54,7 @@ struct How<'a> {
     within: Option<Vec<RegionCode>>,
     amendment: Amendment,
     replaces: &'a [&'a Alert],
+    signing: Option<&'a cap::SigningKey>,
 }
 
 impl Desk {
@@ -86,6 +87,7 @@ impl Desk {
             older: &older,
             sender: "tocsin.example",
             map: &MAP,
+            signing: how.signing,
         };
         let (publication, cap) = make(&source).unwrap()?;
         self.all.push((Arc::new(publication), cap));
@@ -123,6 +125,33 @@ fn drills_tests_and_what_is_meant_for_few_are_not_published() {
         let raw = Cma::new("a").xml().replace("<scope>Public</scope>", scope);
         assert!(Desk::default().release(raw.as_bytes(), Utc::now(), How::default()).is_none(), "{scope}");
     }
+}
+
+#[test]
+#[cfg(feature = "signatures")]
+fn what_is_ours_is_signed_and_what_is_the_bureaus_stays_as_it_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=tocsin", "-newkey", "ec"])
+        .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", &key, "-out", &certificate])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let signer = cap::SigningKey::load(key.as_ref(), Some(certificate.as_ref())).unwrap();
+    let raw = Cma::new("a").xml();
+    let amendment = Amendment { words: BTreeMap::new(), expires: Some(Utc::now() + TimeDelta::minutes(30)) };
+    let how = How { amendment, signing: Some(&signer), ..How::default() };
+    let (_, ours) = Desk::default().release(raw.as_bytes(), Utc::now(), how).unwrap();
+    let keys = cap::Keys::load(&[certificate.into()]).unwrap();
+    let verdict = |bytes: &[u8]| keys.verify(bytes, &cap::read(bytes).alert.unwrap(), Utc::now());
+    assert_eq!(verdict(&ours), Ok(()));
+    let forged = String::from_utf8(ours).unwrap().replace("310118", "310120");
+    assert!(verdict(forged.as_bytes()).is_err());
+    let how = How { signing: Some(&signer), ..How::default() };
+    let (_, theirs) = Desk::default().release(raw.as_bytes(), Utc::now(), how).unwrap();
+    assert_eq!(theirs, raw.as_bytes());
 }
 
 #[test]
@@ -432,6 +461,7 @@ fn hostile_text_stays_text_in_every_format() {
         older: &[],
         sender: "tocsin",
         map: &MAP,
+        signing: None,
     };
     let (publication, cap) = make(&source).unwrap().unwrap();
     let reading = cap::read(&cap);

@@ -10,10 +10,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::{Amendment, Desk, DeskError};
-use crate::cap::WriteError;
 use crate::clock::Clock;
 use crate::policy::Policy;
-use crate::publish::{Board, Entry, Ground, Place, Publication, Source, feature, make, standings};
+use crate::publish::{Board, Entry, Ground, Place, Publication, PublishError, Source, feature, make, standings};
 use crate::regions::{Located, RegionCode};
 use crate::store::{Printed, Released, Store, StoreError};
 use crate::world::Live;
@@ -65,7 +64,7 @@ enum Fault {
     #[error(transparent)]
     Desk(#[from] DeskError),
     #[error(transparent)]
-    Write(#[from] WriteError),
+    Publish(#[from] PublishError),
 }
 
 impl Press {
@@ -201,6 +200,7 @@ impl Press {
             older: &older,
             sender: &self.sender,
             map: &policy.map,
+            signing: policy.signing.as_ref(),
         };
         Ok(make(&source)?.map(|(publication, cap)| Printed { publication, cap }))
     }

@@ -6,7 +6,10 @@ use chrono::{DateTime, FixedOffset, Utc};
 
 use super::Publication;
 use crate::approval::Amendment;
-use crate::cap::{self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, Status, WriteError};
+use crate::cap::{
+    self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SignatureError, SigningKey, Status,
+    WriteError,
+};
 use crate::messages::Language;
 use crate::regions::{Located, RegionCode, RegionMap};
 
@@ -42,6 +45,19 @@ pub struct Source<'a> {
     pub sender: &'a str,
     /// Names of places.
     pub map: &'a RegionMap,
+    /// What our own messages are signed with.
+    pub signing: Option<&'a SigningKey>,
+}
+
+/// Why a release is not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// CAP 1.2 cannot say it.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// It cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] SignatureError),
 }
 
 /// What goes out as CAP.
@@ -53,22 +69,25 @@ pub enum Outgoing<'a> {
     Own(&'a Alert),
 }
 
-/// Every CAP message that leaves for the public passes here: the place to sign ours.
+/// Every CAP message that leaves for the public passes here; ours are signed, where there is a key.
 ///
 /// # Errors
-/// When CAP 1.2 cannot say it.
-pub fn outgoing(message: &Outgoing<'_>) -> Result<Vec<u8>, WriteError> {
+/// When CAP 1.2 cannot say it, or it cannot be signed.
+pub fn outgoing(message: &Outgoing<'_>, signing: Option<&SigningKey>) -> Result<Vec<u8>, PublishError> {
     match message {
         Outgoing::Verbatim(raw) => Ok(raw.to_vec()),
-        Outgoing::Own(alert) => Ok(cap::write(alert)?.into_bytes()),
+        Outgoing::Own(alert) => {
+            let written = cap::write(alert)?;
+            Ok(signing.map_or(Ok(written.clone()), |key| key.sign(&written))?.into_bytes())
+        }
     }
 }
 
 /// The publication of a release that reaches the public, with its CAP; None for one that is not everybody's.
 ///
 /// # Errors
-/// When its CAP cannot be written.
-pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, WriteError> {
+/// When its CAP cannot be written or signed.
+pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
     let alert = source.alert;
     if alert.status != Status::Actual || alert.scope != Scope::Public {
         return Ok(None);
@@ -98,14 +117,14 @@ pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, Write
         shown = edition(source, shown, &regions, &seas, (whole, lifts), &ended);
     }
     let cap = match (own, source.raw) {
-        (false, (raw, true)) => outgoing(&Outgoing::Verbatim(raw))?,
+        (false, (raw, true)) => outgoing(&Outgoing::Verbatim(raw), None)?,
         // It came as JSON, or it is ours.
-        _ => match outgoing(&Outgoing::Own(&shown)) {
-            Ok(cap) => cap,
-            Err(_) => {
+        _ => match outgoing(&Outgoing::Own(&shown), source.signing) {
+            Err(PublishError::Write(_)) => {
                 mend(&mut shown);
-                outgoing(&Outgoing::Own(&shown))?
+                outgoing(&Outgoing::Own(&shown), source.signing)?
             }
+            done => done?,
         },
     };
     shown.unknown.clear();

@@ -9,7 +9,7 @@ use super::absence;
 use super::feed::{self, Body};
 use super::problem::{Problem, ProblemCode};
 use crate::approval::Wake;
-use crate::cap::AlertId;
+use crate::cap::{AlertId, Gravity, SignaturePolicy};
 use crate::clock::Clock;
 use crate::config::BureauConfig;
 use crate::intake::{Format, Intake, Receipt, Refusal, RefusalCode};
@@ -101,7 +101,11 @@ impl Door {
             Ok(bureau) => bureau,
             Err(problem) => return delivered.not_now = Some(problem),
         };
-        match Box::pin(self.intake.accept(&bureau, bytes, format)).await {
+        self.hand_in_as(&bureau, bytes, format, delivered).await;
+    }
+
+    async fn hand_in_as(&self, bureau: &BureauConfig, bytes: &[u8], format: Format, delivered: &mut Delivered) {
+        match Box::pin(self.intake.accept(bureau, bytes, format)).await {
             Ok(receipt) => {
                 (self.wake)();
                 delivered.taken.push(receipt);
@@ -148,7 +152,10 @@ impl Door {
         let cancel = absence::cancel(&old, alert, source, now);
         let text = crate::cap::write(&cancel).map_err(|e| Problem::new(ProblemCode::Unreadable, e))?;
         let mut delivered = Delivered::default();
-        self.hand_in(bureau, text.as_bytes(), Format::Xml, &mut delivered).await;
+        // It is ours: what is agreed on about the bureau's signatures and profiles says nothing of it.
+        let (signature, profile) = (SignaturePolicy::Ignored, Vec::new());
+        let voice = BureauConfig { signature, profile, ..self.bureau(bureau)? };
+        self.hand_in_as(&voice, text.as_bytes(), Format::Xml, &mut delivered).await;
         match delivered.not_now.or_else(|| delivered.refused.pop()) {
             Some(problem) => Err(problem),
             None => {
@@ -161,7 +168,7 @@ impl Door {
 
 fn refused(refusal: &Refusal) -> Problem {
     let (code, sentences) = (refusal.code.as_str(), refusal.code.sentences());
-    let first = refusal.findings.iter().find(|finding| finding.code.gravity() == crate::cap::Gravity::Error);
+    let first = refusal.findings.iter().find(|finding| finding.gravity == Gravity::Error);
     let (zh, en) = match first {
         Some(finding) => (finding.zh(), finding.en()),
         None => (refusal.detail.clone(), refusal.detail.clone()),

@@ -254,30 +254,35 @@ pub struct BureauConfig {
     #[serde(default)]
     pub token_sha256: String,
     /// SHA-256 of its client certificate, hex: it needs no token then (`server.tls.client_ca`).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_sha256: Option<String>,
     /// Regions and sea areas that it may speak for, with all that lie in them.
     pub regions: Vec<RegionCode>,
     /// Dangers that it may speak of; all where left out.
     pub hazards: Option<Vec<Hazard>>,
     /// Levels that it may warn of: the highest, or a list; all where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub levels: Option<Levels>,
     /// What becomes of an alert that reaches beyond its regions.
     #[serde(default)]
     pub outside: Outside,
     /// Profiles that its alerts are held against.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profile: Vec<ProfileName>,
     /// What is done about its signatures.
     #[serde(default)]
     pub signature: SignaturePolicy,
     /// Its certificates or public keys, PEM files.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<PathBuf>,
     /// How many alerts it may send.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<BureauRate>,
     /// The largest alert that it may send, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<usize>,
     /// An alert that was sent longer ago is looked at by an officer, however it would go out; `24h` where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Span>,
 }
 

@@ -136,6 +136,14 @@ impl Vault {
         Self::of_key(&key_bytes(path)?).map_err(|why| SecretError::File { path: path.display().to_string(), why })
     }
 
+    /// A vault of a key that nobody keeps: it opens nothing.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub(crate) fn of_nobody() -> Result<Self, SecretError> {
+        Self::of_key(&random::<32>()?).map_err(|why| SecretError::File { path: String::new(), why })
+    }
+
     /// The vault of 32 bytes: one key for each purpose is made of them.
     fn of_key(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() != 32 {

@@ -74,7 +74,7 @@ async fn beyond_its_regions_an_alert_is_refused_or_cut_and_the_neighbour_asked()
     assert_eq!(refusal.code, RefusalCode::RegionNotYours);
     let receipt = app.intake.accept(&bureau, alert.xml().as_bytes(), Format::Xml).await.unwrap();
     assert_eq!(receipt.state, AlertState::Partly, "Shanghai's part is out, Zhejiang's waits");
-    assert!(codes(&receipt.findings).contains(&4111), "{:?}", receipt.findings);
+    assert!(codes(&receipt.findings).contains(&4121), "{:?}", receipt.findings);
     let asked = app.store.escalations_of::<Live>(receipt.id.as_str()).await.unwrap();
     let [one] = asked.as_slice() else { panic!("{} escalations", asked.len()) };
     assert_eq!(one.escalation.jurisdiction.as_str(), "330000");
@@ -121,7 +121,7 @@ async fn what_was_sent_long_ago_waits_for_an_officer_and_is_never_lost() {
     let now = Cma::new("now");
     let old = Cma { sent: now.sent - TimeDelta::hours(3), expires: TimeDelta::hours(9), ..Cma::new("old") };
     let receipt = send(&old).await.unwrap();
-    assert_eq!((receipt.state, codes(&receipt.findings).contains(&4112)), (AlertState::Waiting, true));
+    assert_eq!((receipt.state, codes(&receipt.findings).contains(&4122)), (AlertState::Waiting, true));
     assert!(send(&old).await.unwrap().repeat, "the same again is the same");
     let over = Cma { sent: now.sent - TimeDelta::hours(9), expires: TimeDelta::hours(6), ..Cma::new("over") };
     assert_eq!(send(&over).await.unwrap().state, AlertState::Withheld, "what has ended goes to nobody");

@@ -109,7 +109,7 @@ async fn one_message_cannot_hide_behind_anothers_name() {
     assert_eq!((status, answer["code"].as_str()), (403, Some("T4005")), "every info's danger must be the bureau's");
     let endless = Cma::new("endless").xml().replace("<expires>2", "<expires>soon ");
     assert_eq!(server.post(endless).await.1["state"], "waiting", "an end that cannot be read is looked at first");
-    let both = Cma::new("both").xml().replacen("Typhoon", "Rainstorm", 3);
+    let both = Cma { code: "310120000000".into(), ..Cma::new("both") }.xml().replacen("Typhoon", "Rainstorm", 3);
     assert_eq!(server.post(both).await.1["state"], "waiting", "two dangers in one message are looked at first");
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<bool, Fai
 }
 
 async fn verify(context: &Context, note: Option<(i64, String)>) -> Result<bool, Failure> {
-    let store = context.store().await?;
+    let store = context.sealed_store().await?;
     match walk(&store, note).await? {
         Ok((seq, hash)) if context.json => println!("{}", json!({"whole": true, "lines": seq, "last": hash})),
         Ok((0, _)) => println!("the record is whole: it has no lines yet"),
@@ -86,7 +86,7 @@ async fn walk(store: &Store, note: Option<(i64, String)>) -> Result<Result<(i64,
 }
 
 async fn export(context: &Context, path: &std::path::Path) -> Result<bool, Failure> {
-    let store = context.store().await?;
+    let store = context.sealed_store().await?;
     let to_screen = path.as_os_str() == "-";
     let out: Box<dyn Write> = if to_screen {
         Box::new(std::io::stdout().lock())

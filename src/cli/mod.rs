@@ -124,6 +124,11 @@ impl Context {
         Config::load(&self.path)
     }
 
+    /// The store without the key of personal data.
+    pub(crate) async fn sealed_store(&self) -> Result<crate::store::Store, Failure> {
+        Ok(crate::store::Store::open_sealed(&crate::app::store_options(&self.config()?)).await?)
+    }
+
     /// The store that the configuration names.
     pub(crate) async fn store(&self) -> Result<crate::store::Store, Failure> {
         Ok(crate::app::open_store(&self.config()?).await?)

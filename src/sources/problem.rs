@@ -29,27 +29,27 @@ macro_rules! problems {
 }
 
 problems! {
-    Unreachable = "T6001" "连接不上：{}" "cannot be reached: {}";
-    TooSlow = "T6002" "超过 {} 秒未答完，已放弃" "did not finish its answer within {} seconds; given up";
-    Status = "T6003" "回应 HTTP {}" "answers HTTP {}";
-    TooLarge = "T6004" "内容超过 {} MiB，未读完" "larger than {} MiB; not read to its end";
-    Broken = "T6005" "传输或压缩的内容残缺：{}" "the transfer or its compression is broken: {}";
-    Redirects = "T6006" "重定向超过 {} 次" "more than {} redirects";
-    Forbidden = "T6007" "不可连接的地址：{}" "an address that must not be connected to: {}";
-    BadLink = "T6008" "链接无法使用：{}" "a link that cannot be used: {}";
-    Unreadable = "T6009" "内容无法读懂：{}" "cannot be understood: {}";
-    Integrity = "T6010" "校验值不符，未采用：{}" "the integrity value does not match; not used: {}";
-    NoMethod = "T6011" "不支持此校验方法，未采用：{}" "an integrity method that is not supported; not used: {}";
-    Notice = "T6012" "通知无法读懂：{}" "a notification that cannot be understood: {}";
-    Broker = "T6013" "消息服务器：{}" "the broker: {}";
-    File = "T6014" "文件或目录无法使用：{}" "a file or folder that cannot be used: {}";
-    NotAFile = "T6015" "不是普通文件，不予读取：{}" "not a plain file; not read: {}";
-    Refused = "T6016" "预警未被收下：{}" "an alert was not taken: {}";
-    NoBureau = "T6017" "配置中没有它所代表的单位：{}" "the bureau that it speaks as is not in config: {}";
-    Store = "T6018" "存储暂不可用：{}" "the store does not answer: {}";
-    CameBack = "T6019" "已因消失而结束的预警重新出现，请值班员查看：{}" "an alert that was ended by its absence is listed again; an officer should look: {}";
-    Stale = "T6020" "回应比先前的旧，未据此结束任何预警" "an older answer than before; nothing is ended by it{}";
-    Setup = "T6021" "无法按配置建立连接：{}" "cannot be set up as configured: {}";
+    Unreachable = "T8001" "连接不上：{}" "cannot be reached: {}";
+    TooSlow = "T8002" "超过 {} 秒未答完，已放弃" "did not finish its answer within {} seconds; given up";
+    Status = "T8003" "回应 HTTP {}" "answers HTTP {}";
+    TooLarge = "T8004" "内容超过 {} MiB，未读完" "larger than {} MiB; not read to its end";
+    Broken = "T8005" "传输或压缩的内容残缺：{}" "the transfer or its compression is broken: {}";
+    Redirects = "T8006" "重定向超过 {} 次" "more than {} redirects";
+    Forbidden = "T8007" "不可连接的地址：{}" "an address that must not be connected to: {}";
+    BadLink = "T8008" "链接无法使用：{}" "a link that cannot be used: {}";
+    Unreadable = "T8009" "内容无法读懂：{}" "cannot be understood: {}";
+    Integrity = "T8010" "校验值不符，未采用：{}" "the integrity value does not match; not used: {}";
+    NoMethod = "T8011" "不支持此校验方法，未采用：{}" "an integrity method that is not supported; not used: {}";
+    Notice = "T8012" "通知无法读懂：{}" "a notification that cannot be understood: {}";
+    Broker = "T8013" "消息服务器：{}" "the broker: {}";
+    File = "T8014" "文件或目录无法使用：{}" "a file or folder that cannot be used: {}";
+    NotAFile = "T8015" "不是普通文件，不予读取：{}" "not a plain file; not read: {}";
+    Refused = "T8016" "预警未被收下：{}" "an alert was not taken: {}";
+    NoBureau = "T8017" "配置中没有它所代表的单位：{}" "the bureau that it speaks as is not in config: {}";
+    Store = "T8018" "存储暂不可用：{}" "the store does not answer: {}";
+    CameBack = "T8019" "已因消失而结束的预警重新出现，请值班员查看：{}" "an alert that was ended by its absence is listed again; an officer should look: {}";
+    Stale = "T8020" "回应比先前的旧，未据此结束任何预警" "an older answer than before; nothing is ended by it{}";
+    Setup = "T8021" "无法按配置建立连接：{}" "cannot be set up as configured: {}";
 }
 
 /// What is wrong.

@@ -124,6 +124,9 @@ pub enum StoreError {
         "{0} is not the key that the store's addresses are sealed with; put the right file there ([residents] key_file)"
     )]
     WrongKey(String),
+    /// The key is not there, and the store was sealed with it.
+    #[error("the key {0} is missing, and the store's addresses are sealed with it; bring it back from its backup")]
+    NoKey(String),
     /// The engine's writer has stopped.
     #[error("the store's writer has stopped")]
     Stopped,
@@ -167,51 +170,22 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn open_with_key(options: &StoreOptions, key: &Path) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
-        let shown = options.url.split('@').next_back().unwrap_or_default().to_owned();
-        let failed = |source| StoreError::Open { url: shown.clone(), source };
-        let sqlite = options.url.starts_with("sqlite:");
-        if let Some(path) = options.url.strip_prefix("sqlite://") {
-            let folder = std::path::Path::new(path).parent().filter(|p| !p.as_os_str().is_empty());
-            if let Some(folder) = folder {
-                std::fs::create_dir_all(folder).map_err(|e| failed(sqlx::Error::Io(e)))?;
-            }
+        let pools = connect(options).await?;
+        if !key.exists() && pools.is_sealed().await? {
+            return Err(StoreError::NoKey(key.display().to_string()));
         }
-        let url = if sqlite { format!("{}?mode=rwc", options.url) } else { options.url.clone() };
-        let connect: AnyConnectOptions = url.parse().map_err(failed)?;
-        // SQLite counts its size in pages of 4 KiB.
-        let pages = options.max_size_mib.map(|mib| u64::from(mib) * 256);
-        let pool = |size: u32| {
-            AnyPoolOptions::new()
-                .max_connections(size)
-                .min_connections(1)
-                .acquire_timeout(Duration::from_secs(30))
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(!sqlite)
-                .after_connect(move |connection, _| {
-                    Box::pin(async move {
-                        if sqlite {
-                            connection.execute("PRAGMA journal_mode = WAL").await?;
-                            connection.execute("PRAGMA synchronous = FULL").await?;
-                            connection.execute("PRAGMA busy_timeout = 10000").await?;
-                            if let Some(pages) = pages {
-                                let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-                                connection.execute(sqlx::raw_sql(limit)).await?;
-                            }
-                        }
-                        Ok(())
-                    })
-                })
-        };
-        let vault = Vault::of_file(key)?;
-        let write = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
-        migrator().run(&write).await?;
-        let read = pool(4).connect_with(connect).await.map_err(failed)?;
-        let store = Self { read, write, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }, vault };
+        let store = pools.store(Vault::of_file(key)?);
         store.check_key(key).await?;
         store.seal_old_addresses().await?;
         Ok(store)
+    }
+
+    /// Opens the store without its key: what is sealed stays so. For whoever reads the record, of a copy too.
+    ///
+    /// # Errors
+    /// When it cannot be opened or its schema cannot be read.
+    pub async fn open_sealed(options: &StoreOptions) -> Result<Self, StoreError> {
+        Ok(connect(options).await?.store(Vault::of_nobody()?))
     }
 
     /// Begins a transaction of the writer; it waits its turn.
@@ -224,6 +198,71 @@ impl Store {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// The connections of a store that is not open yet.
+struct Pools {
+    write: AnyPool,
+    read: AnyPool,
+    begin: &'static str,
+}
+
+impl Pools {
+    fn store(self, vault: Vault) -> Store {
+        Store { read: self.read, write: self.write, begin: self.begin, vault }
+    }
+
+    /// Whether a key has been used on it.
+    async fn is_sealed(&self) -> Result<bool, StoreError> {
+        let mark: Option<String> =
+            sqlx::query_scalar("SELECT mark FROM seal LIMIT 1").fetch_optional(&self.read).await?;
+        Ok(mark.is_some())
+    }
+}
+
+/// Connects, and brings the schema up to date.
+async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
+    sqlx::any::install_default_drivers();
+    let shown = options.url.split('@').next_back().unwrap_or_default().to_owned();
+    let failed = |source| StoreError::Open { url: shown.clone(), source };
+    let sqlite = options.url.starts_with("sqlite:");
+    if let Some(path) = options.url.strip_prefix("sqlite://") {
+        let folder = std::path::Path::new(path).parent().filter(|p| !p.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            std::fs::create_dir_all(folder).map_err(|e| failed(sqlx::Error::Io(e)))?;
+        }
+    }
+    let url = if sqlite { format!("{}?mode=rwc", options.url) } else { options.url.clone() };
+    let connect: AnyConnectOptions = url.parse().map_err(failed)?;
+    // SQLite counts its size in pages of 4 KiB.
+    let pages = options.max_size_mib.map(|mib| u64::from(mib) * 256);
+    let pool = |size: u32| {
+        AnyPoolOptions::new()
+            .max_connections(size)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(30))
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(!sqlite)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if sqlite {
+                        connection.execute("PRAGMA journal_mode = WAL").await?;
+                        connection.execute("PRAGMA synchronous = FULL").await?;
+                        connection.execute("PRAGMA busy_timeout = 10000").await?;
+                        if let Some(pages) = pages {
+                            let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+                            connection.execute(sqlx::raw_sql(limit)).await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+    };
+    let write = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
+    migrator().run(&write).await?;
+    let read = pool(4).connect_with(connect).await.map_err(failed)?;
+    Ok(Pools { write, read, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" } })
 }
 
 /// Where the key of personal data lies if nobody says otherwise: beside the store's file.

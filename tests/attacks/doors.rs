@@ -22,9 +22,13 @@ async fn what_was_stolen_dies_with_sign_out_and_suspension() {
 
     let again = li.browser(&server).await;
     let invitation = crew.staff.invite_again(li.id(), &crew.root.row).await.unwrap();
-    assert_eq!(crew.next_proposal(), 2, "who gets a new link has grave roles only when a second administrator agrees");
-    let grants = crew.store.officer(li.id()).await.unwrap().unwrap().grants;
-    assert!(grants.0.is_empty(), "one administrator alone cannot become a signer by taking over an account");
+    assert_eq!(crew.next_proposal(), 2, "a signer's new link waits for a second administrator");
+    let path = format!("/invitation/{invitation}");
+    assert_eq!(
+        again.get(&path).await.0,
+        404,
+        "one administrator alone cannot become a signer by taking over an account"
+    );
     assert_eq!(root.post(&format!("/console/people/{}/active", li.id()), &[]).await.0, 303);
     assert_eq!(again.get("/console").await.0, 303, "suspended: the session is over");
     assert_eq!(again.api(&token, "queue", &Value::Null).await.0, 401, "and so is the token");

@@ -147,7 +147,7 @@ async fn roles_are_not_to_be_had_alone() {
     }
     let invite = [("login", "friend"), ("name", "x"), ("grants", "reviewer:310000")];
     says(local.post("/console/people", &invite).await, 403, "T6104");
-    for act in ["active", "invite", "tie"] {
+    for act in ["active", "invite"] {
         says(local.post(&format!("/console/people/{li_id}/{act}"), &[("subject", "me")]).await, 403, "T6104");
     }
     let turn = |jurisdiction| {
@@ -174,7 +174,6 @@ async fn roles_are_not_to_be_had_alone() {
     says(root.post(&format!("{own}/role"), &[("role", "administrator"), ("region", "*")]).await, 422, "T6107");
     says(root.post(&format!("{own}/active"), &[]).await, 409, "T6106");
     says(root.post(&format!("{own}/invite"), &[]).await, 409, "T6106");
-    says(root.post(&format!("{own}/tie"), &[("subject", "x")]).await, 409, "T6106");
 
     // Grave roles take two: not the one who proposes, nor the one who gains.
     let second = crew.officer("second", &["administrator:*"]).await;

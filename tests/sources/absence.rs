@@ -70,7 +70,7 @@ async fn two_whole_answers_without_it_end_it_by_a_cancel_that_says_why() {
     // It comes back: it stays ended, and somebody is told.
     listing.list(&FIVE);
     let store = store(&listing.server).await;
-    until_source(&listing.server, &store, "list", |row| findings(row).contains(&"T6019")).await;
+    until_source(&listing.server, &store, "list", |row| findings(row).contains(&"T8019")).await;
     assert_eq!(listing.ended().await, ["z"]);
 }
 
@@ -81,10 +81,10 @@ async fn answers_that_fail_are_cut_off_or_old_end_nothing() {
     let four = listing.feed(&["v", "w", "x", "y"]);
     // Each bad answer comes more often than two whole ones would have to.
     listing.site.fail("/list", 500);
-    until_source(&listing.server, &store, "list", |row| row.failures >= 2 && code(row) == "T6003").await;
+    until_source(&listing.server, &store, "list", |row| row.failures >= 2 && code(row) == "T8003").await;
     let cut = four.as_bytes()[..four.len() - 10].to_vec();
     listing.site.put("/list", Page::Ok { body: cut, etag: None });
-    until_source(&listing.server, &store, "list", |row| row.failures >= 2 && code(row) == "T6009").await;
+    until_source(&listing.server, &store, "list", |row| row.failures >= 2 && code(row) == "T8009").await;
     // Well-formed, but with an entry that cannot be told.
     let strange = four.replace("</feed>", "<entry><title>?</title></entry></feed>");
     listing.site.put("/list", Page::Ok { body: strange.into_bytes(), etag: None });
@@ -95,7 +95,7 @@ async fn answers_that_fail_are_cut_off_or_old_end_nothing() {
     listing.site.show("/list", dated(&listing.feed(&FIVE), "2026-01-02T00:00:00Z"));
     listing.site.asked("/list", 2).await;
     listing.site.put("/list", Page::Ok { body: dated(&four, DAY).into_bytes(), etag: None });
-    until_source(&listing.server, &store, "list", |row| findings(row).contains(&"T6020")).await;
+    until_source(&listing.server, &store, "list", |row| findings(row).contains(&"T8020")).await;
     listing.site.asked("/list", 3).await;
     // One whole answer, and then it is there again.
     let asked = listing.site.requests("/list").len();

@@ -37,9 +37,9 @@ async fn files_are_moved_to_accepted_or_refused_with_their_reason_in_both_langua
     for (name, code, zh) in [
         ("bad.xml", "T1001", "不是完整的 XML"),
         ("foreign.xml", "T4004", "预警未被收下"),
-        ("huge.xml", "T6004", "内容超过 4 MiB"),
-        ("link.xml", "T6015", "不是普通文件"),
-        ("pipe.xml", "T6015", "不是普通文件"),
+        ("huge.xml", "T8004", "内容超过 4 MiB"),
+        ("link.xml", "T8015", "不是普通文件"),
+        ("pipe.xml", "T8015", "不是普通文件"),
         ("target", "T1001", "不是完整的 XML"),
     ] {
         there(&server, at(&format!("refused/{name}"))).await;

@@ -48,26 +48,26 @@ async fn each_bad_source_is_named_and_stalls_no_other() {
     site.redirect("/nowhere", "http://[");
     site.fail("/error", 500);
     let cases = [
-        ("truncated-gzip", "T6005"),
-        ("gzip-bomb", "T6004"),
-        ("no-gzip", "T6005"),
-        ("endless", "T6004"),
-        ("drip", "T6002"),
-        ("silent", "T6002"),
-        ("short", "T6005"),
-        ("large", "T6004"),
-        ("not-http", "T6001"),
-        ("cut-off", "T6009"),
-        ("page", "T6009"),
-        ("bomb", "T6009"),
-        ("denied", "T6009"),
-        ("loop", "T6006"),
-        ("inside", "T6007"),
-        ("metadata", "T6007"),
-        ("file", "T6007"),
-        ("nowhere", "T6008"),
-        ("error", "T6003"),
-        ("gone", "T6003"),
+        ("truncated-gzip", "T8005"),
+        ("gzip-bomb", "T8004"),
+        ("no-gzip", "T8005"),
+        ("endless", "T8004"),
+        ("drip", "T8002"),
+        ("silent", "T8002"),
+        ("short", "T8005"),
+        ("large", "T8004"),
+        ("not-http", "T8001"),
+        ("cut-off", "T8009"),
+        ("page", "T8009"),
+        ("bomb", "T8009"),
+        ("denied", "T8009"),
+        ("loop", "T8006"),
+        ("inside", "T8007"),
+        ("metadata", "T8007"),
+        ("file", "T8007"),
+        ("nowhere", "T8008"),
+        ("error", "T8003"),
+        ("gone", "T8003"),
     ];
     let mut config: String =
         cases.iter().map(|(name, _)| source(&site, name, "timeout_seconds = 3\nmax_mib = 8")).collect();
@@ -81,7 +81,7 @@ async fn each_bad_source_is_named_and_stalls_no_other() {
     let server = Server::start(&config);
     alerts(&server, 1).await;
     let store = store(&server).await;
-    for (name, wanted) in cases.into_iter().chain([("closed", "T6007")]) {
+    for (name, wanted) in cases.into_iter().chain([("closed", "T8007")]) {
         let row = until_source(&server, &store, name, |row| row.failures > 0).await;
         assert_eq!(code(&row), wanted, "{name}: {:?}", row.problem);
         assert!(row.next_at > row.tried_at && row.failing_since.is_some(), "{name} is tried again, later");
@@ -134,12 +134,12 @@ async fn each_bad_link_is_named_and_stalls_no_other() {
         told,
         [
             "T3007 entry[7]",
-            "T6002 slow.xml",
-            "T6004 huge.xml",
-            "T6007 passwd",
-            "T6007 x",
-            "T6016 feed.xml",
-            "T6016 page.xml"
+            "T8002 slow.xml",
+            "T8004 huge.xml",
+            "T8007 passwd",
+            "T8007 x",
+            "T8016 feed.xml",
+            "T8016 page.xml"
         ]
     );
     assert_eq!(other.requests("/x").len(), 0);

@@ -71,9 +71,9 @@ async fn each_form_is_taken_and_what_is_not_what_was_meant_is_refused_and_on_rec
     )
     .await;
     let row = until_source(&server, &store, "bus", |row| row.refused == 1).await;
-    assert_eq!(findings(&row), ["T6010"], "a link's content is checked before use");
+    assert_eq!(findings(&row), ["T8010"], "a link's content is checked before use");
     let inside = notice(json!({}), Some("http://127.0.0.1:1/x"));
-    for (n, payload, code) in [(2, inside.as_str(), "T6007"), (3, "{", "T6012"), (4, "nonsense", "T6016")] {
+    for (n, payload, code) in [(2, inside.as_str(), "T8007"), (3, "{", "T8012"), (4, "nonsense", "T8016")] {
         publish(&broker, payload.as_bytes()).await;
         let row = until_source(&server, &store, "bus", |row| row.refused == n).await;
         assert_eq!(findings(&row), [code], "{payload}");

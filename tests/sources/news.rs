@@ -68,7 +68,7 @@ async fn the_same_id_with_other_content_is_refused_and_says_so() {
     site.show("/alert.xml", Cma { colour: crate::support::RED, ..alert }.xml());
     let store = store(&server).await;
     let row = until_source(&server, &store, "feed", |row| row.refused == 1).await;
-    assert_eq!(findings(&row), ["T6016"]);
+    assert_eq!(findings(&row), ["T8016"]);
     assert!(row.findings[0]["en"].as_str().unwrap().contains("T4011"), "{}", row.findings);
     site.asked("/alert.xml", 3).await;
     assert_eq!(alerts(&server, 1).await, first, "what was taken stays as it is");
@@ -84,7 +84,7 @@ async fn an_entry_that_cannot_be_had_now_is_had_later() {
     alerts(&server, 1).await;
     let store = store(&server).await;
     let row = until_source(&server, &store, "feed", |row| !findings(row).is_empty()).await;
-    assert_eq!((findings(&row), code(&row)), (vec!["T6003"], ""), "the source is well, one entry of it is not");
+    assert_eq!((findings(&row), code(&row)), (vec!["T8003"], ""), "the source is well, one entry of it is not");
     site.show("/alert.xml", Cma::new("late").xml());
     alerts(&server, 2).await;
     until_source(&server, &store, "feed", |row| findings(row).is_empty()).await;
@@ -104,7 +104,7 @@ async fn the_health_of_each_source_is_shown_to_people_and_machines() {
     assert!(!well, "somebody should look");
     assert!(
         out.contains("failing since")
-            && out.contains("T6003 answers HTTP 500; next try")
+            && out.contains("T8003 answers HTTP 500; next try")
             && out.contains("回应 HTTP 500"),
         "{out}"
     );
@@ -127,7 +127,7 @@ async fn a_source_that_cannot_begin_says_why_where_people_look() {
     let server = Server::start(&source(&site, "feed", "ca_file = \"/nowhere.pem\""));
     let store = store(&server).await;
     let row = until_source(&server, &store, "feed", |row| row.failing_since.is_some()).await;
-    assert_eq!(code(&row), "T6021");
+    assert_eq!(code(&row), "T8021");
     assert!(server.tocsin(&["feeds"]).1.contains("/nowhere.pem"));
 }
 

@@ -41,7 +41,7 @@ async fn an_officer_is_invited_comes_in_and_gets_a_grave_role_from_two_administr
     new.forgive("status of 422");
 
     // Signed in by password and code; nothing says which part was wrong.
-    one.goto("/").await;
+    one.goto("/console").await;
     assert_eq!(one.place().await, "/sign-in?next=%2Fconsole");
     one.fill("[name=login]", "admin").await;
     one.fill("[name=password]", "not the password").await;

@@ -39,8 +39,10 @@ impl Terminal<'_> {
     }
 }
 
-async fn orange(server: &Server, name: &str) -> String {
-    let (status, answer) = server.post(Cma { colour: ORANGE, ..Cma::new(name) }.xml()).await;
+/// An orange alert for a county of Shanghai: alerts for one place would be one event.
+async fn orange(server: &Server, name: &str, county: &str) -> String {
+    let alert = Cma { colour: ORANGE, code: format!("{county}000000"), ..Cma::new(name) };
+    let (status, answer) = server.post(alert.xml()).await;
     assert_eq!((status, answer["state"].as_str()), (201, Some("waiting")), "{answer}");
     answer["id"].as_str().unwrap().to_owned()
 }
@@ -55,7 +57,7 @@ async fn the_desk_is_the_same_from_a_terminal() {
     let at_wang = Terminal { server: &server, token: crew.token(&wang, &scopes, 1).await };
 
     assert_eq!(at_li.yes(&["queue"], "nothing waits"), "nothing waits\n");
-    orange(&server, "first").await;
+    orange(&server, "first", "310118").await;
     let out = at_li.yes(&["queue"], "sign");
     assert!(out.starts_with("id  level ") && out.contains("上海市"), "{out}");
     at_li.yes(&["take", "1"], "waiting for: sign");
@@ -64,15 +66,15 @@ async fn the_desk_is_the_same_from_a_terminal() {
     at_li.yes(&["queue"], "returned");
     at_li.yes(&["withdraw", "1", "--reason", "not needed"], "withdrawn");
     at_li.no(&["take", "1"], "T6002");
-    orange(&server, "second").await;
+    orange(&server, "second", "310120").await;
     at_li.yes(&["reject", "2", "--reason", "no danger"], "rejected");
 
     // A yes is to the words that were seen.
-    let alert = orange(&server, "third").await;
+    let alert = orange(&server, "third", "310115").await;
     let words = [
         ("seen", "0"),
         ("reason", "clearer"),
-        ("region", "310118"),
+        ("region", "310115"),
         ("zh-CN.headline", "台风橙色预警"),
         ("en.headline", "Typhoon"),
     ];

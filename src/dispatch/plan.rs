@@ -263,17 +263,28 @@ impl<'a> Plan<'a> {
                     if !told || left.contains(address_of(recipient.id)) || !self.may_tell(&old, &recipient).await? {
                         continue;
                     }
-                    let region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
+                    let because = because(&why, at);
+                    let mut region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
+                    if region == ELSEWHERE && !because.why.is_empty() {
+                        region = self.other_place(recipient.id).await?;
+                    }
                     let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
                     let heard = ended.get(&(now.content.kind(), now.variant));
                     if heard.is_some_and(|heard| heard.contains(recipient.id)) {
                         continue;
                     }
-                    self.add(now, recipient.id, region, &recipient.to, because(&why, at)).await?;
+                    self.add(now, recipient.id, region, &recipient.to, because).await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Where somebody with several places is warned now, though it is over where they were told of it: they are not told that it is
+    /// over while another place of theirs is in danger.
+    async fn other_place(&self, recipient: u64) -> Result<u16, StoreError> {
+        let homes = self.planner.store.regions_of_address(address_of(recipient)).await?;
+        Ok(homes.iter().map(|home| self.region_index(home)).find(|at| *at != ELSEWHERE).unwrap_or(ELSEWHERE))
     }
 
     /// Whether somebody whom an older release told is this release's to tell: another jurisdiction's people are not.

@@ -249,7 +249,13 @@ impl<'a> Plan<'a> {
     async fn add_told(&mut self) -> Result<(), StoreError> {
         let store = &self.planner.store;
         let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
-        let older = store.releases_of(&store.replaced_by(&self.release.alert).await?).await?;
+        // A correction takes back one alert: who heard others of the event, that were right, does not hear of it.
+        let corrects = self.dispatches.iter().all(|dispatch| dispatch.variant == Variant::Correction);
+        let older = match corrects && !self.dispatches.is_empty() {
+            true => store.corrected_by(&self.release.alert).await?,
+            false => store.replaced_by(&self.release.alert).await?,
+        };
+        let older = store.releases_of(&older).await?;
         let ended = self.ended(&older).await?;
         for old in older {
             let places: Vec<u16> = old.regions.iter().map(|code| self.region_index(code)).collect();

@@ -174,8 +174,8 @@ pub(super) async fn write(
     for old in &place.takes {
         supersede(tx, old, head, now).await?;
         match status {
-            Status::Exercise => withdraw_escalations::<Exercise>(tx, old, head, now).await?,
-            _ => withdraw_escalations::<Live>(tx, old, head, now).await?,
+            Status::Exercise => withdraw_escalations::<Exercise>(tx, old, head, now, |_| true).await?,
+            _ => withdraw_escalations::<Live>(tx, old, head, now, |_| true).await?,
         };
         insert_link(tx, head, old, Why::Place).await?;
     }

@@ -128,6 +128,8 @@ impl Desk {
         if own.is_empty() {
             return Err(ActError::Over("replaced").into());
         }
+        // What others have corrected already is no more in force; read before this correction closes its own.
+        let in_force = self.store.releases_of(&older).await?.into_iter().filter(|r| r.superseded_at.is_none()).count();
         let correction = correcting(&material.alert, words, now)?;
         let id = AlertId::of(&correction);
         let raw = cap::write(&correction)?;
@@ -177,7 +179,7 @@ impl Desk {
             supersede_release(&mut tx, release.id, now).await?;
         }
         // Where nothing of it is left in force, the correction stands at the event's head.
-        if wrong.state == AlertState::Released && self.store.releases_of(&older).await?.len() == own.len() {
+        if wrong.state == AlertState::Released && in_force == own.len() {
             supersede(&mut tx, &wrong.id, id.as_str(), now).await?;
         }
         let detail = json!({"correction": id, "zh": words.zh, "en": words.en, "releases": own.len()});

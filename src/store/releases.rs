@@ -46,6 +46,7 @@ impl ReleaseKind {
 #[derive(Debug, Clone)]
 pub(crate) struct Release {
     pub(crate) id: i64,
+    pub(crate) name: String,
     pub(crate) kind: ReleaseKind,
     pub(crate) alert: String,
     /// Whose officers released it; None for all at once.
@@ -62,6 +63,8 @@ pub(crate) struct Release {
     pub(crate) origin: Option<i64>,
     pub(crate) signed_by: String,
     pub(crate) superseded_at: Option<DateTime<Utc>>,
+    /// Officers have stopped it.
+    pub(crate) held: bool,
     pub(crate) expires: DateTime<Utc>,
     pub(crate) watermark: i64,
 }
@@ -146,8 +149,8 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     Ok(id)
 }
 
-const COLUMNS: &str = "id, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
-    superseded_at, expires, watermark";
+const COLUMNS: &str = "id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
+    superseded_at, held_at, expires, watermark";
 
 impl Store {
     /// The most urgent release of these lanes whose chunks are not all written.
@@ -367,6 +370,7 @@ fn release(row: &AnyRow) -> Result<Release, StoreError> {
     let within = within.map(|text| serde_json::from_str(&text)).transpose();
     Ok(Release {
         id: row.try_get("id")?,
+        name: row.try_get("name")?,
         kind: ReleaseKind::parse(row.try_get("kind")?)?,
         alert: row.try_get("alert")?,
         jurisdiction: jurisdiction.map(|code| code.parse()).transpose().map_err(StoreError::corrupt)?,
@@ -374,6 +378,7 @@ fn release(row: &AnyRow) -> Result<Release, StoreError> {
         origin: row.try_get("origin")?,
         signed_by: row.try_get("signed_by")?,
         superseded_at: moment("superseded_at")?,
+        held: moment("held_at")?.is_some(),
         lane: lane.ok_or_else(|| StoreError::corrupt("release lane"))?,
         reach: parse(row, "audience")?,
         regions: parse(row, "regions")?,

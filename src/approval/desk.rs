@@ -19,7 +19,7 @@ use crate::regions::RegionCode;
 use crate::rules::{Approval, Decision, Stage};
 use crate::store::{
     AlertState, Entry, EscalationRow, OfficerRow, Release, ReleaseKind, Store, StoreError, Tx, escalation_in,
-    insert_escalation, insert_release, record, refresh_alert_state, set_alert_state, update_escalation,
+    hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state, set_alert_state, update_escalation,
 };
 use crate::world::{Exercise, Live, World};
 
@@ -337,9 +337,14 @@ impl Desk {
         let mut release = draft.release(now)?;
         release.reach = W::reach(release.reach);
         let id = insert_release(tx, &release, now).await?;
+        // A stop holds what is still to come of that alert, too.
+        let held = is_stopped(tx, &release).await?;
+        if held {
+            hold_release(tx, id, now).await?;
+        }
         let detail = json!({
             "release": id, "jurisdiction": release.jurisdiction, "counties": release.regions.len(),
-            "lane": release.lane, "audience": release.reach, "channels": release.channels, "signed_by": release.signed_by,
+            "lane": release.lane, "audience": release.reach, "channels": release.channels, "signed_by": release.signed_by, "held": held,
         });
         record(tx, now, &Entry::new("tocsin", "release", alert, detail)).await?;
         Ok(id)

@@ -16,7 +16,7 @@ use crate::officers::Role;
 use crate::regions::RegionCode;
 use crate::store::{
     AlertRow, AlertState, Entry, NewAlert, NewRelease, OfficerRow, Release, ReleaseKind, StoreError, Tx, hold_release,
-    insert_alert, insert_release, record, resume_release, supersede, supersede_release,
+    insert_alert, insert_release, is_open, record, resume_release, supersede, supersede_release, withdraw_escalations,
 };
 use crate::world::World;
 
@@ -183,11 +183,16 @@ impl Desk {
             supersede_release(&mut tx, release.id, now).await?;
             self.release::<W>(&mut tx, &draft, id.as_str(), now).await?;
         }
+        // What of it still waits for a yes here must not go out any more.
+        let map = &policy.map;
+        let ours = |place: &RegionCode| officer.grants.may(Role::Signer, place, map);
+        withdraw_escalations::<W>(&mut tx, &wrong.id, id.as_str(), now, ours).await?;
+        let waits = is_open(&mut tx, &wrong.id).await?;
         for release in own.iter().filter(|release| release.kind == ReleaseKind::Resend) {
             supersede_release(&mut tx, release.id, now).await?;
         }
         // Where nothing of it is left in force, the correction stands at the event's head.
-        if wrong.state == AlertState::Released && in_force == own.len() {
+        if !waits && in_force == own.len() {
             supersede(&mut tx, &wrong.id, id.as_str(), now).await?;
         }
         let detail = json!({"correction": id, "zh": words.zh, "en": words.en, "releases": own.len()});

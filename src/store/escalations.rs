@@ -190,6 +190,13 @@ pub(crate) async fn update_escalation<W: World>(
     Ok(())
 }
 
+/// Whether something of an alert still waits for officers.
+pub(crate) async fn is_open(tx: &mut Tx, alert: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM escalation WHERE alert = $1 AND state IN ('approved', 'waiting', 'returned')";
+    let n: i64 = sqlx::query_scalar(sql).bind(alert).fetch_one(&mut **tx).await?;
+    Ok(n > 0)
+}
+
 /// Ends what still waits of an alert that a newer one replaces, in the jurisdictions that are meant, and says where the alert
 /// stands then. Returns the jurisdictions.
 pub(crate) async fn withdraw_escalations<W: World>(

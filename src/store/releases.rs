@@ -290,6 +290,19 @@ impl Store {
     }
 }
 
+/// Whether officers have stopped this alert for the people of this release: its jurisdiction's part, or the whole.
+pub(crate) async fn is_stopped(tx: &mut Tx, new: &NewRelease) -> Result<bool, StoreError> {
+    let n: i64 = sqlx::query_scalar(
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM release WHERE alert = $1 AND held_at IS NOT NULL AND superseded_at IS NULL
+         AND (jurisdiction IS NULL OR jurisdiction = $2)",
+    )
+    .bind(&new.alert)
+    .bind(new.jurisdiction.as_ref().map(RegionCode::as_str))
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(n > 0)
+}
+
 /// Stops a release: no window opens any more, and what waits is held. False when it was stopped already.
 pub(crate) async fn hold_release(tx: &mut Tx, release: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let done = sqlx::query("UPDATE release SET held_at = $2 WHERE id = $1 AND held_at IS NULL")

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{Format, Refusal, Understood};
+use crate::approval::is_officers;
 use crate::cap::{self, Alert, Code, Finding, Hazard, Status, Verdict};
 use crate::chains::{Member, Part, Place, Why, place, says_again, takes_part};
 use crate::regions::{Located, RegionCode};
@@ -90,13 +91,16 @@ async fn related(store: &Store, bureau: &str, alert: &Alert, new: &Member) -> Re
         }
     }
     let rows = store.alerts_by_id(&ids.into_iter().collect::<Vec<_>>()).await?;
-    let own =
-        |row: &&AlertRow| row.status == alert.status.as_str() && (new.part == Part::Answers || row.bureau == bureau);
+    // Anybody may answer anybody; but an answer is no way into another bureau's event, nor is an officer's correction its head.
+    let own = |row: &&AlertRow| {
+        let theirs = new.part == Part::Answers || row.bureau == bureau;
+        row.status == alert.status.as_str() && theirs && !is_officers(&row.bureau)
+    };
     let chains: BTreeSet<String> = rows.iter().filter(own).map(|row| row.chain.clone()).collect();
     let mut found = Vec::new();
     for chain in chains {
         let mut links = store.why_in_chain(&chain).await?;
-        for row in store.chain(&chain).await?.into_iter().filter(|row| row.status == alert.status.as_str()) {
+        for row in store.chain(&chain).await?.into_iter().filter(|row| own(&row)) {
             let named = links.remove(&row.id).unwrap_or_default();
             found.push(member(store, row, named).await?);
         }

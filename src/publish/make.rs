@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, FixedOffset, Utc};
 
 use super::Publication;
-use crate::approval::Amendment;
+use crate::approval::{Amendment, is_officers};
 use crate::cap::{
     self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SignatureError, SigningKey, Status,
     WriteError,
@@ -143,7 +143,7 @@ pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, Publi
         replaces: source.older.iter().map(|(older, _)| older.release).collect(),
         own,
         listed: !lifts || !ended.is_empty(),
-        correction: source.bureau.starts_with("officer:") && alert.msg_type == MsgType::Cancel,
+        correction: is_officers(source.bureau) && alert.msg_type == MsgType::Cancel,
         shown,
     };
     Ok(Some((publication, cap)))
@@ -151,7 +151,7 @@ pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, Publi
 
 /// Who is named as the source; an officer who corrects speaks for the bureau that was wrong, and stays unnamed.
 fn bureau(source: &Source<'_>) -> String {
-    if !source.bureau.starts_with("officer:") {
+    if !is_officers(source.bureau) {
         return source.bureau.to_owned();
     }
     source.older.first().map_or_else(|| "tocsin".to_owned(), |(older, _)| older.bureau.clone())

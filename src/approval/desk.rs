@@ -1,5 +1,6 @@
 //! The officers' desk: acts, deadlines and what follows from them, each in one transaction with its line in the record.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,8 +19,8 @@ use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::rules::{Approval, Decision, Stage};
 use crate::store::{
-    AlertState, Entry, EscalationRow, OfficerRow, Release, ReleaseKind, Store, StoreError, Tx, escalation_in,
-    hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state, set_alert_state, update_escalation,
+    AlertState, Entry, EscalationRow, OfficerRow, ReleaseKind, Store, StoreError, Tx, escalation_in,
+    escalation_of, hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state, set_alert_state, update_escalation,
 };
 use crate::world::{Exercise, Live, World};
 
@@ -362,21 +363,34 @@ impl Desk {
         now: DateTime<Utc>,
     ) -> Result<(), DeskError> {
         let own = self.store.releases_of(&[head.to_owned()]).await?;
-        let own: Vec<_> =
-            own.into_iter().filter(|r| r.kind == ReleaseKind::Alert && r.superseded_at.is_none()).collect();
+        // One for each part, the first: those that spoke to others before do not multiply.
+        let mut seen = BTreeSet::new();
+        let own = own.into_iter().filter(|r| {
+            r.kind == ReleaseKind::Alert
+                && r.superseded_at.is_none()
+                && seen.insert((r.jurisdiction.clone(), r.within.clone()))
+        });
         let row = self.store.alert(head).await?.ok_or(DeskError::Unknown)?;
         let part = |regions, jurisdiction, within| Part { jurisdiction, regions, within, approval: Approval::none() };
-        let again = |r: Release| (part(r.regions, r.jurisdiction, r.within), r.id.to_string(), r.signed_by);
-        let mut parts: Vec<_> = own.into_iter().map(again).collect();
+        let mut parts = Vec::new();
+        for r in own {
+            // Whoever signed it signed these words.
+            let amended = match escalation_of(&r.name) {
+                Some(id) => self.store.escalation::<W>(id).await?.map(|row| row.escalation.amendment.apply(&material.alert)),
+                None => None,
+            };
+            let name = if amended.is_some() { r.name } else { r.id.to_string() };
+            parts.push((part(r.regions, r.jurisdiction, r.within), name, r.signed_by, amended));
+        }
         // Nobody had been told of anything when it came, so it went to nobody; now there are people whom it concerns.
         if row.state == AlertState::Withheld && super::concerns_those_told(&material.decision, &material.replaced) {
-            parts.push((part(Vec::new(), None, None), head.to_owned(), "rule".to_owned()));
+            parts.push((part(Vec::new(), None, None), head.to_owned(), "rule".to_owned(), None));
             set_alert_state(tx, head, AlertState::Released).await?;
         }
-        for (part, name, signed_by) in &parts {
+        for (part, name, signed_by, amended) in &parts {
             let draft = Draft {
                 policy,
-                alert: &material.alert,
+                alert: amended.as_ref().unwrap_or(&material.alert),
                 chain: &material.chain,
                 decision: &material.decision,
                 replaced: &material.replaced,

@@ -166,7 +166,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Nobody is told the same twice: not by an alert that says again what they have heard, nor by a second release of one alert to
-    /// one jurisdiction. Who only may have heard it is told.
+    /// one jurisdiction, while the first is still on its way. Who only may have heard it is told.
     async fn spare(&mut self) -> Result<(), StoreError> {
         let (store, own) = (&self.planner.store, self.release);
         let mut heard = store.releases_of(&store.repeats(&own.alert).await?).await?;
@@ -174,6 +174,10 @@ impl<'a> Plan<'a> {
             let whole = other.jurisdiction.is_none() || own.jurisdiction.is_none();
             other.id < own.id && (whole || other.jurisdiction == own.jurisdiction)
         });
+        let sisters: Vec<_> = sisters.collect();
+        // These will still tell whom they have not told yet; stopped ones only when this one, too, may go on.
+        let goes_on = sisters.iter().filter(|other| other.superseded_at.is_none() && (own.held || !other.held));
+        let goes_on: BTreeSet<i64> = goes_on.map(|other| other.id).collect();
         heard.extend(sisters);
         if heard.is_empty() {
             return Ok(());
@@ -184,9 +188,11 @@ impl<'a> Plan<'a> {
         heard.dedup_by_key(|release| release.id);
         let mut spared = Heard::new();
         for old in &heard {
-            let same = same.contains(&old.id);
+            let (same, goes_on) = (same.contains(&old.id), goes_on.contains(&old.id));
             let mut note = |channel, variant, recipient: &Recipient, state: DeliveryState| {
-                if same && state == DeliveryState::Accepted && !recipient.is_region() {
+                let hears = state == DeliveryState::Accepted
+                    || (goes_on && matches!(state, DeliveryState::Waiting | DeliveryState::Sending));
+                if same && hears && !recipient.is_region() {
                     spared.entry((channel, variant)).or_default().insert(recipient.id);
                 } else if !same && state.may_have_been_told() {
                     // What they heard last was something else.

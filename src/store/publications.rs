@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::alerts::time;
-use super::{Store, StoreError};
+use super::{Store, StoreError, escalation_of};
 use crate::publish::Publication;
 use crate::regions::RegionCode;
 use crate::rules::{Audience, Reach};
@@ -313,7 +313,7 @@ fn released(row: &AnyRow) -> Result<Released, StoreError> {
     let reach: Reach = serde_json::from_str(row.try_get("audience")?).map_err(StoreError::corrupt)?;
     Ok(Released {
         id: row.try_get("id")?,
-        escalation: name.strip_prefix("escalation/").and_then(|id| id.parse().ok()),
+        escalation: escalation_of(&name),
         alert: row.try_get("alert")?,
         regions: json("regions", row.try_get("regions")?)?,
         within: within.map(|text| json("within", &text)).transpose()?,

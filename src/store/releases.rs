@@ -105,6 +105,12 @@ pub(crate) struct Dispatch {
     pub(crate) content: Content,
 }
 
+/// The escalation that a release of this name came from, at first or once more for people who joined later.
+pub(crate) fn escalation_of(name: &str) -> Option<i64> {
+    let id = name.strip_prefix("joined/").unwrap_or(name).strip_prefix("escalation/")?;
+    id.split('/').next()?.parse().ok()
+}
+
 /// Writes a release with its renderings; the audience is frozen at the newest address.
 pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<Utc>) -> Result<i64, StoreError> {
     let id = take_ids(tx, "release", 1).await?;

@@ -88,6 +88,18 @@ pub fn outgoing(message: &Outgoing<'_>, signing: Option<&SigningKey>) -> Result<
 /// # Errors
 /// When its CAP cannot be written or signed.
 pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
+    made(source, false)
+}
+
+/// The same as a message of our own: what it would be called otherwise is the name of an earlier release's publication.
+///
+/// # Errors
+/// As [`make`].
+pub fn make_own(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
+    made(source, true)
+}
+
+fn made(source: &Source<'_>, anew: bool) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
     let alert = source.alert;
     if alert.status != Status::Actual || alert.scope != Scope::Public {
         return Ok(None);
@@ -109,7 +121,7 @@ pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, Publi
         source.regions.to_vec()
     };
     let seas = seas(source, &regions, whole);
-    let own = !whole || !source.amendment.is_empty() || source.older.iter().any(|(older, _)| older.own);
+    let own = anew || !whole || !source.amendment.is_empty() || source.older.iter().any(|(older, _)| older.own);
     let ended: Vec<&Publication> =
         source.older.iter().filter(|(_, left)| left.iter().all(&inside)).map(|(older, _)| older).collect();
     let mut shown = source.amendment.apply(alert);

@@ -103,7 +103,7 @@ impl Store {
         let mut tx = self.begin().await?;
         if let Some(Printed { publication, cap }) = printed {
             let body = serde_json::to_string(publication).map_err(StoreError::corrupt)?;
-            sqlx::query(
+            let done = sqlx::query(
                 "INSERT INTO publication (release, id, alert, at, expires, body, cap) VALUES ($1, $2, $3, $4, $5, $6, $7)
                  ON CONFLICT DO NOTHING",
             )
@@ -116,6 +116,10 @@ impl Store {
             .bind(cap.as_slice())
             .execute(&mut *tx)
             .await?;
+            if done.rows_affected() == 0 {
+                let id = &publication.id;
+                return Err(StoreError::corrupt(format!("publication {id} of release {release} is there already")));
+            }
         }
         set_seen(&mut tx, "press", release).await?;
         Ok(tx.commit().await?)

@@ -131,12 +131,12 @@ impl Desk {
         seen: u32,
         officer: &OfficerRow,
     ) -> Result<EscalationRow<W>, DeskError> {
-        let before = self.store.escalation::<W>(id).await?.ok_or(DeskError::Unknown)?;
-        let material = self.material(&before.alert).await?;
         let (kind, said) = told(&act);
         let now = self.clock.now();
+        // Whatever a release is made of is read while nobody else writes: what was told before must not grow meanwhile.
         let mut tx = self.store.begin().await?;
         let mut row = escalation_in::<W>(&mut tx, id).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(&row.alert).await?;
         let who = self.who(officer, &row.escalation.jurisdiction);
         let effects = row.escalation.act(act, seen, &who, now)?;
         let detail =
@@ -159,11 +159,10 @@ impl Desk {
         seen: u32,
         officer: &OfficerRow,
     ) -> Result<i64, DeskError> {
-        let before = self.store.escalation::<W>(id).await?.ok_or(DeskError::Unknown)?;
-        let material = self.material(&before.alert).await?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let mut row = escalation_in::<W>(&mut tx, id).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(&row.alert).await?;
         let who = self.who(officer, &row.escalation.jurisdiction);
         let (part, effects) = row.escalation.split(regions, seen, &who, now)?;
         update_escalation(&mut tx, id, &row.escalation, now).await?;
@@ -241,11 +240,10 @@ impl Desk {
     }
 
     async fn tick<W: World>(&self, id: i64) -> Result<(), DeskError> {
-        let before = self.store.escalation::<W>(id).await?.ok_or(DeskError::Unknown)?;
-        let material = self.material(&before.alert).await?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let mut row = escalation_in::<W>(&mut tx, id).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(&row.alert).await?;
         // An officer may have been quicker: then the clock finds nothing to do.
         let step = row.escalation.step;
         let effects = row.escalation.tick(now);

@@ -127,11 +127,11 @@ impl Desk {
         officer: &OfficerRow,
     ) -> Result<AlertId, DeskError> {
         let wrong = self.store.alert(alert).await?.ok_or(DeskError::Unknown)?;
-        let material = self.material(alert).await?;
         let policy = self.policy.load_full();
         let older = [wrong.id.clone()];
-        let replaced = Replaced::of(&self.store, &older).await?;
         let (mut own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Signer]).await?;
+        let material = self.material(alert).await?;
+        let replaced = Replaced::of(&self.store, &older).await?;
         own.retain(|release| release.superseded_at.is_none());
         if own.is_empty() {
             return Err(ActError::Over("replaced").into());

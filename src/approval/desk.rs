@@ -19,8 +19,9 @@ use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::rules::{Approval, Decision, Stage};
 use crate::store::{
-    AlertState, Entry, EscalationRow, OfficerRow, ReleaseKind, Store, StoreError, Tx, escalation_in,
-    escalation_of, hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state, set_alert_state, update_escalation,
+    AlertState, Entry, EscalationRow, OfficerRow, ReleaseKind, Store, StoreError, Tx, escalation_in, escalation_of,
+    hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state, set_alert_state,
+    update_escalation,
 };
 use crate::world::{Exercise, Live, World};
 
@@ -374,7 +375,9 @@ impl Desk {
         for r in own {
             // Whoever signed it signed these words.
             let amended = match escalation_of(&r.name) {
-                Some(id) => self.store.escalation::<W>(id).await?.map(|row| row.escalation.amendment.apply(&material.alert)),
+                Some(id) => {
+                    self.store.escalation::<W>(id).await?.map(|row| row.escalation.amendment.apply(&material.alert))
+                }
                 None => None,
             };
             let name = if amended.is_some() { r.name } else { r.id.to_string() };

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::approval::{Amendment, Desk, DeskError};
 use crate::clock::Clock;
 use crate::policy::Policy;
-use crate::publish::{Board, Entry, Ground, Place, Publication, PublishError, Source, feature, make, make_own, standings};
+use crate::publish::{
+    Board, Entry, Ground, Place, Publication, PublishError, Source, feature, make, make_own, standings,
+};
 use crate::regions::{Located, RegionCode};
 use crate::store::{Printed, Released, Store, StoreError};
 use crate::world::Live;

@@ -51,8 +51,8 @@ pub(crate) use publications::{Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
-    Dispatch, NewDispatch, NewRelease, Release, ReleaseKind, escalation_of, hold_release, insert_planned_chunk, insert_release,
-    is_stopped, resume_release, supersede_release,
+    Dispatch, NewDispatch, NewRelease, Release, ReleaseKind, escalation_of, hold_release, insert_planned_chunk,
+    insert_release, is_stopped, resume_release, supersede_release,
 };
 pub(crate) use reports::SourceCount;
 pub(crate) use residents::{

@@ -155,7 +155,8 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     Ok(id)
 }
 
-const COLUMNS: &str = "id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
+const COLUMNS: &str =
+    "id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
     superseded_at, held_at, expires, watermark";
 
 impl Store {

@@ -239,6 +239,8 @@ async fn an_update_asks_for_what_is_new_and_an_end_asks_nobody() {
     assert_eq!(bench.post(&milder).await.state, AlertState::Released, "less needs nobody");
     let row = &bench.waiting(&receipt).await[0];
     assert_eq!(row.escalation.state.as_str(), "withdrawn", "what waits of the older one is over");
+    let state = bench.crew.store.alert(receipt.id.as_str()).await.unwrap().unwrap().state;
+    assert_eq!(state, AlertState::Closed, "and the alert does not say that it still waits");
     assert!(!bench.act(row.id, Act::Approve(Stage::Review), 0, &reviewer).await);
     let end = Cma { msg_type: "Cancel", identifier: "f".into(), ..milder.clone() }.refers_to(&milder);
     assert_eq!(bench.post(&end).await.state, AlertState::Released, "the end asks nobody");
@@ -458,4 +460,76 @@ async fn a_correction_happens_once_however_often_it_is_clicked() {
     assert_eq!(answers, [vec![None], vec![Some("T6002"); 9]].concat());
     assert_eq!(bench.releases().await, 2, "the alert and its one correction");
     assert_eq!(bench.desk.resend::<Live>(&alert, "x", &signer.row).await.unwrap(), 0, "what was wrong is not repeated");
+}
+
+const TWO_COUNTIES: &str = "310118</value></geocode><geocode><valueName>GB/T 2260</valueName><value>310120";
+const TWO_PROVINCES: &str = "310118</value></geocode><geocode><valueName>GB/T 2260</valueName><value>330421";
+
+/// An alert of two counties of one province: the first is released, the second, by its id, still waits.
+async fn half_released(bench: &Bench, signer: &Officer) -> (String, i64) {
+    let receipt = bench.post(&Cma { colour: ORANGE, code: TWO_COUNTIES.into(), ..Cma::new("half") }).await;
+    let first = bench.waiting(&receipt).await[0].id;
+    let second = bench.desk.split::<Live>(first, &["310120".parse().unwrap()], 0, &signer.row).await.unwrap();
+    assert!(bench.act(first, Act::Approve(Stage::Sign), 1, signer).await);
+    (receipt.id.to_string(), second)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_holds_what_is_still_to_come_and_what_is_stopped_is_not_sent_again() {
+    let bench = Bench::new(SHIPPED).await;
+    let signer = bench.crew.officer("signer", &["signer:310000"]).await;
+    let (alert, second) = half_released(&bench, &signer).await;
+    assert_eq!(bench.desk.stop::<Live>(&alert, "wait", &signer.row).await.unwrap(), 1);
+    assert!(bench.act(second, Act::Approve(Stage::Sign), 1, &signer).await);
+    let held = "SELECT COUNT(*) FROM release WHERE kind = 'alert' AND held_at IS NOT NULL";
+    assert_eq!(count(&bench.folder.path().join("t.db"), held).await, 2);
+    let again = bench.desk.resend::<Live>(&alert, "x", &signer.row).await;
+    assert_eq!(again.map_err(|error| error.code()), Err("T6002"));
+    assert_eq!(bench.desk.resume::<Live>(&alert, "right after all", &signer.row).await.unwrap(), 2);
+    assert_eq!(bench.desk.resend::<Live>(&alert, "x", &signer.row).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_ends_what_still_waits_of_the_wrong_alert() {
+    let bench = Bench::new(SHIPPED).await;
+    let signer = bench.crew.officer("signer", &["signer:310000"]).await;
+    let (alert, second) = half_released(&bench, &signer).await;
+    let words = Correction { zh: "有误".into(), en: "wrong".into() };
+    let correction = bench.desk.correct::<Live>(&alert, &words, &signer.row).await.unwrap();
+    assert!(!bench.act(second, Act::Approve(Stage::Sign), 1, &signer).await, "it is over");
+    let row = bench.crew.store.alert(&alert).await.unwrap().unwrap();
+    assert_eq!((row.state, row.superseded_by), (AlertState::Released, Some(correction.to_string())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_corrected_leaves_the_event_to_its_bureau_and_all_parts_corrected_end_the_alert() {
+    let bench = Bench::new(SHIPPED).await;
+    let (shanghai, zhejiang) =
+        (bench.crew.officer("sh", &["signer:310000"]).await, bench.crew.officer("zj", &["signer:330000"]).await);
+    let words = Correction { zh: "有误".into(), en: "wrong".into() };
+    for all in [false, true] {
+        let before = Cma { colour: ORANGE, code: TWO_PROVINCES.into(), ..Cma::new(if all { "all" } else { "part" }) };
+        let sent = before.sent - TimeDelta::minutes(if all { 10 } else { 20 });
+        let first = Cma { sent, ..before };
+        let receipt = bench.post(&first).await;
+        for row in bench.waiting(&receipt).await {
+            let officer = if row.escalation.jurisdiction.as_str() == "310000" { &shanghai } else { &zhejiang };
+            assert!(bench.act(row.id, Act::Approve(Stage::Sign), 0, officer).await);
+        }
+        let alert = receipt.id.to_string();
+        let over = async || bench.crew.store.alert(&alert).await.unwrap().unwrap().superseded_by;
+        bench.desk.correct::<Live>(&alert, &words, &shanghai.row).await.unwrap();
+        assert_eq!(over().await, None, "it stands in the other province");
+        if all {
+            let last = bench.desk.correct::<Live>(&alert, &words, &zhejiang.row).await.unwrap();
+            assert_eq!(over().await, Some(last.to_string()));
+        } else {
+            // Sent before the correction, which is no part of the bureau's event: so it is not late.
+            let sent = sent + TimeDelta::minutes(5);
+            let end = Cma { msg_type: "Cancel", identifier: "end".into(), sent, ..first.clone() }.refers_to(&first);
+            let receipt = bench.post(&end).await;
+            assert_eq!(receipt.state, AlertState::Released);
+            assert_eq!(over().await, Some(receipt.id.to_string()));
+        }
+    }
 }

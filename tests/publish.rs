@@ -21,8 +21,8 @@ use tocsin::approval::{Amendment, Words};
 use tocsin::cap::{self, Alert, MsgType, Status, Verdict};
 use tocsin::messages::Language;
 use tocsin::publish::{
-    Board, Channel, Entry, Fields, Filter, Ground, Place, Publication, Source, Standing, atom, feature, make, rss,
-    standings,
+    Board, Channel, Entry, Fields, Filter, Ground, Place, Publication, Source, Standing, atom, feature, make, make_own,
+    rss, standings,
 };
 use tocsin::regions::{LocateOptions, RegionCode, RegionMap};
 
@@ -464,6 +464,8 @@ fn hostile_text_stays_text_in_every_format() {
         signing: None,
     };
     let (publication, cap) = make(&source).unwrap().unwrap();
+    let (again, _) = make_own(&source).unwrap().unwrap();
+    assert!(again.own && again.id != publication.id, "a second publication has a name of its own");
     let reading = cap::read(&cap);
     assert!(reading.alert.is_some(), "{:?}", reading.findings);
     let entry = Entry { left: regions.clone(), publication: Arc::new(publication), standing: Standing::InForce };

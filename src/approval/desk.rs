@@ -1,5 +1,6 @@
 //! The officers' desk: acts, deadlines and what follows from them, each in one transaction with its line in the record.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,8 +19,9 @@ use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::rules::{Approval, Decision, Stage};
 use crate::store::{
-    AlertState, Entry, EscalationRow, OfficerRow, Release, ReleaseKind, Store, StoreError, Tx, escalation_in,
-    insert_escalation, insert_release, record, refresh_alert_state, set_alert_state, update_escalation,
+    AlertState, Entry, EscalationRow, OfficerRow, ReleaseKind, Store, StoreError, Tx, escalation_in, escalation_of,
+    hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state, set_alert_state,
+    update_escalation,
 };
 use crate::world::{Exercise, Live, World};
 
@@ -51,7 +53,7 @@ impl DeskError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unknown => "T6001",
-            Self::Act(ActError::Over(_)) => "T6002",
+            Self::Act(ActError::Over(_) | ActError::Stopped) => "T6002",
             Self::Act(ActError::Changed) => "T6003",
             Self::Act(ActError::OwnWords) => "T6004",
             Self::Act(ActError::Twice) => "T6005",
@@ -130,12 +132,12 @@ impl Desk {
         seen: u32,
         officer: &OfficerRow,
     ) -> Result<EscalationRow<W>, DeskError> {
-        let before = self.store.escalation::<W>(id).await?.ok_or(DeskError::Unknown)?;
-        let material = self.material(&before.alert).await?;
         let (kind, said) = told(&act);
         let now = self.clock.now();
+        // Whatever a release is made of is read while nobody else writes: what was told before must not grow meanwhile.
         let mut tx = self.store.begin().await?;
         let mut row = escalation_in::<W>(&mut tx, id).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(&row.alert).await?;
         let who = self.who(officer, &row.escalation.jurisdiction);
         let effects = row.escalation.act(act, seen, &who, now)?;
         let detail =
@@ -158,11 +160,10 @@ impl Desk {
         seen: u32,
         officer: &OfficerRow,
     ) -> Result<i64, DeskError> {
-        let before = self.store.escalation::<W>(id).await?.ok_or(DeskError::Unknown)?;
-        let material = self.material(&before.alert).await?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let mut row = escalation_in::<W>(&mut tx, id).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(&row.alert).await?;
         let who = self.who(officer, &row.escalation.jurisdiction);
         let (part, effects) = row.escalation.split(regions, seen, &who, now)?;
         update_escalation(&mut tx, id, &row.escalation, now).await?;
@@ -240,11 +241,10 @@ impl Desk {
     }
 
     async fn tick<W: World>(&self, id: i64) -> Result<(), DeskError> {
-        let before = self.store.escalation::<W>(id).await?.ok_or(DeskError::Unknown)?;
-        let material = self.material(&before.alert).await?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let mut row = escalation_in::<W>(&mut tx, id).await?.ok_or(DeskError::Unknown)?;
+        let material = self.material(&row.alert).await?;
         // An officer may have been quicker: then the clock finds nothing to do.
         let step = row.escalation.step;
         let effects = row.escalation.tick(now);
@@ -337,9 +337,14 @@ impl Desk {
         let mut release = draft.release(now)?;
         release.reach = W::reach(release.reach);
         let id = insert_release(tx, &release, now).await?;
+        // A stop holds what is still to come of that alert, too.
+        let held = is_stopped(tx, &release).await?;
+        if held {
+            hold_release(tx, id, now).await?;
+        }
         let detail = json!({
             "release": id, "jurisdiction": release.jurisdiction, "counties": release.regions.len(),
-            "lane": release.lane, "audience": release.reach, "channels": release.channels, "signed_by": release.signed_by,
+            "lane": release.lane, "audience": release.reach, "channels": release.channels, "signed_by": release.signed_by, "held": held,
         });
         record(tx, now, &Entry::new("tocsin", "release", alert, detail)).await?;
         Ok(id)
@@ -357,21 +362,36 @@ impl Desk {
         now: DateTime<Utc>,
     ) -> Result<(), DeskError> {
         let own = self.store.releases_of(&[head.to_owned()]).await?;
-        let own: Vec<_> =
-            own.into_iter().filter(|r| r.kind == ReleaseKind::Alert && r.superseded_at.is_none()).collect();
+        // One for each part, the first: those that spoke to others before do not multiply.
+        let mut seen = BTreeSet::new();
+        let own = own.into_iter().filter(|r| {
+            r.kind == ReleaseKind::Alert
+                && r.superseded_at.is_none()
+                && seen.insert((r.jurisdiction.clone(), r.within.clone()))
+        });
         let row = self.store.alert(head).await?.ok_or(DeskError::Unknown)?;
         let part = |regions, jurisdiction, within| Part { jurisdiction, regions, within, approval: Approval::none() };
-        let again = |r: Release| (part(r.regions, r.jurisdiction, r.within), r.id.to_string(), r.signed_by);
-        let mut parts: Vec<_> = own.into_iter().map(again).collect();
+        let mut parts = Vec::new();
+        for r in own {
+            // Whoever signed it signed these words.
+            let amended = match escalation_of(&r.name) {
+                Some(id) => {
+                    self.store.escalation::<W>(id).await?.map(|row| row.escalation.amendment.apply(&material.alert))
+                }
+                None => None,
+            };
+            let name = if amended.is_some() { r.name } else { r.id.to_string() };
+            parts.push((part(r.regions, r.jurisdiction, r.within), name, r.signed_by, amended));
+        }
         // Nobody had been told of anything when it came, so it went to nobody; now there are people whom it concerns.
         if row.state == AlertState::Withheld && super::concerns_those_told(&material.decision, &material.replaced) {
-            parts.push((part(Vec::new(), None, None), head.to_owned(), "rule".to_owned()));
+            parts.push((part(Vec::new(), None, None), head.to_owned(), "rule".to_owned(), None));
             set_alert_state(tx, head, AlertState::Released).await?;
         }
-        for (part, name, signed_by) in &parts {
+        for (part, name, signed_by, amended) in &parts {
             let draft = Draft {
                 policy,
-                alert: &material.alert,
+                alert: amended.as_ref().unwrap_or(&material.alert),
                 chain: &material.chain,
                 decision: &material.decision,
                 replaced: &material.replaced,

@@ -28,6 +28,11 @@ use crate::cap;
 use crate::rules::{Decision, Withheld};
 use crate::store::{Store, StoreError};
 
+/// Whether an alert on record is an officer's correction: these are no bureau's, and no part of its events.
+pub(crate) fn is_officers(bureau: &str) -> bool {
+    bureau.starts_with("officer:")
+}
+
 /// A Cancel may come without any info: then it speaks of what the newest alert that it replaces spoke of.
 pub(crate) async fn complete(store: &Store, mut alert: cap::Alert, older: &[String]) -> Result<cap::Alert, StoreError> {
     if !alert.infos.is_empty() {

@@ -16,7 +16,7 @@ use crate::officers::Role;
 use crate::regions::RegionCode;
 use crate::store::{
     AlertRow, AlertState, Entry, NewAlert, NewRelease, OfficerRow, Release, ReleaseKind, StoreError, Tx, hold_release,
-    insert_alert, insert_release, record, resume_release, supersede, supersede_release,
+    insert_alert, insert_release, is_open, record, resume_release, supersede, supersede_release, withdraw_escalations,
 };
 use crate::world::World;
 
@@ -72,7 +72,15 @@ impl Desk {
     pub async fn resend<W: World>(&self, alert: &str, reason: &str, officer: &OfficerRow) -> Result<usize, DeskError> {
         let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Operator, Role::Signer]).await?;
         let mut sent = 0;
-        for release in own.iter().filter(|r| r.kind == ReleaseKind::Alert && r.superseded_at.is_none()) {
+        let mut again: Vec<_> =
+            own.iter().filter(|r| r.kind == ReleaseKind::Alert && r.superseded_at.is_none()).collect();
+        let any = !again.is_empty();
+        // What officers have stopped is not sent a second time either, until they let it go on.
+        again.retain(|release| !release.held);
+        if any && again.is_empty() {
+            return Err(ActError::Stopped.into());
+        }
+        for release in again {
             if release.expires <= now {
                 return Err(ActError::Over("expired").into());
             }
@@ -119,15 +127,17 @@ impl Desk {
         officer: &OfficerRow,
     ) -> Result<AlertId, DeskError> {
         let wrong = self.store.alert(alert).await?.ok_or(DeskError::Unknown)?;
-        let material = self.material(alert).await?;
         let policy = self.policy.load_full();
         let older = [wrong.id.clone()];
-        let replaced = Replaced::of(&self.store, &older).await?;
         let (mut own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Signer]).await?;
+        let material = self.material(alert).await?;
+        let replaced = Replaced::of(&self.store, &older).await?;
         own.retain(|release| release.superseded_at.is_none());
         if own.is_empty() {
             return Err(ActError::Over("replaced").into());
         }
+        // What others have corrected already is no more in force; read before this correction closes its own.
+        let in_force = self.store.releases_of(&older).await?.into_iter().filter(|r| r.superseded_at.is_none()).count();
         let correction = correcting(&material.alert, words, now)?;
         let id = AlertId::of(&correction);
         let raw = cap::write(&correction)?;
@@ -173,11 +183,16 @@ impl Desk {
             supersede_release(&mut tx, release.id, now).await?;
             self.release::<W>(&mut tx, &draft, id.as_str(), now).await?;
         }
+        // What of it still waits for a yes here must not go out any more.
+        let map = &policy.map;
+        let ours = |place: &RegionCode| officer.grants.may(Role::Signer, place, map);
+        withdraw_escalations::<W>(&mut tx, &wrong.id, id.as_str(), now, ours).await?;
+        let waits = is_open(&mut tx, &wrong.id).await?;
         for release in own.iter().filter(|release| release.kind == ReleaseKind::Resend) {
             supersede_release(&mut tx, release.id, now).await?;
         }
         // Where nothing of it is left in force, the correction stands at the event's head.
-        if wrong.state == AlertState::Released && self.store.releases_of(&older).await?.len() == own.len() {
+        if !waits && in_force == own.len() {
             supersede(&mut tx, &wrong.id, id.as_str(), now).await?;
         }
         let detail = json!({"correction": id, "zh": words.zh, "en": words.en, "releases": own.len()});

@@ -22,6 +22,8 @@ const NONE: u8 = u8::MAX;
 const POLL: Duration = Duration::from_millis(250);
 /// One claim in so many looks at the lower lanes first, so that they live through a long red alert.
 const RESERVED: u64 = 20;
+/// A chunk that went back to the queue is tried again after this.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Jobs kept at hand: content is read from the store once per dispatch, not per chunk.
 const JOBS: usize = 64;
 
@@ -174,8 +176,20 @@ async fn claim(
 ) -> Result<Option<(Claimed, SharedJob)>, StoreError> {
     let now = desk.clock.now().timestamp_millis();
     let Some(claimed) = desk.journal.claim(desk.kind(), now, lanes(turn)).await? else { return Ok(None) };
+    match job_of(desk, jobs, &claimed).await {
+        Ok(job) => Ok(Some((claimed, job))),
+        Err(error) => {
+            // Nobody works on it: it goes back to the queue, so that its people are told while the program runs.
+            let at = desk.clock.now() + AGAIN;
+            desk.journal.requeue(claimed.id, at.timestamp_millis(), claimed.attempt).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn job_of(desk: &Desk, jobs: &mut HashMap<i64, SharedJob>, claimed: &Claimed) -> Result<SharedJob, StoreError> {
     if let Some(job) = jobs.get(&claimed.dispatch) {
-        return Ok(Some((claimed, Arc::clone(job))));
+        return Ok(Arc::clone(job));
     }
     let dispatch = desk.store.dispatch(claimed.dispatch).await?;
     let release = desk.store.release(claimed.release).await?;
@@ -190,7 +204,7 @@ async fn claim(
         jobs.clear();
     }
     jobs.insert(claimed.dispatch, Arc::clone(&job));
-    Ok(Some((claimed, job)))
+    Ok(job)
 }
 
 /// The order in which a turn looks through the lanes.
@@ -215,7 +229,7 @@ async fn work(desk: &Arc<Desk>, claimed: Claimed, job: SharedJob, stop: &Cancell
         Err(panic) => panic.to_string(),
     };
     tracing::error!(chunk.id = id, error = %failed, "a worker failed; its chunk goes back to the queue");
-    let at = desk.clock.now() + Duration::from_secs(5);
+    let at = desk.clock.now() + AGAIN;
     log(desk, desk.journal.requeue(id, at.timestamp_millis(), attempt + 1).await);
 }
 

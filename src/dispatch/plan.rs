@@ -166,7 +166,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Nobody is told the same twice: not by an alert that says again what they have heard, nor by a second release of one alert to
-    /// one jurisdiction. Who only may have heard it is told.
+    /// one jurisdiction, while the first is still on its way. Who only may have heard it is told.
     async fn spare(&mut self) -> Result<(), StoreError> {
         let (store, own) = (&self.planner.store, self.release);
         let mut heard = store.releases_of(&store.repeats(&own.alert).await?).await?;
@@ -174,6 +174,10 @@ impl<'a> Plan<'a> {
             let whole = other.jurisdiction.is_none() || own.jurisdiction.is_none();
             other.id < own.id && (whole || other.jurisdiction == own.jurisdiction)
         });
+        let sisters: Vec<_> = sisters.collect();
+        // These will still tell whom they have not told yet; stopped ones only when this one, too, may go on.
+        let goes_on = sisters.iter().filter(|other| other.superseded_at.is_none() && (own.held || !other.held));
+        let goes_on: BTreeSet<i64> = goes_on.map(|other| other.id).collect();
         heard.extend(sisters);
         if heard.is_empty() {
             return Ok(());
@@ -184,9 +188,11 @@ impl<'a> Plan<'a> {
         heard.dedup_by_key(|release| release.id);
         let mut spared = Heard::new();
         for old in &heard {
-            let same = same.contains(&old.id);
+            let (same, goes_on) = (same.contains(&old.id), goes_on.contains(&old.id));
             let mut note = |channel, variant, recipient: &Recipient, state: DeliveryState| {
-                if same && state == DeliveryState::Accepted && !recipient.is_region() {
+                let hears = state == DeliveryState::Accepted
+                    || (goes_on && matches!(state, DeliveryState::Waiting | DeliveryState::Sending));
+                if same && hears && !recipient.is_region() {
                     spared.entry((channel, variant)).or_default().insert(recipient.id);
                 } else if !same && state.may_have_been_told() {
                     // What they heard last was something else.
@@ -249,7 +255,13 @@ impl<'a> Plan<'a> {
     async fn add_told(&mut self) -> Result<(), StoreError> {
         let store = &self.planner.store;
         let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
-        let older = store.releases_of(&store.replaced_by(&self.release.alert).await?).await?;
+        // A correction takes back one alert: who heard others of the event, that were right, does not hear of it.
+        let corrects = self.dispatches.iter().all(|dispatch| dispatch.variant == Variant::Correction);
+        let older = match corrects && !self.dispatches.is_empty() {
+            true => store.corrected_by(&self.release.alert).await?,
+            false => store.replaced_by(&self.release.alert).await?,
+        };
+        let older = store.releases_of(&older).await?;
         let ended = self.ended(&older).await?;
         for old in older {
             let places: Vec<u16> = old.regions.iter().map(|code| self.region_index(code)).collect();
@@ -263,17 +275,28 @@ impl<'a> Plan<'a> {
                     if !told || left.contains(address_of(recipient.id)) || !self.may_tell(&old, &recipient).await? {
                         continue;
                     }
-                    let region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
+                    let because = because(&why, at);
+                    let mut region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
+                    if region == ELSEWHERE && !because.why.is_empty() {
+                        region = self.other_place(recipient.id).await?;
+                    }
                     let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
                     let heard = ended.get(&(now.content.kind(), now.variant));
                     if heard.is_some_and(|heard| heard.contains(recipient.id)) {
                         continue;
                     }
-                    self.add(now, recipient.id, region, &recipient.to, because(&why, at)).await?;
+                    self.add(now, recipient.id, region, &recipient.to, because).await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Where somebody with several places is warned now, though it is over where they were told of it: they are not told that it is
+    /// over while another place of theirs is in danger.
+    async fn other_place(&self, recipient: u64) -> Result<u16, StoreError> {
+        let homes = self.planner.store.regions_of_address(address_of(recipient)).await?;
+        Ok(homes.iter().map(|home| self.region_index(home)).find(|at| *at != ELSEWHERE).unwrap_or(ELSEWHERE))
     }
 
     /// Whether somebody whom an older release told is this release's to tell: another jurisdiction's people are not.

@@ -447,6 +447,28 @@ async fn whoever_pauses_leaves_or_is_deleted_before_a_message_leaves_is_not_told
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_another_place_in_the_new_area_is_warned_there_and_not_told_that_it_is_over() {
+    let world = World::new().await;
+    let sms = || by(&[ChannelKind::Sms]);
+    let both = [("家", QINGPU, None, sms()), ("父母", "320509", None, sms())];
+    world.person(1, &[(ChannelKind::Sms, "+8613800000001")], &both).await;
+    world.person(2, &[(ChannelKind::Sms, "+8613800000002")], &[("家", QINGPU, None, sms())]).await;
+    world.release("storm", Lane::MODERATE, Colour::Yellow, None, &[Variant::Warn], &[]).await;
+    let engine = world.engine(&[]).await;
+    world.quiet("storm").await;
+    let there = world.at("320509");
+    let area = square(there.lat, there.lon, 0.01);
+    let variants = [Variant::Warn, Variant::Lifted];
+    world.release("moved", Lane::MODERATE, Colour::Yellow, Some(&area), &variants, &["storm"]).await;
+    engine.wake();
+    world.quiet("moved").await;
+    engine.stop().await;
+    let texts = |to: &str| world.got(to).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+    assert_eq!(texts("+8613800000001"), ["storm warn zh-CN", "moved warn zh-CN"]);
+    assert_eq!(texts("+8613800000002"), ["storm warn zh-CN", "moved lifted zh-CN"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_row_holds_up_nobody_else() {
     let world = World::new().await;
     let middle = world.at(QINGPU);

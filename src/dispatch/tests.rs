@@ -189,6 +189,17 @@ impl World {
         self.store.states(alert).await.unwrap().get(&ChannelKind::Sms).copied().unwrap_or_default()
     }
 
+    /// Waits until all of an alert is in chunks.
+    async fn planned(&self, alert: &str) {
+        for _ in 0..3_000 {
+            if self.store.is_planned(alert).await.unwrap() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{alert} is never planned");
+    }
+
     /// Waits for the store to say so.
     async fn until(&self, alert: &str, done: impl Fn(&StateCounts) -> bool) -> StateCounts {
         for _ in 0..3_000 {
@@ -336,6 +347,66 @@ async fn an_update_tells_those_told_before_and_the_new_area() {
     assert_eq!(counts.accepted, 120);
     assert_eq!(channel.people("moved warn").len(), 70);
     assert_eq!(channel.people("moved lifted").len(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_correction_goes_to_those_told_by_what_was_wrong_and_not_by_what_was_right() {
+    let world = World::new().await;
+    world.people("310118", 30).await;
+    world.people("320509", 20).await;
+    world.release("right", "310118", Lane::SEVERE, &[Variant::Warn], &[]).await;
+    let channel = Arc::new(Scripted::new(|_, _| Class::Accepted));
+    let engine = world.engine(Arc::clone(&channel), 2, 20).await;
+    world.until("right", |counts| counts.accepted == 30).await;
+    world.release("wrong", "320509", Lane::SEVERE, &[Variant::Warn], &["right"]).await;
+    engine.wake();
+    world.until("wrong", |counts| counts.accepted == 20).await;
+    world.release("sorry", "320509", Lane::SEVERE, &[Variant::Correction], &["wrong"]).await;
+    engine.wake();
+    world.planned("sorry").await;
+    world.until("sorry", |counts| counts.open() == 0).await;
+    engine.stop().await;
+    let told = channel.people("sorry correction");
+    assert_eq!(told.len(), 20);
+    assert!(told.keys().all(|to| channel.people("wrong warn").contains_key(to)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_release_of_one_alert_leaves_out_whom_the_first_will_still_tell() {
+    let world = World::new().await;
+    world.people("310118", 50).await;
+    world.release("storm", "310118", Lane::SEVERE, &[Variant::Warn], &[]).await;
+    let channel = Arc::new(Scripted::new(|_, _| Class::Accepted).gated());
+    let engine = world.engine(Arc::clone(&channel), 1, 10).await;
+    world.until("storm", |counts| counts.sending == 10 && counts.total() == 50).await;
+    world.planned("storm").await;
+    let first = world.store.releases_of(&["storm".to_owned()]).await.unwrap().remove(0);
+    let content = Content::Sms(SmsContent { text: "storm warn".into() });
+    let second = NewRelease {
+        name: "joined/1/late".into(),
+        kind: ReleaseKind::Alert,
+        alert: "storm".into(),
+        jurisdiction: None,
+        within: None,
+        origin: None,
+        lane: first.lane,
+        reach: first.reach,
+        regions: first.regions.clone(),
+        channels: first.channels.clone(),
+        expires: first.expires,
+        signed_by: "test".into(),
+        dispatches: vec![NewDispatch { language: Language::Chinese, variant: Variant::Warn, content }],
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    insert_release(&mut tx, &second, Utc::now()).await.unwrap();
+    tx.commit().await.unwrap();
+    engine.wake();
+    world.planned("storm").await;
+    channel.open(1_000);
+    world.until("storm", |counts| counts.open() == 0).await;
+    engine.stop().await;
+    let told = channel.people("storm warn");
+    assert_eq!((told.len(), told.values().sum::<usize>()), (50, 50));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{Format, Refusal, Understood};
-use crate::cap::{self, Alert, Code, Finding, Hazard, Status, Verdict};
+use crate::approval::is_officers;
+use crate::cap::{self, Alert, AlertId, Code, Finding, Hazard, Reference, Status, Verdict};
 use crate::chains::{Member, Part, Place, Why, place, says_again, takes_part};
 use crate::regions::{Located, RegionCode};
 use crate::rules::{Decision, Withheld};
@@ -76,9 +77,11 @@ pub(super) async fn join(store: &Store, bureau: &str, understood: &mut Understoo
 /// Everything on record that may be of the same event, with its whole events.
 async fn related(store: &Store, bureau: &str, alert: &Alert, new: &Member) -> Result<Vec<Member>, StoreError> {
     let mut ids: BTreeSet<String> = new.refers_to.iter().cloned().collect();
+    let undated = undated(alert);
     if new.part != Part::Answers {
         let mut named = new.refers_to.clone();
         named.push(new.id.clone());
+        named.extend(undated.iter().cloned());
         ids.extend(store.naming(&named).await?);
         ids.extend(store.of_incidents(bureau, &new.incidents).await?);
         if let (Some(hazard), true, true) = (new.hazard, new.names_nothing(), new.incidents.is_empty()) {
@@ -90,18 +93,33 @@ async fn related(store: &Store, bureau: &str, alert: &Alert, new: &Member) -> Re
         }
     }
     let rows = store.alerts_by_id(&ids.into_iter().collect::<Vec<_>>()).await?;
-    let own =
-        |row: &&AlertRow| row.status == alert.status.as_str() && (new.part == Part::Answers || row.bureau == bureau);
+    // Anybody may answer anybody; but an answer is no way into another bureau's event, nor is an officer's correction its head.
+    let own = |row: &&AlertRow| {
+        let theirs = new.part == Part::Answers || row.bureau == bureau;
+        row.status == alert.status.as_str() && theirs && !is_officers(&row.bureau)
+    };
     let chains: BTreeSet<String> = rows.iter().filter(own).map(|row| row.chain.clone()).collect();
     let mut found = Vec::new();
     for chain in chains {
         let mut links = store.why_in_chain(&chain).await?;
-        for row in store.chain(&chain).await?.into_iter().filter(|row| row.status == alert.status.as_str()) {
+        for row in store.chain(&chain).await?.into_iter().filter(|row| own(&row)) {
             let named = links.remove(&row.id).unwrap_or_default();
-            found.push(member(store, row, named).await?);
+            let mut member = member(store, row, named).await?;
+            if member.sent >= new.sent && member.refers_to.iter().any(|id| undated.contains(id)) {
+                member.refers_to.push(new.id.clone());
+            }
+            found.push(member);
         }
     }
     Ok(found)
+}
+
+/// What an alert is called by successors that came before it and name it by its identifier alone.
+fn undated(alert: &Alert) -> [String; 2] {
+    [alert.sender.as_str(), "?"].map(|sender| {
+        let (sender, identifier) = (sender.to_owned(), alert.identifier.clone());
+        AlertId::of_reference(&Reference { sender, identifier, sent: DateTime::UNIX_EPOCH.into() }).to_string()
+    })
 }
 
 /// What chains know of an alert on record. Only of those at the head they ask where, and whether it is the end.
@@ -174,8 +192,8 @@ pub(super) async fn write(
     for old in &place.takes {
         supersede(tx, old, head, now).await?;
         match status {
-            Status::Exercise => withdraw_escalations::<Exercise>(tx, old, head, now).await?,
-            _ => withdraw_escalations::<Live>(tx, old, head, now).await?,
+            Status::Exercise => withdraw_escalations::<Exercise>(tx, old, head, now, |_| true).await?,
+            _ => withdraw_escalations::<Live>(tx, old, head, now, |_| true).await?,
         };
         insert_link(tx, head, old, Why::Place).await?;
     }

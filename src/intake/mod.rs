@@ -168,6 +168,8 @@ impl Intake {
         now: DateTime<Utc>,
     ) -> Result<Receipt, Refusal> {
         let _turn = self.turn.lock().await;
+        // Whatever it joins is read while nobody else writes: an officer's yes in between would be a release that it misses.
+        let mut tx = self.store.begin().await?;
         if let Some(row) = self.store.alert(understood.id.as_str()).await? {
             let same = row.bureau == bureau.name && self.says_the_same(&understood, raw).await?;
             return if same {
@@ -205,7 +207,6 @@ impl Intake {
         let (links, incidents) = (&joined.place.links, &understood.alert.incidents);
         let new = NewAlert { row: &row, format: format.as_str(), raw, located: &located, links, incidents };
         let overtaken = self.overtaken(&joined).await?;
-        let mut tx = self.store.begin().await?;
         if !insert_alert(&mut tx, &new).await? {
             // Another program on the same store was quicker.
             return Ok(receipt(&understood, state, true));

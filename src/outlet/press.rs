@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::approval::{Amendment, Desk, DeskError};
 use crate::clock::Clock;
 use crate::policy::Policy;
-use crate::publish::{Board, Entry, Ground, Place, Publication, PublishError, Source, feature, make, standings};
+use crate::publish::{
+    Board, Entry, Ground, Place, Publication, PublishError, Source, feature, make, make_own, standings,
+};
 use crate::regions::{Located, RegionCode};
 use crate::store::{Printed, Released, Store, StoreError};
 use crate::world::Live;
@@ -202,7 +204,14 @@ impl Press {
             map: &policy.map,
             signing: policy.signing.as_ref(),
         };
-        Ok(make(&source)?.map(|(publication, cap)| Printed { publication, cap }))
+        let mut made = make(&source)?;
+        if let Some((publication, _)) = &made
+            && self.store.printed(publication.id.as_str()).await?.is_some()
+        {
+            // The event's head speaks once more, to those who joined later: what that replaces must not get lost.
+            made = make_own(&source)?;
+        }
+        Ok(made.map(|(publication, cap)| Printed { publication, cap }))
     }
 
     /// Publications whose place a release takes, with the counties where each still stands.

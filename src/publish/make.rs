@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, FixedOffset, Utc};
 
 use super::Publication;
-use crate::approval::Amendment;
+use crate::approval::{Amendment, is_officers};
 use crate::cap::{
     self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SignatureError, SigningKey, Status,
     WriteError,
@@ -88,6 +88,18 @@ pub fn outgoing(message: &Outgoing<'_>, signing: Option<&SigningKey>) -> Result<
 /// # Errors
 /// When its CAP cannot be written or signed.
 pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
+    made(source, false)
+}
+
+/// The same as a message of our own: what it would be called otherwise is the name of an earlier release's publication.
+///
+/// # Errors
+/// As [`make`].
+pub fn make_own(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
+    made(source, true)
+}
+
+fn made(source: &Source<'_>, anew: bool) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
     let alert = source.alert;
     if alert.status != Status::Actual || alert.scope != Scope::Public {
         return Ok(None);
@@ -109,7 +121,7 @@ pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, Publi
         source.regions.to_vec()
     };
     let seas = seas(source, &regions, whole);
-    let own = !whole || !source.amendment.is_empty() || source.older.iter().any(|(older, _)| older.own);
+    let own = anew || !whole || !source.amendment.is_empty() || source.older.iter().any(|(older, _)| older.own);
     let ended: Vec<&Publication> =
         source.older.iter().filter(|(_, left)| left.iter().all(&inside)).map(|(older, _)| older).collect();
     let mut shown = source.amendment.apply(alert);
@@ -143,7 +155,7 @@ pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, Publi
         replaces: source.older.iter().map(|(older, _)| older.release).collect(),
         own,
         listed: !lifts || !ended.is_empty(),
-        correction: source.bureau.starts_with("officer:") && alert.msg_type == MsgType::Cancel,
+        correction: is_officers(source.bureau) && alert.msg_type == MsgType::Cancel,
         shown,
     };
     Ok(Some((publication, cap)))
@@ -151,7 +163,7 @@ pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, Publi
 
 /// Who is named as the source; an officer who corrects speaks for the bureau that was wrong, and stays unnamed.
 fn bureau(source: &Source<'_>) -> String {
-    if !source.bureau.starts_with("officer:") {
+    if !is_officers(source.bureau) {
         return source.bureau.to_owned();
     }
     source.older.first().map_or_else(|| "tocsin".to_owned(), |(older, _)| older.bureau.clone())

@@ -108,6 +108,12 @@ impl Store {
         .await?)
     }
 
+    /// What a correction takes back: what it names itself, and nothing older.
+    pub(crate) async fn corrected_by(&self, correction: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT refers_to FROM alert_reference WHERE alert = $1 AND why = 'references'";
+        Ok(sqlx::query_scalar(sql).bind(correction).fetch_all(&self.read).await?)
+    }
+
     /// An event by its name or by any of its alerts, oldest first; empty when there is none.
     ///
     /// # Errors

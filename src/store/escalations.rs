@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::alerts::time;
-use super::{Store, StoreError, Tx, take_ids};
+use super::{Store, StoreError, Tx, refresh_alert_state, take_ids};
 use crate::approval::Escalation;
 use crate::regions::RegionCode;
 use crate::rules::Lane;
@@ -190,12 +190,21 @@ pub(crate) async fn update_escalation<W: World>(
     Ok(())
 }
 
-/// Ends what still waits of an alert that a newer one replaces. Returns the jurisdictions.
+/// Whether something of an alert still waits for officers.
+pub(crate) async fn is_open(tx: &mut Tx, alert: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM escalation WHERE alert = $1 AND state IN ('approved', 'waiting', 'returned')";
+    let n: i64 = sqlx::query_scalar(sql).bind(alert).fetch_one(&mut **tx).await?;
+    Ok(n > 0)
+}
+
+/// Ends what still waits of an alert that a newer one replaces, in the jurisdictions that are meant, and says where the alert
+/// stands then. Returns the jurisdictions.
 pub(crate) async fn withdraw_escalations<W: World>(
     tx: &mut Tx,
     alert: &str,
     by: &str,
     now: DateTime<Utc>,
+    meant: impl Fn(&RegionCode) -> bool,
 ) -> Result<Vec<RegionCode>, StoreError> {
     let ids: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM escalation WHERE alert = $1 AND world = $2 AND state IN ('approved', 'waiting', 'returned')",
@@ -206,11 +215,16 @@ pub(crate) async fn withdraw_escalations<W: World>(
     .await?;
     let mut ended = Vec::new();
     for id in ids {
-        if let Some(mut row) = escalation_in::<W>(tx, id).await? {
+        if let Some(mut row) = escalation_in::<W>(tx, id).await?
+            && meant(&row.escalation.jurisdiction)
+        {
             row.escalation.replaced(by);
             update_escalation(tx, id, &row.escalation, now).await?;
             ended.push(row.escalation.jurisdiction);
         }
+    }
+    if !ended.is_empty() {
+        refresh_alert_state(tx, alert).await?;
     }
     Ok(ended)
 }

@@ -34,7 +34,7 @@ pub(crate) use chunks::NewChunk;
 pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal};
 pub(crate) use duty::{insert_override, set_rotation};
 pub use escalations::{EscalationRow, QueueRow};
-pub(crate) use escalations::{escalation_in, insert_escalation, update_escalation, withdraw_escalations};
+pub(crate) use escalations::{escalation_in, insert_escalation, is_open, update_escalation, withdraw_escalations};
 pub(crate) use journal::{Claimed, Journal, Opened};
 pub(crate) use ladder::{LadderRow, Rung};
 pub use officers::OfficerRow;
@@ -51,8 +51,8 @@ pub(crate) use publications::{Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
-    Dispatch, NewDispatch, NewRelease, Release, ReleaseKind, hold_release, insert_planned_chunk, insert_release,
-    resume_release, supersede_release,
+    Dispatch, NewDispatch, NewRelease, Release, ReleaseKind, escalation_of, hold_release, insert_planned_chunk,
+    insert_release, is_stopped, resume_release, supersede_release,
 };
 pub(crate) use reports::SourceCount;
 pub(crate) use residents::{

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::alerts::time;
-use super::{Store, StoreError};
+use super::{Store, StoreError, escalation_of};
 use crate::publish::Publication;
 use crate::regions::RegionCode;
 use crate::rules::{Audience, Reach};
@@ -103,7 +103,7 @@ impl Store {
         let mut tx = self.begin().await?;
         if let Some(Printed { publication, cap }) = printed {
             let body = serde_json::to_string(publication).map_err(StoreError::corrupt)?;
-            sqlx::query(
+            let done = sqlx::query(
                 "INSERT INTO publication (release, id, alert, at, expires, body, cap) VALUES ($1, $2, $3, $4, $5, $6, $7)
                  ON CONFLICT DO NOTHING",
             )
@@ -116,6 +116,10 @@ impl Store {
             .bind(cap.as_slice())
             .execute(&mut *tx)
             .await?;
+            if done.rows_affected() == 0 {
+                let id = &publication.id;
+                return Err(StoreError::corrupt(format!("publication {id} of release {release} is there already")));
+            }
         }
         set_seen(&mut tx, "press", release).await?;
         Ok(tx.commit().await?)
@@ -313,7 +317,7 @@ fn released(row: &AnyRow) -> Result<Released, StoreError> {
     let reach: Reach = serde_json::from_str(row.try_get("audience")?).map_err(StoreError::corrupt)?;
     Ok(Released {
         id: row.try_get("id")?,
-        escalation: name.strip_prefix("escalation/").and_then(|id| id.parse().ok()),
+        escalation: escalation_of(&name),
         alert: row.try_get("alert")?,
         regions: json("regions", row.try_get("regions")?)?,
         within: within.map(|text| json("within", &text)).transpose()?,

@@ -46,6 +46,7 @@ impl ReleaseKind {
 #[derive(Debug, Clone)]
 pub(crate) struct Release {
     pub(crate) id: i64,
+    pub(crate) name: String,
     pub(crate) kind: ReleaseKind,
     pub(crate) alert: String,
     /// Whose officers released it; None for all at once.
@@ -62,6 +63,8 @@ pub(crate) struct Release {
     pub(crate) origin: Option<i64>,
     pub(crate) signed_by: String,
     pub(crate) superseded_at: Option<DateTime<Utc>>,
+    /// Officers have stopped it.
+    pub(crate) held: bool,
     pub(crate) expires: DateTime<Utc>,
     pub(crate) watermark: i64,
 }
@@ -100,6 +103,12 @@ pub(crate) struct Dispatch {
     pub(crate) language: Language,
     pub(crate) variant: Variant,
     pub(crate) content: Content,
+}
+
+/// The escalation that a release of this name came from, at first or once more for people who joined later.
+pub(crate) fn escalation_of(name: &str) -> Option<i64> {
+    let id = name.strip_prefix("joined/").unwrap_or(name).strip_prefix("escalation/")?;
+    id.split('/').next()?.parse().ok()
 }
 
 /// Writes a release with its renderings; the audience is frozen at the newest address.
@@ -146,8 +155,9 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     Ok(id)
 }
 
-const COLUMNS: &str = "id, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
-    superseded_at, expires, watermark";
+const COLUMNS: &str =
+    "id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
+    superseded_at, held_at, expires, watermark";
 
 impl Store {
     /// The most urgent release of these lanes whose chunks are not all written.
@@ -287,6 +297,19 @@ impl Store {
     }
 }
 
+/// Whether officers have stopped this alert for the people of this release: its jurisdiction's part, or the whole.
+pub(crate) async fn is_stopped(tx: &mut Tx, new: &NewRelease) -> Result<bool, StoreError> {
+    let n: i64 = sqlx::query_scalar(
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM release WHERE alert = $1 AND held_at IS NOT NULL AND superseded_at IS NULL
+         AND (jurisdiction IS NULL OR jurisdiction = $2)",
+    )
+    .bind(&new.alert)
+    .bind(new.jurisdiction.as_ref().map(RegionCode::as_str))
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(n > 0)
+}
+
 /// Stops a release: no window opens any more, and what waits is held. False when it was stopped already.
 pub(crate) async fn hold_release(tx: &mut Tx, release: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let done = sqlx::query("UPDATE release SET held_at = $2 WHERE id = $1 AND held_at IS NULL")
@@ -367,6 +390,7 @@ fn release(row: &AnyRow) -> Result<Release, StoreError> {
     let within = within.map(|text| serde_json::from_str(&text)).transpose();
     Ok(Release {
         id: row.try_get("id")?,
+        name: row.try_get("name")?,
         kind: ReleaseKind::parse(row.try_get("kind")?)?,
         alert: row.try_get("alert")?,
         jurisdiction: jurisdiction.map(|code| code.parse()).transpose().map_err(StoreError::corrupt)?,
@@ -374,6 +398,7 @@ fn release(row: &AnyRow) -> Result<Release, StoreError> {
         origin: row.try_get("origin")?,
         signed_by: row.try_get("signed_by")?,
         superseded_at: moment("superseded_at")?,
+        held: moment("held_at")?.is_some(),
         lane: lane.ok_or_else(|| StoreError::corrupt("release lane"))?,
         reach: parse(row, "audience")?,
         regions: parse(row, "regions")?,

@@ -66,6 +66,9 @@ pub enum ActError {
     /// It does not wait any more.
     #[error("已不在等待：{0} / it does not wait any more: it is {0}")]
     Over(&'static str),
+    /// It is stopped.
+    #[error("已被叫停，请先恢复发送 / it is stopped; let it go on first")]
+    Stopped,
     /// It was changed meanwhile.
     #[error("内容已被修改，请重新查看后再决定 / it was changed since you looked; look again, then decide")]
     Changed,

@@ -149,20 +149,23 @@ impl Door {
         let Some((raw, format)) = self.store.alert_raw(alert).await.map_err(store)? else { return Ok(()) };
         let reading = if format == "json" { crate::cap::read_json(&raw) } else { crate::cap::read(&raw) };
         let Some(old) = reading.alert else { return Ok(()) };
-        let cancel = absence::cancel(&old, alert, source, now);
+        let cancel = absence::cancel(&old, alert, source, now.max(old.sent.to_utc()));
         let text = crate::cap::write(&cancel).map_err(|e| Problem::new(ProblemCode::Unreadable, e))?;
         let mut delivered = Delivered::default();
         // It is ours: what is agreed on about the bureau's signatures and profiles says nothing of it.
         let (signature, profile) = (SignaturePolicy::Ignored, Vec::new());
         let voice = BureauConfig { signature, profile, ..self.bureau(bureau)? };
         self.hand_in_as(&voice, text.as_bytes(), Format::Xml, &mut delivered).await;
-        match delivered.not_now.or_else(|| delivered.refused.pop()) {
-            Some(problem) => Err(problem),
-            None => {
-                tracing::warn!(alert.id = alert, source, "no longer listed: ended by a Cancel of our own");
-                Ok(())
-            }
+        if let Some(problem) = delivered.not_now.or_else(|| delivered.refused.pop()) {
+            return Err(problem);
         }
+        // That the Cancel was taken is not enough: it must have taken the alert's place.
+        let ended = self.store.alert(alert).await.map_err(store)?.is_none_or(|row| row.superseded_by.is_some());
+        if !ended {
+            return Err(Problem::new(ProblemCode::StillOpen, alert));
+        }
+        tracing::warn!(alert.id = alert, source, "no longer listed: ended by a Cancel of our own");
+        Ok(())
     }
 }
 

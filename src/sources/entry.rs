@@ -9,6 +9,9 @@ use super::problem::Problem;
 use super::schedule::{again, dice};
 use crate::store::EntryRow;
 
+/// How the keys of rows begin that hold what an entry held before.
+pub(super) const GONE: &str = "gone:";
+
 /// What an entry's handling needs.
 pub(super) struct Hands<'a> {
     pub(super) door: &'a Door,
@@ -112,7 +115,7 @@ fn settle(
     if !ids.is_empty() {
         let gone = row.alerts.iter().filter(|id| !ids.contains(id));
         orphans.extend(gone.map(|id| EntryRow {
-            entry: format!("gone:{id}"),
+            entry: format!("{GONE}{id}"),
             state: "taken".into(),
             alerts: vec![id.clone()],
             seen_at: now,

@@ -12,6 +12,16 @@ use crate::intake::Format;
 /// The longest key of an entry; a longer one is cut and told apart by its digest.
 const LONGEST_KEY: usize = 300;
 
+/// The beginnings of keys that say nothing of the alert itself: the same alert may come again under another one.
+const BY_DIGEST: &str = "digest:";
+const BY_LINK: &str = "link:";
+const SHARED: &str = "shared:";
+
+/// Whether a key is the source's own name for one alert, so that its absence says something.
+pub(super) fn is_stable(key: &str) -> bool {
+    ![BY_DIGEST, BY_LINK, SHARED].iter().any(|way| key.starts_with(way))
+}
+
 /// What a document shows.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
@@ -76,7 +86,7 @@ fn tell_apart(entries: &mut [Entry]) {
             Body::Link(link) => digest(link.as_str().as_bytes()),
             Body::Here(..) => entry.stamp.clone(),
         };
-        entry.key = key(&format!("{}#{own}", entry.key));
+        entry.key = key(&format!("{SHARED}{own}#{}", entry.key));
     }
 }
 
@@ -135,7 +145,7 @@ fn entries_of(node: &Node, text: &str, base: Option<&Url>) -> Vec<Entry> {
     let id = node.text_of("id").or_else(|| node.text_of("guid"));
     if bodies.is_empty() {
         let Some(link) = link(node, base) else { return Vec::new() };
-        let key = key(id.unwrap_or(link.as_str()));
+        let key = id.map_or_else(|| key(&format!("{BY_LINK}{link}")), key);
         return vec![Entry { key, at: at.unwrap_or_default(), stamp: digest(own.as_bytes()), body: Body::Link(link) }];
     }
     let several = bodies.len() > 1;

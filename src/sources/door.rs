@@ -68,6 +68,14 @@ impl Door {
         self.clock.now()
     }
 
+    /// What is agreed on with a bureau, in short: its entry in config, and the size of the map that its regions are looked up in.
+    pub(super) fn agreed(&self, name: &str) -> String {
+        let policy = self.policy.load();
+        let entry = policy.bureaus.iter().find(|bureau| bureau.name == name);
+        let text = serde_json::json!([entry, policy.map.regions().count()]).to_string();
+        feed::digest(text.as_bytes())
+    }
+
     fn bureau(&self, name: &str) -> Result<BureauConfig, Problem> {
         let policy = self.policy.load();
         let found = policy.bureaus.iter().find(|bureau| bureau.name == name).cloned();

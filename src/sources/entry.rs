@@ -63,7 +63,11 @@ impl Hands<'_> {
         let (bytes, marks) = body;
         (row.etag, row.modified) = (marks.etag, marks.modified);
         let digest = feed::digest(&bytes);
-        if digest == row.digest && matches!(row.state.as_str(), "taken" | "refused" | "ended") {
+        let agreed = self.door.agreed(self.bureau);
+        if digest == row.digest
+            && !row.was_refused_under_other(&agreed)
+            && matches!(row.state.as_str(), "taken" | "refused" | "ended")
+        {
             return unchanged(row);
         }
         let mut delivered = match &job.entry.body {
@@ -75,6 +79,7 @@ impl Hands<'_> {
             Body::Link(_) => self.door.deliver(self.bureau, &bytes, self.area).await,
         };
         let mut rows = settle(&mut row, &mut delivered, &job.entry, digest, now);
+        row.agreed = agreed;
         rows.push(row);
         Done { rows, delivered }
     }

@@ -143,7 +143,12 @@ impl Poller {
     fn needs_all(&self) -> bool {
         let now = self.door.now();
         let absent = self.config.ends_by_absence && self.entries.values().any(|row| row.missed > 0 && in_force(row));
-        let again = |row: &EntryRow| (row.state == "failed" && row.next_at <= now) || self.is_old(row, now);
+        let agreed = self.door.agreed(&self.config.bureau);
+        let again = |row: &EntryRow| {
+            (row.state == "failed" && row.next_at <= now)
+                || self.is_old(row, now)
+                || row.was_refused_under_other(&agreed)
+        };
         absent || (self.listed.is_empty() && self.entries.values().any(again))
     }
 
@@ -234,12 +239,15 @@ impl Poller {
 
     fn jobs(&mut self, now: DateTime<Utc>) -> Vec<Job> {
         let (mut jobs, mut rechecks) = (Vec::new(), Vec::new());
+        let agreed = self.door.agreed(&self.config.bureau);
         for entry in &self.listed {
             let Some(old) = self.entries.get(&entry.key) else {
                 jobs.push(Job { entry: entry.clone(), old: None, recheck: false });
                 continue;
             };
-            let again = old.stamp != entry.stamp || (old.state == "failed" && old.next_at <= now);
+            let again = old.stamp != entry.stamp
+                || (old.state == "failed" && old.next_at <= now)
+                || old.was_refused_under_other(&agreed);
             let recheck =
                 !again && matches!(entry.body, Body::Link(_)) && old.state != "failed" && self.is_old(old, now);
             if again {

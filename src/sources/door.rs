@@ -9,7 +9,7 @@ use super::absence;
 use super::feed::{self, Body};
 use super::problem::{Problem, ProblemCode};
 use crate::approval::Wake;
-use crate::cap::{AlertId, Gravity, SignaturePolicy};
+use crate::cap::{AlertId, Code, Gravity, SignaturePolicy};
 use crate::clock::Clock;
 use crate::config::BureauConfig;
 use crate::intake::{Format, Intake, Receipt, Refusal, RefusalCode};
@@ -87,18 +87,26 @@ impl Door {
         let mut delivered = Delivered::default();
         let json = bytes.trim_ascii_start().first() == Some(&b'{');
         let whole = (bytes.to_vec(), if json { Format::Json } else { Format::Xml });
-        let entries = feed::read(bytes, None, area, MAX_ALERTS).map(|feed| feed.entries).unwrap_or_default();
+        let feed = feed::read(bytes, None, area, MAX_ALERTS).unwrap_or_default();
+        let mut left_out = left_out(&feed);
         let here = |entry: feed::Entry| match entry.body {
             Body::Here(bytes, format) => Some((bytes, format)),
             Body::Link(_) => None,
         };
-        let mut alerts: Vec<_> = entries.into_iter().filter_map(here).collect();
+        let mut alerts: Vec<_> = feed.entries.into_iter().filter_map(here).collect();
         if alerts.is_empty() {
             // Intake says why there is nothing to take, and keeps it.
             alerts.push(whole);
+            left_out.clear();
         }
         for (bytes, format) in alerts {
             self.hand_in(bureau, &bytes, format, &mut delivered).await;
+        }
+        if delivered.not_now.is_none() {
+            for problem in left_out {
+                self.keep_refusal(bureau, &problem, bytes).await;
+                delivered.refused.push(problem);
+            }
         }
         delivered
     }
@@ -121,8 +129,12 @@ impl Door {
             Err(refusal) => {
                 let problem = refused(&refusal);
                 match refusal.code {
-                    RefusalCode::Store | RefusalCode::StoreFull | RefusalCode::Messages => {
-                        delivered.not_now = Some(problem);
+                    RefusalCode::Store | RefusalCode::StoreFull => {
+                        delivered.not_now = Some(Problem { code: ProblemCode::Store, ..problem });
+                    }
+                    RefusalCode::Messages => {
+                        // The store's own trouble is the graver one.
+                        delivered.not_now.get_or_insert(problem);
                     }
                     code => {
                         delivered.early |= code == RefusalCode::FromTheFuture;
@@ -177,6 +189,19 @@ impl Door {
     }
 }
 
+/// What a document holds and nobody takes: parts that are only links, that lead nowhere, or that are too many.
+fn left_out(feed: &feed::Feed) -> Vec<Problem> {
+    let links = feed.entries.iter().filter_map(|entry| match &entry.body {
+        Body::Link(link) => Some(Problem::new(ProblemCode::BadLink, link)),
+        Body::Here(..) => None,
+    });
+    let lost =
+        feed.findings.iter().filter(|finding| matches!(finding.code, Code::LongFeed | Code::NoWay)).map(|finding| {
+            Problem::in_words(ProblemCode::Unreadable, &finding.zh(), &finding.en(), vec![finding.clone()])
+        });
+    links.chain(lost).collect()
+}
+
 fn refused(refusal: &Refusal) -> Problem {
     let (code, sentences) = (refusal.code.as_str(), refusal.code.sentences());
     let first = refusal.findings.iter().find(|finding| finding.gravity == Gravity::Error);
@@ -186,4 +211,24 @@ fn refused(refusal: &Refusal) -> Problem {
     };
     let (zh, en) = (format!("{code} {}：{zh}", sentences.0), format!("{code} {}: {en}", sentences.1));
     Problem::in_words(ProblemCode::Refused, &zh, &en, refusal.findings.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_are_only_links_or_nothing_at_all_are_told() {
+        let document =
+            b"<feed><entry><id>1</id><link href='https://a.example/1'/></entry><entry><title>?</title></entry>\
+            <entry><id>2</id><content><alert><identifier>2</identifier></alert></content></entry></feed>";
+        let feed = feed::read(document, None, None, MAX_ALERTS).unwrap_or_default();
+        let codes: Vec<_> = left_out(&feed).iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, [ProblemCode::BadLink, ProblemCode::Unreadable]);
+        let many: String = (0..=MAX_ALERTS)
+            .map(|n| format!("<entry><id>{n}</id><alert><identifier>{n}</identifier></alert></entry>"))
+            .collect();
+        let feed = feed::read(format!("<feed>{many}</feed>").as_bytes(), None, None, MAX_ALERTS).unwrap_or_default();
+        assert_eq!((feed.entries.len(), left_out(&feed).len()), (MAX_ALERTS, 1));
+    }
 }

@@ -34,9 +34,13 @@ const BEAT: Duration = Duration::from_secs(60);
 /// Keeps subscribed until told to stop.
 pub(super) async fn run(config: MqttSource, door: Arc<Door>, stop: CancellationToken) {
     let (name, own) = (config.name.clone(), Arc::clone(&door));
-    let subscriber = match Subscriber::new(config, door).await {
-        Ok(subscriber) => Arc::new(subscriber),
-        Err(problem) => return health::give_up(&own.store, &name, "mqtt", &problem, own.now()).await,
+    let mut tries = 0;
+    let subscriber = loop {
+        match Subscriber::new(config.clone(), Arc::clone(&door)).await {
+            Ok(subscriber) => break Arc::new(subscriber),
+            Err(problem) if health::waits(&mut tries, &name, &problem, &stop).await => {}
+            Err(problem) => return health::give_up(&own.store, &name, "mqtt", &problem, own.now()).await,
+        }
     };
     tokio::select! {
         () = Box::pin(subscriber.keep_subscribed()) => {}

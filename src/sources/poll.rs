@@ -36,9 +36,13 @@ const REMEMBERED: TimeDelta = TimeDelta::days(7);
 /// Polls a feed until told to stop.
 pub(super) async fn run(config: FeedSource, door: Arc<Door>, stop: CancellationToken) {
     let (name, own) = (config.name.clone(), Arc::clone(&door));
-    let poller = match Poller::new(config, door).await {
-        Ok(poller) => poller,
-        Err(problem) => return health::give_up(&own.store, &name, "feed", &problem, own.now()).await,
+    let mut tries = 0;
+    let poller = loop {
+        match Poller::new(config.clone(), Arc::clone(&door)).await {
+            Ok(poller) => break poller,
+            Err(problem) if health::waits(&mut tries, &name, &problem, &stop).await => {}
+            Err(problem) => return health::give_up(&own.store, &name, "feed", &problem, own.now()).await,
+        }
     };
     tokio::select! {
         () = Box::pin(poller.rounds()) => {}

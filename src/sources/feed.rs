@@ -167,7 +167,7 @@ fn entries_of(node: &Node, text: &str, base: Option<&Url>) -> Vec<Entry> {
 fn packed(node: &Node) -> Option<Vec<u8>> {
     use base64::Engine as _;
     let text = node.text_of("content").or_else(|| node.text_of("encoded"));
-    if let Some(text) = text.filter(|text| text.starts_with('<') && text.contains("alert")) {
+    if let Some(text) = text.filter(|text| is_alert(text)) {
         return Some(text.as_bytes().to_vec());
     }
     let packed = node.child("nonXMLContent")?;
@@ -176,7 +176,12 @@ fn packed(node: &Node) -> Option<Vec<u8>> {
     kind.contains("xml").then(|| base64::engine::general_purpose::STANDARD.decode(data).ok()).flatten()
 }
 
-/// The link to an entry's alert: the one that says it is CAP, else the entry itself, else its enclosure, else an id that is a URL.
+/// Whether a text is an alert, and not a page that speaks of one.
+fn is_alert(text: &str) -> bool {
+    text.starts_with('<') && xml::parse(text.as_bytes()).is_ok_and(|tree| tree.root.name == "alert")
+}
+
+/// The link to an entry's alert: the one that says it is CAP, else an enclosure in XML, else the entry itself, else its enclosure, else an id that is a URL.
 fn link(node: &Node, base: Option<&Url>) -> Option<Url> {
     let links = || node.children.iter().filter(|child| matches!(child.name.as_str(), "link" | "enclosure"));
     let of = |link: &Node| match link.attribute("href").or_else(|| link.attribute("url")) {
@@ -185,11 +190,13 @@ fn link(node: &Node, base: Option<&Url>) -> Option<Url> {
     };
     let kind = |link: &Node, word: &str| link.attribute("type").is_some_and(|kind| kind.contains(word));
     let plain = |link: &Node| link.name == "link" && matches!(link.attribute("rel"), None | Some("alternate"));
+    let enclosed = |link: &Node| link.name == "enclosure" || link.attribute("rel") == Some("enclosure");
     let choice = links()
         .find(|link| kind(link, "cap"))
+        .or_else(|| links().find(|link| enclosed(link) && kind(link, "xml") && !kind(link, "html")))
         .or_else(|| links().find(|link| plain(link) && !kind(link, "html")))
         .or_else(|| links().find(|link| plain(link)))
-        .or_else(|| links().find(|link| link.name == "enclosure" || link.attribute("rel") == Some("enclosure")));
+        .or_else(|| links().find(|link| enclosed(link)));
     let permanent = || {
         let id = node.children.iter().find(|child| matches!(child.name.as_str(), "id" | "guid"))?;
         let not = id.attribute("isPermaLink") == Some("false");
@@ -333,6 +340,20 @@ mod tests {
             ["https://a.example/x/l1.xml", "https://b.example/g2"]
         );
         assert_eq!(feed.stamp, Some("2026-01-01T16:05:14Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_page_that_speaks_of_an_alert_is_none_and_an_enclosure_in_xml_is_preferred_to_a_page() {
+        let feed = xml("<rss><channel>
+            <item><guid isPermaLink='false'>1</guid><link>page.html</link><enclosure url='1.cap' type='application/xml'/></item>
+            <item><guid isPermaLink='false'>2</guid><content>&lt;p&gt;Weather alert&lt;/p&gt;</content><link>2.xml</link></item>
+            <item><guid isPermaLink='false'>3</guid><content>&lt;c:alert xmlns:c='urn:oasis:names:tc:emergency:cap:1.2'/&gt;</content><link>3.xml</link></item>
+            <item><guid isPermaLink='false'>4</guid><link>4.xml</link><enclosure url='4.mp3' type='audio/mpeg'/></item>
+            </channel></rss>");
+        let leads: Vec<_> = links(&feed).into_iter().map(|(_, to)| to).collect();
+        assert_eq!(leads[..2], ["https://a.example/x/1.cap", "https://a.example/x/2.xml"]);
+        assert!(leads[2].starts_with("Xml "), "{leads:?}");
+        assert_eq!(leads[3], "https://a.example/x/4.xml");
     }
 
     #[test]

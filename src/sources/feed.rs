@@ -63,7 +63,7 @@ pub(super) fn read(bytes: &[u8], base: Option<&Url>, area: Option<&str>, most: u
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let first = bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace());
     let mut feed = match first {
-        Some(b'{' | b'[') => read_json(bytes, area)?,
+        Some(b'{' | b'[') => read_json(bytes, area, most)?,
         _ => read_xml(bytes, base)?,
     };
     tell_apart(&mut feed.entries);
@@ -218,7 +218,7 @@ fn here(alert: &Node, bytes: Vec<u8>, format: Format) -> Entry {
     Entry { key, at, stamp, body: Body::Here(bytes, format) }
 }
 
-fn read_json(bytes: &[u8], area: Option<&str>) -> Result<Feed, Problem> {
+fn read_json(bytes: &[u8], area: Option<&str>, most: usize) -> Result<Feed, Problem> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| unreadable(vec![Finding::new(Code::NotJson, "", error.to_string())]))?;
     // A service's own word that this is no answer: `{"code": "401"}`.
@@ -230,8 +230,9 @@ fn read_json(bytes: &[u8], area: Option<&str>) -> Result<Feed, Problem> {
     feed.stamp = value.get("updateTime").and_then(Value::as_str).and_then(time);
     match cap::list_in_json(&value) {
         Some(list) => {
-            feed.whole = list.whole;
-            feed.entries.extend(list.items.iter().map(|item| item_of(item.clone(), area)));
+            // One more than is taken, so that somebody notices.
+            feed.whole = list.whole && list.items.len() <= most;
+            feed.entries.extend(list.items.iter().take(most.saturating_add(1)).map(|item| item_of(item.clone(), area)));
         }
         None if value.is_object() => {
             let mut entry = item_of(value, area);
@@ -252,8 +253,9 @@ fn item_of(mut item: Value, area: Option<&str>) -> Entry {
     let id = ["alertid", "id", "identifier"].iter().find_map(|name| text(name)).filter(|id| id != "null");
     let at =
         ["issuetime", "issuedTime", "pubTime", "sent"].iter().find_map(|name| text(name)).as_deref().and_then(time);
-    let placed =
-        ["areas", "geocode", "adcode", "areaCode", "alertid", "info"].iter().any(|name| item.get(name).is_some());
+    let placed = ["areas", "geocode", "adcode", "areaCode", "alertid", "info"]
+        .iter()
+        .any(|name| item.get(name).is_some_and(|value| !value.is_null()));
     if let (Some(area), false, Some(members)) = (area, placed, item.as_object_mut()) {
         members.insert("geocode".into(), Value::String(area.to_owned()));
     }
@@ -390,6 +392,10 @@ mod tests {
             bodies.contains(&Body::Here(br#"{"geocode":"310118000000","id":1}"#.to_vec(), Format::Json)),
             "{bodies:?}"
         );
+        let null = read(br#"{"warning": [{"id": 1, "geocode": null}]}"#, None, Some("310118000000"), 10).unwrap();
+        assert_eq!(null.entries[0].body, Body::Here(br#"{"geocode":"310118000000","id":1}"#.to_vec(), Format::Json));
+        let long = read(br#"{"warning": [{"id": 1}, {"id": 2}, {"id": 3}]}"#, None, None, 2).unwrap();
+        assert_eq!((long.entries.len(), long.whole), (2, false));
         assert!(read(br#"{"code": "200", "warning": []}"#, None, None, 10).unwrap().whole);
         assert_eq!(
             read(br#"{"code": "401", "warning": []}"#, None, None, 10).unwrap_err().code,

@@ -70,8 +70,9 @@ pub fn read_json(bytes: &[u8]) -> Reading {
         Some(list) => return Reading::refused(Code::NotOne, list.len().to_string()),
         None => value,
     };
-    let foreign = || json_nmc::to_cap(&value).or_else(|| json_qweather::to_cap(&value));
-    let (value, mut findings) = match Some(()).filter(|()| !says_cap(&value)).and_then(|()| foreign()) {
+    let foreign =
+        if says_cap(&value) { None } else { json_nmc::to_cap(&value).or_else(|| json_qweather::to_cap(&value)) };
+    let (value, mut findings) = match foreign {
         Some(translated) => (translated.cap, translated.findings),
         None => (value, Vec::new()),
     };

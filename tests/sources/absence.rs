@@ -150,3 +150,17 @@ async fn an_alert_that_is_listed_under_another_name_is_not_gone() {
     listing.site.asked("/list", 5).await;
     assert_eq!(listing.ended().await, [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_an_alert_whose_sender_is_ahead_of_the_clock_takes_its_place() {
+    let site = Site::start().await;
+    let mut alerts: Vec<_> = FIVE.iter().map(|name| (*name, Cma::new(name).xml())).collect();
+    let ahead = Cma { sent: Cma::new("z").sent + chrono::TimeDelta::minutes(10), ..Cma::new("z") };
+    alerts[4].1 = ahead.xml();
+    site.show("/list", feed(&alerts, &FIVE));
+    let server = Server::start(&source(&site, "list", "ends_by_absence = true"));
+    crate::alerts(&server, 5).await;
+    let listing = Listing { site, alerts, server };
+    listing.list(&["v", "w", "x", "y"]);
+    assert_eq!(listing.until_ended(1).await, ["z"]);
+}

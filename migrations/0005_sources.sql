@@ -37,5 +37,7 @@ CREATE TABLE source_entry (
     seen_at    BIGINT NOT NULL,
     fetched_at BIGINT NOT NULL,
     next_at    BIGINT NOT NULL,
+    -- What was agreed on with the bureau when it was handed in (SHA-256): what was refused is tried again when that changes.
+    agreed     TEXT NOT NULL,
     PRIMARY KEY (source, entry)
 );

@@ -48,13 +48,18 @@ impl Resolve for AllowList {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let open: Vec<SocketAddr> =
-                found.filter(|at| is_public(at.ip()) || allowed.iter().any(|entry| entry.holds(at.ip()))).collect();
+                found.filter(|at| is_public(at.ip()) || opens_to_names(&allowed, at.ip())).collect();
             if open.is_empty() {
                 return Err(LEADS_INSIDE.into());
             }
             Ok(Box::new(open.into_iter()) as Addrs)
         })
     }
+}
+
+/// The port of a request is not known here: an entry that opens one port opens it to those who name the address itself.
+fn opens_to_names(allowed: &[Allowed], ip: IpAddr) -> bool {
+    allowed.iter().any(|entry| entry.port.is_none() && entry.holds(ip))
 }
 
 impl Allowed {
@@ -108,12 +113,13 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, ..] = ip.segments();
+    let [a, b, c, ..] = ip.segments();
     // An address that carries an IPv4 one is as public as that one: mapped, compatible, NAT64 and 6to4.
     let bits = ip.to_bits();
     let carried = match (a, b) {
         (0, 0) if bits >> 32 == 0xFFFF || bits >> 32 == 0 => Some((bits & 0xFFFF_FFFF) as u32),
-        (0x64, 0xFF9B) => Some((bits & 0xFFFF_FFFF) as u32),
+        // 64:ff9b:1::/48 is for networks' own use (RFC 8215).
+        (0x64, 0xFF9B) if c == 0 => Some((bits & 0xFFFF_FFFF) as u32),
         (0x2002, _) => Some(((bits >> 80) & 0xFFFF_FFFF) as u32),
         _ => None,
     };
@@ -122,4 +128,25 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     }
     // Global unicast is 2000::/3; of it, 2001:db8::/32 is for documents.
     a & 0xE000 == 0x2000 && !(a == 0x2001 && b == 0x0DB8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_port_of_an_address_is_not_open_to_whatever_name_leads_there() {
+        let list = |entry: &str| AllowList::new(&[entry.to_owned()]).unwrap_or_else(|e| panic!("{e}"));
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let port = list("127.0.0.1:8080");
+        assert!(port.names(ip, 8080) && !port.names(ip, 8081) && !opens_to_names(&port.0, ip));
+        assert!(opens_to_names(&list("127.0.0.0/8").0, ip) && opens_to_names(&list("127.0.0.1").0, ip));
+    }
+
+    #[test]
+    fn an_address_that_carries_another_is_as_public_and_local_translation_is_not() {
+        let public = |text: &str| text.parse().is_ok_and(is_public);
+        assert!(public("64:ff9b::808:808") && !public("64:ff9b::10.0.0.1"));
+        assert!(!public("64:ff9b:1::808:808") && !public("64:ff9b:1:a00:0:100::"));
+    }
 }

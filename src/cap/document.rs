@@ -65,24 +65,33 @@ pub fn read_json(bytes: &[u8]) -> Reading {
         Ok(value) => value,
         Err(error) => return Reading::refused(Code::NotJson, error.to_string()),
     };
-    let value = match list_in_json(&value).map(|list| list.items.as_slice()) {
+    let value = match list_in_json(&value).filter(|_| !says_cap(&value)).map(|list| list.items.as_slice()) {
         Some([one]) => one.clone(),
         Some(list) => return Reading::refused(Code::NotOne, list.len().to_string()),
         None => value,
     };
-    let (value, mut findings) = match json_nmc::to_cap(&value).or_else(|| json_qweather::to_cap(&value)) {
+    let foreign =
+        if says_cap(&value) { None } else { json_nmc::to_cap(&value).or_else(|| json_qweather::to_cap(&value)) };
+    let (value, mut findings) = match foreign {
         Some(translated) => (translated.cap, translated.findings),
         None => (value, Vec::new()),
     };
     let mut root = Node::new("alert", Some("urn:oasis:names:tc:emergency:cap:1.2".into()));
-    if let Err(what) = fill(&mut root, &value) {
-        return Reading::refused(Code::NotJson, what);
+    match fill(&mut root, &value, 1, &mut { xml::MAX_NODES }) {
+        Ok(()) => {}
+        Err(XmlError::Malformed { what, .. }) => return Reading::refused(Code::NotJson, what),
+        Err(error) => return refused(&error),
     }
     let mut reading = read_tree(&Tree { root, text: String::new(), repaired: false });
     // Members of an object have no order.
     reading.findings.retain(|finding| finding.code != Code::Order);
     findings.append(&mut reading.findings);
     Reading { alert: reading.alert, findings }
+}
+
+/// Whether an object is CAP by its own members, whatever else it holds.
+fn says_cap(value: &Value) -> bool {
+    ["identifier", "msgType"].iter().all(|name| value.get(name).is_some_and(Value::is_string))
 }
 
 /// The warnings of a list in JSON.
@@ -173,9 +182,13 @@ fn is_cap(node: &Node) -> bool {
     node.namespace.as_deref().is_some_and(|ns| ns.contains("emergency:cap:") || ns.contains("incident.com/cap/"))
 }
 
-/// Turns a JSON object into the elements that it names.
-fn fill(node: &mut Node, value: &Value) -> Result<(), String> {
-    let Value::Object(members) = value else { return Err(format!("`{}` is not an object", node.name)) };
+/// Turns a JSON object into the elements that it names. What XML could not say is refused here too.
+fn fill(node: &mut Node, value: &Value, depth: usize, left: &mut usize) -> Result<(), XmlError> {
+    let wrong = |what: String| XmlError::Malformed { what, at: 0 };
+    let Value::Object(members) = value else { return Err(wrong(format!("`{}` is not an object", node.name))) };
+    if depth >= xml::MAX_DEPTH {
+        return Err(XmlError::TooMany("levels"));
+    }
     for (name, value) in members {
         let values = match value {
             Value::Array(values) => values.as_slice(),
@@ -183,15 +196,70 @@ fn fill(node: &mut Node, value: &Value) -> Result<(), String> {
             one => std::slice::from_ref(one),
         };
         for value in values {
+            *left = left.checked_sub(1).ok_or(XmlError::TooMany("elements"))?;
             let mut child = Node::new(name, node.namespace.clone());
             match value {
-                Value::Object(_) => fill(&mut child, value)?,
-                Value::String(text) => child.text.clone_from(text),
+                Value::Object(_) => fill(&mut child, value, depth + 1, left)?,
+                Value::String(text) if text.chars().all(xml::is_xml_char) => child.text.clone_from(text),
+                Value::String(_) => return Err(wrong(format!("`{name}` holds a character that XML forbids"))),
                 Value::Number(number) => child.text = number.to_string(),
-                _ => return Err(format!("`{name}` is neither text, number nor object")),
+                _ => return Err(wrong(format!("`{name}` is neither text, number nor object"))),
             }
             node.children.push(child);
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cap(more: Value) -> Value {
+        let mut alert = json!({"identifier": "1", "sender": "s", "sent": "2026-01-01T00:00:00+08:00", "status": "Exercise",
+            "msgType": "Alert", "scope": "Public"});
+        if let (Some(members), Value::Object(more)) = (alert.as_object_mut(), more) {
+            members.extend(more);
+        }
+        alert
+    }
+
+    fn codes(value: &Value) -> Vec<Code> {
+        read_json(value.to_string().as_bytes()).findings.iter().map(|finding| finding.code).collect()
+    }
+
+    #[test]
+    fn json_has_the_limits_of_xml() {
+        let many: Vec<_> = (0..=xml::MAX_NODES).map(|_| "").collect();
+        assert_eq!(codes(&cap(json!({"code": many}))), [Code::TooLarge]);
+        let deep = (0..xml::MAX_DEPTH).fold(json!("x"), |inner, _| json!({"a": inner}));
+        assert_eq!(codes(&cap(json!({"info": deep}))), [Code::TooLarge]);
+        assert_eq!(codes(&cap(json!({"note": "a\u{0}b"}))), [Code::NotJson]);
+    }
+
+    #[test]
+    fn what_says_it_is_cap_is_cap_whatever_else_it_holds_and_keeps_its_status() {
+        for more in [json!({"alertid": "1"}), json!({"id": "1", "status": "Test"}), json!({"alerts": [{}]})] {
+            let wanted = more.get("status").and_then(Value::as_str).unwrap_or("Exercise").to_owned();
+            let reading = read_json(cap(more.clone()).to_string().as_bytes());
+            let status = reading.alert.map(|alert| alert.status.as_str().to_owned());
+            assert_eq!(status, Some(wanted), "{more}");
+        }
+    }
+
+    #[test]
+    fn a_title_that_says_exercise_or_test_is_no_warning_of_something_that_is() {
+        for (word, status) in [("【演练】", "Exercise"), ("（测试）", "Test"), ("", "Actual")] {
+            let title = format!("{word}上海中心气象台发布台风黄色预警");
+            for item in [
+                json!({"alertid": "31000041600000_20261006202800", "title": title}),
+                json!({"id": "1", "pubTime": "2026-10-06T20:28+08:00", "status": "active", "title": title}),
+            ] {
+                let found = read_json(item.to_string().as_bytes()).alert.map(|alert| alert.status.as_str().to_owned());
+                assert_eq!(found.as_deref(), Some(status), "{item}");
+            }
+        }
+    }
 }

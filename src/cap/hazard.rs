@@ -81,6 +81,15 @@ impl Colour {
         Self::of_words(info).or_else(said).or_else(coded)
     }
 
+    /// Every colour that an info names, in title, event, parameters, codes or severity: they may disagree.
+    pub(crate) fn all_of(info: &Info) -> Vec<Self> {
+        let said = info.parameters.iter().filter(|p| Self::is_parameter(&p.name)).map(|p| p.value.as_str());
+        let words = info.headline.as_deref().into_iter().chain([info.event.as_str()]).chain(said);
+        let codes = info.event_codes.iter().chain(&info.parameters);
+        let coded = codes.filter_map(|code| EventCode::read(&code.value)?.colour);
+        words.filter_map(Self::in_words).chain(coded).chain(Self::of_severity(info.severity)).collect()
+    }
+
     /// The colour in an info's title or event.
     pub(super) fn of_words(info: &Info) -> Option<Self> {
         [info.headline.as_deref(), Some(info.event.as_str())].into_iter().flatten().find_map(Self::in_words)
@@ -212,6 +221,16 @@ impl Hazard {
             .or_else(|| codes().find_map(|code| code.meant))
             .or_else(|| codes().find_map(|code| code.listed))
             .unwrap_or(Self::Other)
+    }
+
+    /// What an info's event, title and codes say, each on its own: they may disagree. A code that two lists read differently
+    /// stands with both readings.
+    pub(crate) fn all_of(info: &Info) -> Vec<Vec<Self>> {
+        let words = [Some(info.event.as_str()), info.headline.as_deref()].into_iter().flatten();
+        let words = words.filter_map(Self::in_words).map(|hazard| vec![hazard]);
+        let codes = info.event_codes.iter().filter_map(|code| EventCode::read(&code.value));
+        let coded = codes.map(|code| code.meant.into_iter().chain(code.listed).collect::<Vec<_>>());
+        words.chain(coded).filter(|readings| !readings.is_empty()).collect()
     }
 
     /// The kind that an info's event or title names.

@@ -21,6 +21,8 @@ pub(super) struct Translated {
 pub(super) struct Title<'a> {
     pub(super) issuer: Option<&'a str>,
     pub(super) msg_type: &'static str,
+    /// `Actual`, unless the title itself says that nothing happens.
+    pub(super) status: &'static str,
     pub(super) hazard: Option<Hazard>,
     pub(super) colour: Option<Colour>,
 }
@@ -45,6 +47,11 @@ impl<'a> Title<'a> {
         Self {
             issuer,
             msg_type: verb.map_or("Alert", |(_, does)| does),
+            status: match (title.contains("演练"), title.contains("测试")) {
+                (true, _) => "Exercise",
+                (_, true) => "Test",
+                _ => "Actual",
+            },
             hazard: Hazard::in_words(title),
             colour: Colour::in_words(title),
         }
@@ -72,7 +79,7 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
         "identifier": id,
         "sender": title.issuer.unwrap_or(unit),
         "sent": text("issuetime").map(strict).or_else(|| spelled_out(time)),
-        "status": "Actual",
+        "status": title.status,
         "msgType": title.msg_type,
         "scope": "Public",
         "info": {

@@ -43,7 +43,7 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
         "identifier": id,
         "sender": sender,
         "sent": sent.map(strict),
-        "status": "Actual",
+        "status": title.status,
         "msgType": msg_type,
         "scope": "Public",
         "references": (!references.is_empty()).then(|| references.join(" ")),

@@ -9,8 +9,8 @@ use quick_xml::name::ResolveResult;
 
 /// The largest message that is read, bytes.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
-const MAX_DEPTH: usize = 64;
-const MAX_NODES: usize = 200_000;
+pub(crate) const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_NODES: usize = 200_000;
 const MAX_ATTRIBUTES: usize = 64;
 
 /// Why a text is not XML that may be read.
@@ -246,7 +246,7 @@ fn resolve(reference: &quick_xml::events::BytesRef<'_>, at: usize) -> Result<cha
 }
 
 /// XML 1.0 section 2.2.
-fn is_xml_char(c: char) -> bool {
+pub(crate) fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 

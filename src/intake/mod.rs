@@ -152,9 +152,10 @@ impl Intake {
         let Some(alert) = reading.alert else {
             return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
         };
-        let (located, asked) = weigh(policy, bureau, (raw, format), &alert, &mut findings, now)?;
+        let (located, mut asked) = weigh(policy, bureau, (raw, format), &alert, &mut findings, now)?;
         let verdict = Verdict::of(&findings);
         let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
+        authority::ask_for_added(&policy.map, bureau, &located, &decision.regions, &mut asked);
         Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision, asked })
     }
 

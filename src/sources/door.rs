@@ -9,7 +9,7 @@ use super::absence;
 use super::feed::{self, Body};
 use super::problem::{Problem, ProblemCode};
 use crate::approval::Wake;
-use crate::cap::{AlertId, Gravity, SignaturePolicy};
+use crate::cap::{AlertId, Code, Gravity, SignaturePolicy};
 use crate::clock::Clock;
 use crate::config::BureauConfig;
 use crate::intake::{Format, Intake, Receipt, Refusal, RefusalCode};
@@ -68,6 +68,14 @@ impl Door {
         self.clock.now()
     }
 
+    /// What is agreed on with a bureau, in short: its entry in config, and the size of the map that its regions are looked up in.
+    pub(super) fn agreed(&self, name: &str) -> String {
+        let policy = self.policy.load();
+        let entry = policy.bureaus.iter().find(|bureau| bureau.name == name);
+        let text = serde_json::json!([entry, policy.map.regions().count()]).to_string();
+        feed::digest(text.as_bytes())
+    }
+
     fn bureau(&self, name: &str) -> Result<BureauConfig, Problem> {
         let policy = self.policy.load();
         let found = policy.bureaus.iter().find(|bureau| bureau.name == name).cloned();
@@ -79,18 +87,26 @@ impl Door {
         let mut delivered = Delivered::default();
         let json = bytes.trim_ascii_start().first() == Some(&b'{');
         let whole = (bytes.to_vec(), if json { Format::Json } else { Format::Xml });
-        let entries = feed::read(bytes, None, area, MAX_ALERTS).map(|feed| feed.entries).unwrap_or_default();
+        let feed = feed::read(bytes, None, area, MAX_ALERTS).unwrap_or_default();
+        let mut left_out = left_out(&feed);
         let here = |entry: feed::Entry| match entry.body {
             Body::Here(bytes, format) => Some((bytes, format)),
             Body::Link(_) => None,
         };
-        let mut alerts: Vec<_> = entries.into_iter().filter_map(here).collect();
+        let mut alerts: Vec<_> = feed.entries.into_iter().filter_map(here).collect();
         if alerts.is_empty() {
             // Intake says why there is nothing to take, and keeps it.
             alerts.push(whole);
+            left_out.clear();
         }
         for (bytes, format) in alerts {
             self.hand_in(bureau, &bytes, format, &mut delivered).await;
+        }
+        if delivered.not_now.is_none() {
+            for problem in left_out {
+                self.keep_refusal(bureau, &problem, bytes).await;
+                delivered.refused.push(problem);
+            }
         }
         delivered
     }
@@ -113,8 +129,12 @@ impl Door {
             Err(refusal) => {
                 let problem = refused(&refusal);
                 match refusal.code {
-                    RefusalCode::Store | RefusalCode::StoreFull | RefusalCode::Messages => {
-                        delivered.not_now = Some(problem);
+                    RefusalCode::Store | RefusalCode::StoreFull => {
+                        delivered.not_now = Some(Problem { code: ProblemCode::Store, ..problem });
+                    }
+                    RefusalCode::Messages => {
+                        // The store's own trouble is the graver one.
+                        delivered.not_now.get_or_insert(problem);
                     }
                     code => {
                         delivered.early |= code == RefusalCode::FromTheFuture;
@@ -149,21 +169,37 @@ impl Door {
         let Some((raw, format)) = self.store.alert_raw(alert).await.map_err(store)? else { return Ok(()) };
         let reading = if format == "json" { crate::cap::read_json(&raw) } else { crate::cap::read(&raw) };
         let Some(old) = reading.alert else { return Ok(()) };
-        let cancel = absence::cancel(&old, alert, source, now);
+        let cancel = absence::cancel(&old, alert, source, now.max(old.sent.to_utc()));
         let text = crate::cap::write(&cancel).map_err(|e| Problem::new(ProblemCode::Unreadable, e))?;
         let mut delivered = Delivered::default();
         // It is ours: what is agreed on about the bureau's signatures and profiles says nothing of it.
         let (signature, profile) = (SignaturePolicy::Ignored, Vec::new());
         let voice = BureauConfig { signature, profile, ..self.bureau(bureau)? };
         self.hand_in_as(&voice, text.as_bytes(), Format::Xml, &mut delivered).await;
-        match delivered.not_now.or_else(|| delivered.refused.pop()) {
-            Some(problem) => Err(problem),
-            None => {
-                tracing::warn!(alert.id = alert, source, "no longer listed: ended by a Cancel of our own");
-                Ok(())
-            }
+        if let Some(problem) = delivered.not_now.or_else(|| delivered.refused.pop()) {
+            return Err(problem);
         }
+        // That the Cancel was taken is not enough: it must have taken the alert's place.
+        let ended = self.store.alert(alert).await.map_err(store)?.is_none_or(|row| row.superseded_by.is_some());
+        if !ended {
+            return Err(Problem::new(ProblemCode::StillOpen, alert));
+        }
+        tracing::warn!(alert.id = alert, source, "no longer listed: ended by a Cancel of our own");
+        Ok(())
     }
+}
+
+/// What a document holds and nobody takes: parts that are only links, that lead nowhere, or that are too many.
+fn left_out(feed: &feed::Feed) -> Vec<Problem> {
+    let links = feed.entries.iter().filter_map(|entry| match &entry.body {
+        Body::Link(link) => Some(Problem::new(ProblemCode::BadLink, link)),
+        Body::Here(..) => None,
+    });
+    let lost =
+        feed.findings.iter().filter(|finding| matches!(finding.code, Code::LongFeed | Code::NoWay)).map(|finding| {
+            Problem::in_words(ProblemCode::Unreadable, &finding.zh(), &finding.en(), vec![finding.clone()])
+        });
+    links.chain(lost).collect()
 }
 
 fn refused(refusal: &Refusal) -> Problem {
@@ -175,4 +211,24 @@ fn refused(refusal: &Refusal) -> Problem {
     };
     let (zh, en) = (format!("{code} {}：{zh}", sentences.0), format!("{code} {}: {en}", sentences.1));
     Problem::in_words(ProblemCode::Refused, &zh, &en, refusal.findings.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_are_only_links_or_nothing_at_all_are_told() {
+        let document =
+            b"<feed><entry><id>1</id><link href='https://a.example/1'/></entry><entry><title>?</title></entry>\
+            <entry><id>2</id><content><alert><identifier>2</identifier></alert></content></entry></feed>";
+        let feed = feed::read(document, None, None, MAX_ALERTS).unwrap_or_default();
+        let codes: Vec<_> = left_out(&feed).iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, [ProblemCode::BadLink, ProblemCode::Unreadable]);
+        let many: String = (0..=MAX_ALERTS)
+            .map(|n| format!("<entry><id>{n}</id><alert><identifier>{n}</identifier></alert></entry>"))
+            .collect();
+        let feed = feed::read(format!("<feed>{many}</feed>").as_bytes(), None, None, MAX_ALERTS).unwrap_or_default();
+        assert_eq!((feed.entries.len(), left_out(&feed).len()), (MAX_ALERTS, 1));
+    }
 }

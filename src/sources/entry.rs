@@ -9,6 +9,9 @@ use super::problem::Problem;
 use super::schedule::{again, dice};
 use crate::store::EntryRow;
 
+/// How the keys of rows begin that hold what an entry held before.
+pub(super) const GONE: &str = "gone:";
+
 /// What an entry's handling needs.
 pub(super) struct Hands<'a> {
     pub(super) door: &'a Door,
@@ -60,7 +63,11 @@ impl Hands<'_> {
         let (bytes, marks) = body;
         (row.etag, row.modified) = (marks.etag, marks.modified);
         let digest = feed::digest(&bytes);
-        if digest == row.digest && matches!(row.state.as_str(), "taken" | "refused" | "ended") {
+        let agreed = self.door.agreed(self.bureau);
+        if digest == row.digest
+            && !row.was_refused_under_other(&agreed)
+            && matches!(row.state.as_str(), "taken" | "refused" | "ended")
+        {
             return unchanged(row);
         }
         let mut delivered = match &job.entry.body {
@@ -72,6 +79,7 @@ impl Hands<'_> {
             Body::Link(_) => self.door.deliver(self.bureau, &bytes, self.area).await,
         };
         let mut rows = settle(&mut row, &mut delivered, &job.entry, digest, now);
+        row.agreed = agreed;
         rows.push(row);
         Done { rows, delivered }
     }
@@ -112,7 +120,7 @@ fn settle(
     if !ids.is_empty() {
         let gone = row.alerts.iter().filter(|id| !ids.contains(id));
         orphans.extend(gone.map(|id| EntryRow {
-            entry: format!("gone:{id}"),
+            entry: format!("{GONE}{id}"),
             state: "taken".into(),
             alerts: vec![id.clone()],
             seen_at: now,

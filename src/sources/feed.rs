@@ -12,6 +12,16 @@ use crate::intake::Format;
 /// The longest key of an entry; a longer one is cut and told apart by its digest.
 const LONGEST_KEY: usize = 300;
 
+/// The beginnings of keys that say nothing of the alert itself: the same alert may come again under another one.
+const BY_DIGEST: &str = "digest:";
+const BY_LINK: &str = "link:";
+const SHARED: &str = "shared:";
+
+/// Whether a key is the source's own name for one alert, so that its absence says something.
+pub(super) fn is_stable(key: &str) -> bool {
+    ![BY_DIGEST, BY_LINK, SHARED].iter().any(|way| key.starts_with(way))
+}
+
 /// What a document shows.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
@@ -53,7 +63,7 @@ pub(super) fn read(bytes: &[u8], base: Option<&Url>, area: Option<&str>, most: u
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let first = bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace());
     let mut feed = match first {
-        Some(b'{' | b'[') => read_json(bytes, area)?,
+        Some(b'{' | b'[') => read_json(bytes, area, most)?,
         _ => read_xml(bytes, base)?,
     };
     tell_apart(&mut feed.entries);
@@ -76,7 +86,7 @@ fn tell_apart(entries: &mut [Entry]) {
             Body::Link(link) => digest(link.as_str().as_bytes()),
             Body::Here(..) => entry.stamp.clone(),
         };
-        entry.key = key(&format!("{}#{own}", entry.key));
+        entry.key = key(&format!("{SHARED}{own}#{}", entry.key));
     }
 }
 
@@ -135,7 +145,7 @@ fn entries_of(node: &Node, text: &str, base: Option<&Url>) -> Vec<Entry> {
     let id = node.text_of("id").or_else(|| node.text_of("guid"));
     if bodies.is_empty() {
         let Some(link) = link(node, base) else { return Vec::new() };
-        let key = key(id.unwrap_or(link.as_str()));
+        let key = id.map_or_else(|| key(&format!("{BY_LINK}{link}")), key);
         return vec![Entry { key, at: at.unwrap_or_default(), stamp: digest(own.as_bytes()), body: Body::Link(link) }];
     }
     let several = bodies.len() > 1;
@@ -157,7 +167,7 @@ fn entries_of(node: &Node, text: &str, base: Option<&Url>) -> Vec<Entry> {
 fn packed(node: &Node) -> Option<Vec<u8>> {
     use base64::Engine as _;
     let text = node.text_of("content").or_else(|| node.text_of("encoded"));
-    if let Some(text) = text.filter(|text| text.starts_with('<') && text.contains("alert")) {
+    if let Some(text) = text.filter(|text| is_alert(text)) {
         return Some(text.as_bytes().to_vec());
     }
     let packed = node.child("nonXMLContent")?;
@@ -166,7 +176,12 @@ fn packed(node: &Node) -> Option<Vec<u8>> {
     kind.contains("xml").then(|| base64::engine::general_purpose::STANDARD.decode(data).ok()).flatten()
 }
 
-/// The link to an entry's alert: the one that says it is CAP, else the entry itself, else its enclosure, else an id that is a URL.
+/// Whether a text is an alert, and not a page that speaks of one.
+fn is_alert(text: &str) -> bool {
+    text.starts_with('<') && xml::parse(text.as_bytes()).is_ok_and(|tree| tree.root.name == "alert")
+}
+
+/// The link to an entry's alert: the one that says it is CAP, else an enclosure in XML, else the entry itself, else its enclosure, else an id that is a URL.
 fn link(node: &Node, base: Option<&Url>) -> Option<Url> {
     let links = || node.children.iter().filter(|child| matches!(child.name.as_str(), "link" | "enclosure"));
     let of = |link: &Node| match link.attribute("href").or_else(|| link.attribute("url")) {
@@ -175,11 +190,13 @@ fn link(node: &Node, base: Option<&Url>) -> Option<Url> {
     };
     let kind = |link: &Node, word: &str| link.attribute("type").is_some_and(|kind| kind.contains(word));
     let plain = |link: &Node| link.name == "link" && matches!(link.attribute("rel"), None | Some("alternate"));
+    let enclosed = |link: &Node| link.name == "enclosure" || link.attribute("rel") == Some("enclosure");
     let choice = links()
         .find(|link| kind(link, "cap"))
+        .or_else(|| links().find(|link| enclosed(link) && kind(link, "xml") && !kind(link, "html")))
         .or_else(|| links().find(|link| plain(link) && !kind(link, "html")))
         .or_else(|| links().find(|link| plain(link)))
-        .or_else(|| links().find(|link| link.name == "enclosure" || link.attribute("rel") == Some("enclosure")));
+        .or_else(|| links().find(|link| enclosed(link)));
     let permanent = || {
         let id = node.children.iter().find(|child| matches!(child.name.as_str(), "id" | "guid"))?;
         let not = id.attribute("isPermaLink") == Some("false");
@@ -201,7 +218,7 @@ fn here(alert: &Node, bytes: Vec<u8>, format: Format) -> Entry {
     Entry { key, at, stamp, body: Body::Here(bytes, format) }
 }
 
-fn read_json(bytes: &[u8], area: Option<&str>) -> Result<Feed, Problem> {
+fn read_json(bytes: &[u8], area: Option<&str>, most: usize) -> Result<Feed, Problem> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| unreadable(vec![Finding::new(Code::NotJson, "", error.to_string())]))?;
     // A service's own word that this is no answer: `{"code": "401"}`.
@@ -213,8 +230,9 @@ fn read_json(bytes: &[u8], area: Option<&str>) -> Result<Feed, Problem> {
     feed.stamp = value.get("updateTime").and_then(Value::as_str).and_then(time);
     match cap::list_in_json(&value) {
         Some(list) => {
-            feed.whole = list.whole;
-            feed.entries.extend(list.items.iter().map(|item| item_of(item.clone(), area)));
+            // One more than is taken, so that somebody notices.
+            feed.whole = list.whole && list.items.len() <= most;
+            feed.entries.extend(list.items.iter().take(most.saturating_add(1)).map(|item| item_of(item.clone(), area)));
         }
         None if value.is_object() => {
             let mut entry = item_of(value, area);
@@ -235,8 +253,9 @@ fn item_of(mut item: Value, area: Option<&str>) -> Entry {
     let id = ["alertid", "id", "identifier"].iter().find_map(|name| text(name)).filter(|id| id != "null");
     let at =
         ["issuetime", "issuedTime", "pubTime", "sent"].iter().find_map(|name| text(name)).as_deref().and_then(time);
-    let placed =
-        ["areas", "geocode", "adcode", "areaCode", "alertid", "info"].iter().any(|name| item.get(name).is_some());
+    let placed = ["areas", "geocode", "adcode", "areaCode", "alertid", "info"]
+        .iter()
+        .any(|name| item.get(name).is_some_and(|value| !value.is_null()));
     if let (Some(area), false, Some(members)) = (area, placed, item.as_object_mut()) {
         members.insert("geocode".into(), Value::String(area.to_owned()));
     }
@@ -326,6 +345,20 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_speaks_of_an_alert_is_none_and_an_enclosure_in_xml_is_preferred_to_a_page() {
+        let feed = xml("<rss><channel>
+            <item><guid isPermaLink='false'>1</guid><link>page.html</link><enclosure url='1.cap' type='application/xml'/></item>
+            <item><guid isPermaLink='false'>2</guid><content>&lt;p&gt;Weather alert&lt;/p&gt;</content><link>2.xml</link></item>
+            <item><guid isPermaLink='false'>3</guid><content>&lt;c:alert xmlns:c='urn:oasis:names:tc:emergency:cap:1.2'/&gt;</content><link>3.xml</link></item>
+            <item><guid isPermaLink='false'>4</guid><link>4.xml</link><enclosure url='4.mp3' type='audio/mpeg'/></item>
+            </channel></rss>");
+        let leads: Vec<_> = links(&feed).into_iter().map(|(_, to)| to).collect();
+        assert_eq!(leads[..2], ["https://a.example/x/1.cap", "https://a.example/x/2.xml"]);
+        assert!(leads[2].starts_with("Xml "), "{leads:?}");
+        assert_eq!(leads[3], "https://a.example/x/4.xml");
+    }
+
+    #[test]
     fn a_change_of_anything_in_an_entry_changes_its_stamp() {
         let feed = |what: &str| xml(&format!("<feed><entry><id>1</id><link href='a'/><x>{what}</x></entry></feed>"));
         assert_eq!(feed("a").entries, feed("a").entries);
@@ -359,6 +392,10 @@ mod tests {
             bodies.contains(&Body::Here(br#"{"geocode":"310118000000","id":1}"#.to_vec(), Format::Json)),
             "{bodies:?}"
         );
+        let null = read(br#"{"warning": [{"id": 1, "geocode": null}]}"#, None, Some("310118000000"), 10).unwrap();
+        assert_eq!(null.entries[0].body, Body::Here(br#"{"geocode":"310118000000","id":1}"#.to_vec(), Format::Json));
+        let long = read(br#"{"warning": [{"id": 1}, {"id": 2}, {"id": 3}]}"#, None, None, 2).unwrap();
+        assert_eq!((long.entries.len(), long.whole), (2, false));
         assert!(read(br#"{"code": "200", "warning": []}"#, None, None, 10).unwrap().whole);
         assert_eq!(
             read(br#"{"code": "401", "warning": []}"#, None, None, 10).unwrap_err().code,

@@ -24,9 +24,13 @@ const AT_ONCE: usize = 200;
 /// Watches a folder until told to stop.
 pub(super) async fn run(config: FolderSource, door: Arc<Door>, stop: CancellationToken) {
     let when = When::Every(TimeDelta::seconds(config.every_seconds.into()));
-    let mut row = match health::known(&door.store, &config.name, "folder").await {
-        Ok(row) => row,
-        Err(problem) => return health::give_up(&door.store, &config.name, "folder", &problem, door.now()).await,
+    let mut tries = 0;
+    let mut row = loop {
+        match health::known(&door.store, &config.name, "folder").await {
+            Ok(row) => break row,
+            Err(problem) if health::waits(&mut tries, &config.name, &problem, &stop).await => {}
+            Err(problem) => return health::give_up(&door.store, &config.name, "folder", &problem, door.now()).await,
+        }
     };
     let mut watch = Watch { config, door, seen: BTreeMap::new() };
     let rounds = async {
@@ -98,13 +102,18 @@ impl Watch {
                 Err(error) => return Err(unusable(&path, &error)),
             }
         }
-        let mut did = false;
+        let (mut did, mut waits) = (false, None);
         for path in list(&self.below("working"))?.into_iter().take(AT_ONCE) {
             let outcome = Box::pin(self.take(&path)).await;
             did = true;
             let (place, delivered) = match outcome {
                 Outcome::Accepted(delivered) => ("accepted", delivered),
                 Outcome::Refused(delivered) => ("refused", delivered),
+                // What is wrong with this file alone must not hold up those behind it.
+                Outcome::Waits(problem) if problem.code == ProblemCode::Refused => {
+                    waits.get_or_insert(problem);
+                    continue;
+                }
                 Outcome::Waits(problem) => return Err(problem),
             };
             row.entries += 1;
@@ -113,7 +122,7 @@ impl Watch {
             row.findings = delivered.refused.iter().map(Problem::json).collect();
             self.put_away(&path, place, &delivered)?;
         }
-        Ok(did)
+        waits.map_or(Ok(did), Err)
     }
 
     /// Files that were the same at two looks. Hidden ones are being written; folders are no files.

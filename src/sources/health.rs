@@ -3,9 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::config::SourceConfig;
 use super::problem::{Problem, ProblemCode};
+use super::schedule::{again, dice};
 use crate::store::{SourceRow, Store, StoreError};
 
 /// A source that is not looked at so long after its time is late.
@@ -115,6 +117,20 @@ pub(super) async fn give_up(store: &Store, name: &str, kind: &str, problem: &Pro
     bad(&mut row, now, None, problem);
     if let Err(error) = store.save_source(&row, std::iter::empty(), DateTime::UNIX_EPOCH).await {
         tracing::error!(%error, source = name, %problem, "the source cannot be used");
+    }
+}
+
+/// Waits where a source cannot begin because the store does not answer; false where it is something else, or the end has come.
+pub(super) async fn waits(tries: &mut u32, name: &str, problem: &Problem, stop: &CancellationToken) -> bool {
+    if problem.code != ProblemCode::Store {
+        return false;
+    }
+    *tries = tries.saturating_add(1);
+    tracing::error!(source = name, %problem, "the source waits for the store, and begins then");
+    let pause = again(*tries, dice()).to_std().unwrap_or_default();
+    tokio::select! {
+        () = tokio::time::sleep(pause.min(std::time::Duration::from_secs(60))) => true,
+        () = stop.cancelled() => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A subscription: QoS 1, a session that the broker keeps while we are away, and no acknowledgement before the alert is on disk.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -9,7 +9,7 @@ use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,17 +26,27 @@ use crate::store::SourceRow;
 const IN_HAND: u16 = 16;
 /// A message's size: an alert of 4 MiB in base64.
 const MAX_PACKET: u32 = 8 * 1024 * 1024;
-/// How often a link is tried before the notification is given up.
+/// How often a link is tried before the notification is given up, where too many others wait already.
 const TRIES: u32 = 4;
+/// How long a link is tried otherwise.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// So many messages in hand may wait for their links that long; the rest of the hand stays free for those that can be taken.
+const PATIENT: usize = 12;
+/// The longest pause between two tries.
+const LONGEST: Duration = Duration::from_secs(60);
 /// How often a healthy connection is noted down.
 const BEAT: Duration = Duration::from_secs(60);
 
 /// Keeps subscribed until told to stop.
 pub(super) async fn run(config: MqttSource, door: Arc<Door>, stop: CancellationToken) {
     let (name, own) = (config.name.clone(), Arc::clone(&door));
-    let subscriber = match Subscriber::new(config, door).await {
-        Ok(subscriber) => Arc::new(subscriber),
-        Err(problem) => return health::give_up(&own.store, &name, "mqtt", &problem, own.now()).await,
+    let mut tries = 0;
+    let subscriber = loop {
+        match Subscriber::new(config.clone(), Arc::clone(&door)).await {
+            Ok(subscriber) => break Arc::new(subscriber),
+            Err(problem) if health::waits(&mut tries, &name, &problem, &stop).await => {}
+            Err(problem) => return health::give_up(&own.store, &name, "mqtt", &problem, own.now()).await,
+        }
     };
     tokio::select! {
         () = Box::pin(subscriber.keep_subscribed()) => {}
@@ -50,6 +60,8 @@ struct Subscriber {
     door: Arc<Door>,
     fetcher: Fetcher,
     row: Mutex<SourceRow>,
+    /// Places of those that wait long.
+    patient: Semaphore,
 }
 
 impl Subscriber {
@@ -57,7 +69,7 @@ impl Subscriber {
         let fetcher = Fetcher::new(&config.private, None)?;
         let options = options(&config)?;
         let row = Mutex::new(health::known(&door.store, &config.name, "mqtt").await?);
-        Ok(Self { config, options, door, fetcher, row })
+        Ok(Self { config, options, door, fetcher, row, patient: Semaphore::new(PATIENT) })
     }
 
     async fn keep_subscribed(self: Arc<Self>) {
@@ -125,7 +137,7 @@ impl Subscriber {
 
     /// Takes a message in; returns when it is on disk, or its refusal is.
     async fn take(&self, payload: &Bytes, topic: &str) {
-        let mut tries = 0;
+        let (mut tries, begun, mut place) = (0, Instant::now(), None);
         loop {
             tries += 1;
             let problem = match self.open(payload).await {
@@ -144,7 +156,10 @@ impl Subscriber {
                         problem.code,
                         ProblemCode::Unreachable | ProblemCode::TooSlow | ProblemCode::Status | ProblemCode::Broken
                     );
-                    if !may_pass || tries >= TRIES {
+                    if may_pass && place.is_none() {
+                        place = self.patient.try_acquire().ok();
+                    }
+                    if !may_pass || !goes_on(tries, begun.elapsed(), place.is_some()) {
                         tracing::warn!(source = %self.config.name, topic, %problem, "a message was refused");
                         self.door.keep_refusal(&self.config.bureau, &problem, payload).await;
                         self.count(&Delivered { refused: vec![problem], ..Delivered::default() }).await;
@@ -154,7 +169,7 @@ impl Subscriber {
                 }
             };
             tracing::warn!(source = %self.config.name, topic, %problem, "a message waits, and is tried again");
-            tokio::time::sleep(again(tries, dice()).to_std().unwrap_or_default()).await;
+            tokio::time::sleep(again(tries, dice()).to_std().unwrap_or_default().min(LONGEST)).await;
         }
     }
 
@@ -205,6 +220,11 @@ impl Subscriber {
     }
 }
 
+/// Whether a link that failed so often, since so long, is tried again.
+fn goes_on(tries: u32, since: Duration, has_place: bool) -> bool {
+    if has_place { since < PATIENCE } else { tries < TRIES }
+}
+
 fn broker(error: impl std::fmt::Display) -> Problem {
     Problem::new(ProblemCode::Broker, error.to_string())
 }
@@ -229,4 +249,16 @@ fn options(config: &MqttSource) -> Result<MqttOptions, Problem> {
         options.set_transport(Transport::Tls(rumqttc::TlsConfiguration::Rustls(tls)));
     }
     Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_tried_for_a_quarter_of_an_hour_and_shorter_where_too_many_wait() {
+        assert!(goes_on(40, Duration::from_secs(14 * 60), true) && !goes_on(2, PATIENCE, true));
+        assert!(goes_on(TRIES - 1, Duration::ZERO, false) && !goes_on(TRIES, Duration::ZERO, false));
+        assert!(PATIENT < usize::from(IN_HAND), "others pass by");
+    }
 }

@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::absence;
 use super::config::FeedSource;
 use super::door::Door;
-use super::entry::{Hands, Job, in_force};
+use super::entry::{GONE, Hands, Job, in_force};
 use super::feed::{self, Body, Entry, Feed};
 use super::fetch::{FetchLimits, Fetched, Fetcher, Marks};
 use super::health;
 use super::problem::{Problem, ProblemCode};
-use super::schedule::{When, dice};
+use super::schedule::{When, again, dice};
 use crate::store::{EntryRow, SourceRow};
 
 /// Links of one feed that are fetched at once.
@@ -36,9 +36,13 @@ const REMEMBERED: TimeDelta = TimeDelta::days(7);
 /// Polls a feed until told to stop.
 pub(super) async fn run(config: FeedSource, door: Arc<Door>, stop: CancellationToken) {
     let (name, own) = (config.name.clone(), Arc::clone(&door));
-    let poller = match Poller::new(config, door).await {
-        Ok(poller) => poller,
-        Err(problem) => return health::give_up(&own.store, &name, "feed", &problem, own.now()).await,
+    let mut tries = 0;
+    let poller = loop {
+        match Poller::new(config.clone(), Arc::clone(&door)).await {
+            Ok(poller) => break poller,
+            Err(problem) if health::waits(&mut tries, &name, &problem, &stop).await => {}
+            Err(problem) => return health::give_up(&own.store, &name, "feed", &problem, own.now()).await,
+        }
     };
     tokio::select! {
         () = Box::pin(poller.rounds()) => {}
@@ -143,7 +147,12 @@ impl Poller {
     fn needs_all(&self) -> bool {
         let now = self.door.now();
         let absent = self.config.ends_by_absence && self.entries.values().any(|row| row.missed > 0 && in_force(row));
-        let again = |row: &EntryRow| (row.state == "failed" && row.next_at <= now) || self.is_old(row, now);
+        let agreed = self.door.agreed(&self.config.bureau);
+        let again = |row: &EntryRow| {
+            (row.state == "failed" && row.next_at <= now)
+                || self.is_old(row, now)
+                || row.was_refused_under_other(&agreed)
+        };
         absent || (self.listed.is_empty() && self.entries.values().any(again))
     }
 
@@ -201,6 +210,7 @@ impl Poller {
                 self.note(row);
             }
         }
+        self.drop_gone();
         let mut said = self.said.clone();
         for row in self.listed.iter().filter_map(|entry| self.entries.get(&entry.key)) {
             if said.len() >= MOST_SAID {
@@ -214,6 +224,18 @@ impl Poller {
         self.row.findings = Value::Array(said);
     }
 
+    /// What an entry no longer holds, but another listed one does, is not gone.
+    fn drop_gone(&mut self) {
+        let rows = self.listed.iter().filter_map(|entry| self.entries.get(&entry.key));
+        let held: BTreeSet<String> = rows.flat_map(|row| row.alerts.iter().cloned()).collect();
+        for (key, row) in &mut self.entries {
+            if key.starts_with(GONE) && row.state != "ended" && row.alerts.iter().all(|alert| held.contains(alert)) {
+                row.state = "ended".into();
+                self.changed.insert(key.clone());
+            }
+        }
+    }
+
     fn note(&mut self, row: EntryRow) {
         self.changed.insert(row.entry.clone());
         self.entries.insert(row.entry.clone(), row);
@@ -221,12 +243,15 @@ impl Poller {
 
     fn jobs(&mut self, now: DateTime<Utc>) -> Vec<Job> {
         let (mut jobs, mut rechecks) = (Vec::new(), Vec::new());
+        let agreed = self.door.agreed(&self.config.bureau);
         for entry in &self.listed {
             let Some(old) = self.entries.get(&entry.key) else {
                 jobs.push(Job { entry: entry.clone(), old: None, recheck: false });
                 continue;
             };
-            let again = old.stamp != entry.stamp || (old.state == "failed" && old.next_at <= now);
+            let again = old.stamp != entry.stamp
+                || (old.state == "failed" && old.next_at <= now)
+                || old.was_refused_under_other(&agreed);
             let recheck =
                 !again && matches!(entry.body, Body::Link(_)) && old.state != "failed" && self.is_old(old, now);
             if again {
@@ -248,14 +273,21 @@ impl Poller {
         jobs
     }
 
-    /// Counts what a whole answer does not list, and ends what was not listed often enough.
+    /// Counts what a whole answer does not list, and ends what was not listed often enough. Alerts are judged, not entries: what
+    /// another listed entry holds is there. An entry that nobody could read may hold anything, so then nothing is judged.
     async fn count_absent(&mut self) {
         let listed: BTreeSet<&str> = self.listed.iter().map(|entry| entry.key.as_str()).collect();
-        let open: Vec<_> =
-            self.entries.values().filter(|row| in_force(row)).map(|row| (row.entry.as_str(), row.missed)).collect();
-        let judgement = absence::judge(&open, &listed);
+        let Some(held) = held(&listed, &self.entries) else { return };
+        let there = |row: &EntryRow| {
+            listed.contains(row.entry.as_str()) || row.alerts.iter().all(|alert| held.contains(alert.as_str()))
+        };
+        let judged = || self.entries.values().filter(|row| in_force(row) && feed::is_stable(&row.entry));
+        let open: Vec<_> = judged().map(|row| (row.entry.as_str(), row.missed)).collect();
+        let there = judged().filter(|row| there(row)).map(|row| row.entry.as_str()).collect();
+        let judgement = absence::judge(&open, &there);
         let missed: Vec<_> = judgement.missed.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect();
         let over: Vec<_> = judgement.over.iter().map(|key| (*key).to_owned()).collect();
+        let held: BTreeSet<String> = held.into_iter().map(str::to_owned).collect();
         for (key, missed) in missed {
             if let Some(row) = self.entries.get_mut(&key) {
                 row.missed = missed;
@@ -263,21 +295,66 @@ impl Poller {
             }
         }
         for key in over {
-            let Some(mut row) = self.entries.get(&key).cloned() else { continue };
-            let mut open = Vec::new();
-            for alert in &row.alerts {
-                match self.door.end(&self.config.bureau, &self.config.name, alert).await {
-                    Ok(()) => {}
-                    Err(problem) => {
-                        tracing::error!(source = %self.config.name, alert.id = %alert, %problem, "an alert that is no longer listed could not be ended");
-                        open.push(problem);
-                    }
+            self.end_entry(&key, &held).await;
+        }
+    }
+
+    /// Ends what an entry held. Where that fails, it stays open, is told, and tried again after a pause.
+    async fn end_entry(&mut self, key: &str, held: &BTreeSet<String>) {
+        let now = self.door.now();
+        let Some(mut row) = self.entries.get(key).filter(|row| row.tries == 0 || row.next_at <= now).cloned() else {
+            return;
+        };
+        let mut open = None;
+        for alert in row.alerts.iter().filter(|alert| !held.contains(*alert)) {
+            if let Err(problem) = self.door.end(&self.config.bureau, &self.config.name, alert).await {
+                tracing::error!(source = %self.config.name, alert.id = %alert, %problem, "an alert that is no longer listed could not be ended");
+                open = Some(problem);
+            }
+        }
+        match open {
+            None => (row.state, row.tries, row.problem) = ("ended".into(), 0, None),
+            Some(problem) => {
+                row.tries = row.tries.saturating_add(1);
+                row.next_at = now + again(row.tries, dice());
+                row.problem = Some(problem.json().to_string());
+                if let Some(said) = self.row.findings.as_array_mut() {
+                    said.insert(0, problem.json());
                 }
             }
-            if open.is_empty() {
-                row.state = "ended".into();
-                self.note(row);
-            }
+        }
+        self.note(row);
+    }
+}
+
+/// The alerts of all listed entries; None where one of them was not read, or not well.
+fn held<'a>(listed: &BTreeSet<&str>, entries: &'a BTreeMap<String, EntryRow>) -> Option<BTreeSet<&'a str>> {
+    let mut held = BTreeSet::new();
+    for key in listed {
+        let row = entries.get(*key).filter(|row| row.state != "failed" && !row.alerts.is_empty())?;
+        held.extend(row.alerts.iter().map(String::as_str));
+    }
+    Some(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_known_to_be_absent_while_one_listed_entry_was_not_read() {
+        let row = |state: &str, alerts: &[&str]| EntryRow {
+            state: state.into(),
+            alerts: alerts.iter().map(|alert| (*alert).to_owned()).collect(),
+            ..EntryRow::default()
+        };
+        let read =
+            BTreeMap::from([("a".to_owned(), row("taken", &["1", "2"])), ("b".to_owned(), row("taken", &["3"]))]);
+        assert_eq!(held(&["a"].into(), &read), Some(["1", "2"].into()));
+        assert_eq!(held(&["a", "new"].into(), &read), None);
+        for unread in [row("failed", &["3"]), row("failed", &[]), row("refused", &[])] {
+            let entries = BTreeMap::from([("a".to_owned(), row("taken", &["1"])), ("b".to_owned(), unread)]);
+            assert_eq!(held(&["a", "b"].into(), &entries), None);
         }
     }
 }

@@ -65,6 +65,15 @@ pub(crate) struct EntryRow {
     pub(crate) seen_at: DateTime<Utc>,
     pub(crate) fetched_at: DateTime<Utc>,
     pub(crate) next_at: DateTime<Utc>,
+    /// What was agreed on with the bureau when it was handed in, in short.
+    pub(crate) agreed: String,
+}
+
+impl EntryRow {
+    /// Whether it was refused while something else was agreed on than now: the reason may be gone.
+    pub(crate) fn was_refused_under_other(&self, agreed: &str) -> bool {
+        self.state == "refused" && self.agreed != agreed
+    }
 }
 
 impl Store {
@@ -113,7 +122,8 @@ impl Store {
     /// The entries of a source.
     pub(crate) async fn source_entries(&self, source: &str) -> Result<Vec<EntryRow>, StoreError> {
         let rows = sqlx::query(
-            "SELECT entry, stamp, etag, modified, digest, state, problem, alerts, missed, tries, seen_at, fetched_at, next_at
+            "SELECT entry, stamp, etag, modified, digest, state, problem, alerts, missed, tries, seen_at, fetched_at, next_at,
+                 agreed
              FROM source_entry WHERE source = $1 ORDER BY entry",
         )
         .bind(source)
@@ -137,6 +147,7 @@ impl Store {
                     seen_at: time(row.try_get("seen_at")?),
                     fetched_at: time(row.try_get("fetched_at")?),
                     next_at: time(row.try_get("next_at")?),
+                    agreed: row.try_get("agreed")?,
                 })
             })
             .collect()
@@ -181,12 +192,12 @@ impl Store {
         for entry in entries {
             sqlx::query(
                 "INSERT INTO source_entry (source, entry, stamp, etag, modified, digest, state, problem, alerts, missed, tries,
-                     seen_at, fetched_at, next_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                     seen_at, fetched_at, next_at, agreed)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
                  ON CONFLICT (source, entry) DO UPDATE SET stamp = excluded.stamp, etag = excluded.etag,
                      modified = excluded.modified, digest = excluded.digest, state = excluded.state, problem = excluded.problem,
                      alerts = excluded.alerts, missed = excluded.missed, tries = excluded.tries, seen_at = excluded.seen_at,
-                     fetched_at = excluded.fetched_at, next_at = excluded.next_at",
+                     fetched_at = excluded.fetched_at, next_at = excluded.next_at, agreed = excluded.agreed",
             )
             .bind(&source.name)
             .bind(&entry.entry)
@@ -202,6 +213,7 @@ impl Store {
             .bind(entry.seen_at.timestamp_millis())
             .bind(entry.fetched_at.timestamp_millis())
             .bind(entry.next_at.timestamp_millis())
+            .bind(&entry.agreed)
             .execute(&mut *tx)
             .await?;
         }

@@ -1,6 +1,6 @@
 //! An alert that is no longer listed: over only where the source ends alerts so, and only by whole and healthy answers.
 
-use crate::site::{DAY, Page, Site, atom, inline, source};
+use crate::site::{DAY, Page, Site, atom, inline, link, source};
 use crate::support::{Cma, Server};
 use crate::{alerts, code, findings, store, until, until_source};
 
@@ -124,4 +124,43 @@ async fn without_the_word_in_config_absence_means_nothing() {
     listing.list(&["v"]);
     listing.site.asked("/list", 7).await;
     assert_eq!(listing.ended().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_what_is_listed_instead_cannot_be_read_nothing_ends() {
+    let listing = Listing::start("ends_by_absence = true").await;
+    listing.site.fail("/u", 503);
+    let four = listing.feed(&["v", "w", "x", "y"]);
+    let instead = format!("<entry><id>u</id><title>u</title><updated>{DAY}</updated>{}</entry></feed>", link("/u"));
+    listing.site.show("/list", four.replace("</feed>", &instead));
+    listing.site.asked("/u", 1).await;
+    listing.site.asked("/list", 4).await;
+    assert_eq!(listing.ended().await, [""; 0], "the entry that answers 503 may be its Update");
+    listing.site.show("/u", Cma::new("u").xml());
+    assert_eq!(listing.until_ended(1).await, ["z"], "it was another one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_is_listed_under_another_name_is_not_gone() {
+    let listing = Listing::start("ends_by_absence = true").await;
+    let again = listing.alerts.iter().find(|(name, _)| *name == "z").unwrap().1.clone();
+    let entry =
+        format!("<entry><id>other</id><title>z</title><updated>{DAY}</updated>{}</entry></feed>", inline(&again));
+    listing.site.show("/list", listing.feed(&["v", "w", "x", "y"]).replace("</feed>", &entry));
+    listing.site.asked("/list", 5).await;
+    assert_eq!(listing.ended().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_an_alert_whose_sender_is_ahead_of_the_clock_takes_its_place() {
+    let site = Site::start().await;
+    let mut alerts: Vec<_> = FIVE.iter().map(|name| (*name, Cma::new(name).xml())).collect();
+    let ahead = Cma { sent: Cma::new("z").sent + chrono::TimeDelta::minutes(10), ..Cma::new("z") };
+    alerts[4].1 = ahead.xml();
+    site.show("/list", feed(&alerts, &FIVE));
+    let server = Server::start(&source(&site, "list", "ends_by_absence = true"));
+    crate::alerts(&server, 5).await;
+    let listing = Listing { site, alerts, server };
+    listing.list(&["v", "w", "x", "y"]);
+    assert_eq!(listing.until_ended(1).await, ["z"]);
 }

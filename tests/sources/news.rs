@@ -155,3 +155,22 @@ fn what_cannot_be_in_config_is_refused_with_its_name() {
     let (_, _, error) = crate::support::tocsin(&config, &["config", "check"]);
     assert!(error.contains("there is no bureau `nobody`"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_our_own_config_had_refused_is_tried_again_when_that_changes() {
+    let site = Site::start().await;
+    let alert = Cma { code: "330421000000".into(), ..Cma::new("jiashan") };
+    site.show("/feed", atom(&[("a", DAY, inline(&alert.xml()))]));
+    let mut server = Server::start(&source(&site, "feed", ""));
+    let looking = store(&server).await;
+    until_source(&server, &looking, "feed", |row| row.refused == 1).await;
+    site.asked("/feed", 2).await;
+    assert_eq!(until_source(&server, &looking, "feed", |_| true).await.refused, 1, "not again while nothing changes");
+    looking.close().await;
+    assert!(server.stop());
+    let config = std::fs::read_to_string(server.config()).unwrap();
+    std::fs::write(server.config(), config.replacen("\"310000\", \"HZB\"", "\"310000\", \"330000\", \"HZB\"", 1))
+        .unwrap();
+    server.run();
+    assert_eq!(alerts(&server, 1).await[0]["identifier"], "jiashan");
+}

@@ -76,7 +76,7 @@ pub struct App {
     config: tokio::sync::Mutex<Config>,
     stop: CancellationToken,
     keepers: Vec<tokio::task::JoinHandle<()>>,
-    _lock: Option<std::fs::File>,
+    _lock: Lock,
 }
 
 /// Why the program cannot start.
@@ -154,7 +154,7 @@ impl App {
         let public_url = config.server.public_url.as_deref();
         let organisation = config.console.oidc.as_ref().map(|oidc| Organisation::new(oidc, public_url)).transpose()?;
         let store = open_store(config).await?;
-        let lock = lock(&config.store.url)?;
+        let lock = lock(&config.store.url).await?;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), key);
         let standing = staff.take_settings(&wanted, &policy.load().map).await?;
@@ -297,13 +297,23 @@ fn tell(standing: &Standing) {
     }
 }
 
-/// One engine per store: the file beside the database is locked as long as the program runs.
-fn lock(url: &str) -> Result<Option<std::fs::File>, StartError> {
-    let Some(path) = url.strip_prefix("sqlite://") else { return Ok(None) };
+/// What keeps a second program from the store.
+enum Lock {
+    File { _held: std::fs::File },
+    Server { _held: Box<std::sync::Mutex<sqlx::AnyConnection>> },
+}
+
+/// One engine per store: the file beside the database, or a lock of the server, is held as long as the program runs.
+async fn lock(url: &str) -> Result<Lock, StartError> {
+    let Some(path) = url.strip_prefix("sqlite://") else {
+        // The address may hold a password.
+        let claimed = Store::claim(url).await?.ok_or_else(|| StartError::InUse("the PostgreSQL store".into()))?;
+        return Ok(Lock::Server { _held: Box::new(std::sync::Mutex::new(claimed)) });
+    };
     let name = format!("{path}.lock");
     let file = std::fs::File::create(&name).map_err(|_| StartError::InUse(name.clone()))?;
     file.try_lock().map_err(|_| StartError::InUse(path.to_owned()))?;
-    Ok(Some(file))
+    Ok(Lock::File { _held: file })
 }
 
 fn leave_links(server: &ServerConfig) -> Result<Option<LeaveLinks>, StartError> {

@@ -90,7 +90,7 @@ async fn beyond_its_regions_an_alert_is_refused_or_cut_and_the_neighbour_asked()
     let cancel = Cma { msg_type: "Cancel", ..two_provinces("end") }.refers_to(&alert);
     let receipt = app.intake.accept(&bureau, cancel.xml().as_bytes(), Format::Xml).await.unwrap();
     assert_eq!(receipt.state, AlertState::Released);
-    assert!(app.store.queue::<Live>(10).await.unwrap().is_empty());
+    assert!(app.store.open_escalations::<Live>().await.unwrap().is_empty());
     app.stop().await;
 }
 

@@ -55,6 +55,7 @@ struct How<'a> {
     amendment: Amendment,
     replaces: &'a [&'a Alert],
     signing: Option<&'a cap::SigningKey>,
+    ours: bool,
 }
 
 impl Desk {
@@ -81,6 +82,7 @@ impl Desk {
             raw: (raw, true),
             chain: "chain",
             bureau: "shanghai",
+            ours: how.ours,
             decided: &decided,
             located: &located,
             amendment: &how.amendment,
@@ -152,6 +154,10 @@ fn what_is_ours_is_signed_and_what_is_the_bureaus_stays_as_it_came() {
     let how = How { signing: Some(&signer), ..How::default() };
     let (_, theirs) = Desk::default().release(raw.as_bytes(), Utc::now(), how).unwrap();
     assert_eq!(theirs, raw.as_bytes());
+    let how = How { signing: Some(&signer), ours: true, ..How::default() };
+    let (publication, composed) = Desk::default().release(raw.as_bytes(), Utc::now(), how).unwrap();
+    assert_eq!(verdict(&composed), Ok(()), "what an officer composed is ours from the first word");
+    assert!(!publication.own, "and nothing of it was changed");
 }
 
 #[test]
@@ -455,6 +461,7 @@ fn hostile_text_stays_text_in_every_format() {
         raw: (b"{}", false),
         chain: "chain",
         bureau: "b",
+        ours: false,
         decided: &regions,
         located: &located,
         amendment: &Amendment::default(),

@@ -97,7 +97,7 @@ pub(crate) struct Admission<'a> {
     pub(crate) id: &'a str,
     pub(crate) material: &'a Material,
     pub(crate) parts: &'a [Part],
-    pub(crate) author: Option<OfficerId>,
+    pub(crate) authors: &'a BTreeSet<OfficerId>,
 }
 
 impl Desk {
@@ -185,7 +185,7 @@ impl Desk {
         admission: &Admission<'_>,
         now: DateTime<Utc>,
     ) -> Result<(), DeskError> {
-        let Admission { id, material, parts, author } = admission;
+        let Admission { id, material, parts, authors } = admission;
         let end = match material.alert.expires() {
             Some(end) if !material.alert.is_the_end() => end.to_utc(),
             _ => now + super::compose::HOLDS,
@@ -210,7 +210,7 @@ impl Desk {
             };
             let area = (part.regions.clone(), part.within.clone().unwrap_or_default());
             let (escalation, effects) =
-                Escalation::<W>::begin(jurisdiction, area, part.approval.clone(), *author, end, now);
+                Escalation::<W>::begin(jurisdiction, area, part.approval.clone(), authors.iter().copied(), end, now);
             let lane = material.replaced.lane().map_or(material.decision.lane, |lane| lane.min(material.decision.lane));
             let row = insert_escalation(tx, id, lane, &escalation, now).await?;
             let detail = json!({

@@ -66,7 +66,7 @@ impl<W: World> Escalation<W> {
         jurisdiction: RegionCode,
         (regions, within): (Vec<RegionCode>, Vec<RegionCode>),
         approval: Approval,
-        author: Option<OfficerId>,
+        authors: impl IntoIterator<Item = OfficerId>,
         expires: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> (Self, Vec<Effect>) {
@@ -75,7 +75,7 @@ impl<W: World> Escalation<W> {
             regions,
             within,
             approval,
-            authors: author.into_iter().collect(),
+            authors: authors.into_iter().collect(),
             state: State::Waiting,
             revision: 0,
             amendment: Amendment::default(),

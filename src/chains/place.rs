@@ -166,7 +166,10 @@ impl<'a> View<'a> {
         let alike = match why {
             Why::Incident => new.incidents.iter().any(|incident| head.incidents.contains(incident)),
             _ => {
-                new.sender == head.sender && [new, head].iter().all(|m| m.incidents.is_empty()) && newer.names_nothing()
+                // Of two that were sent in one second nobody knows which follows which: both stand.
+                let apart = new.sent != head.sent;
+                let nameless = [new, head].iter().all(|m| m.incidents.is_empty()) && newer.names_nothing();
+                new.sender == head.sender && apart && nameless
             }
         };
         let hazard = match (older.hazard, newer.hazard) {

@@ -52,7 +52,15 @@ impl Climber {
         loop {
             let due = self.store.due_ladders(self.clock.now(), BATCH).await?;
             for row in &due {
-                self.step(row).await?;
+                match self.step(row).await {
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        // One that cannot be read keeps nobody else waiting.
+                        tracing::error!(%error, chunk = row.chunk, "its people cannot be handed on; it is tried again in a minute");
+                        let later = self.clock.now() + TimeDelta::minutes(1);
+                        self.store.climb(row.chunk, &[], &Rung::Again(later, row.done.clone()), later).await?;
+                    }
+                    done => done?,
+                }
             }
             // Those who must be looked at again are due a second later at the earliest.
             if i64::try_from(due.len()).unwrap_or(0) < BATCH {

@@ -101,7 +101,7 @@ impl Intake {
     /// # Errors
     /// When it is refused; the refusal is on record too, unless the store itself is the reason.
     pub async fn accept(&self, bureau: &BureauConfig, raw: &[u8], format: Format) -> Result<Receipt, Refusal> {
-        self.take_in(bureau, None, raw, format).await
+        self.take_in(bureau, &BTreeSet::new(), raw, format).await
     }
 
     /// Takes in what an officer composed: another officer looks at it, whatever the rules say.
@@ -111,23 +111,23 @@ impl Intake {
     pub(crate) async fn accept_composed(
         &self,
         voice: &BureauConfig,
-        author: OfficerId,
+        authors: &BTreeSet<OfficerId>,
         raw: &[u8],
     ) -> Result<Receipt, Refusal> {
-        self.take_in(voice, Some(author), raw, Format::Xml).await
+        self.take_in(voice, authors, raw, Format::Xml).await
     }
 
     async fn take_in(
         &self,
         bureau: &BureauConfig,
-        author: Option<OfficerId>,
+        authors: &BTreeSet<OfficerId>,
         raw: &[u8],
         format: Format,
     ) -> Result<Receipt, Refusal> {
         let now = self.clock.now();
         let policy = self.policy.load_full();
         let taken = match self.understand(&policy, bureau, raw, format, now).await {
-            Ok(understood) => self.record(&policy, bureau, author, (raw, format), understood, now).await,
+            Ok(understood) => self.record(&policy, bureau, authors, (raw, format), understood, now).await,
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = &taken {
@@ -163,7 +163,7 @@ impl Intake {
         &self,
         policy: &Policy,
         bureau: &BureauConfig,
-        author: Option<OfficerId>,
+        authors: &BTreeSet<OfficerId>,
         (raw, format): (&[u8], Format),
         mut understood: Understood,
         now: DateTime<Utc>,
@@ -191,8 +191,8 @@ impl Intake {
         // Nobody knows how long it is meant to hold: an officer looks at it.
         let endless = understood.findings.iter().any(|f| f.code == Code::BadPartTime && f.path.ends_with("/expires"));
         let old = is_old(bureau, &mut understood, now);
-        let asked = match (endless || old || joined.place.unsure, author) {
-            (false, None) => understood.decision.approval.clone(),
+        let asked = match (endless || old || joined.place.unsure, authors.is_empty()) {
+            (false, true) => understood.decision.approval.clone(),
             _ => understood.decision.approval.clone().stricter(policy.rules.approval("one")),
         };
         let nobody = asked.is_none() && understood.asked.is_empty();
@@ -230,7 +230,7 @@ impl Intake {
         let material = Material { alert, headline: row.headline.clone(), chain, decision, replaced };
         let state = match state {
             AlertState::Withheld => state,
-            _ => self.admit(&mut tx, policy, bureau, &understood, &material, &asked, author, now).await?,
+            _ => self.admit(&mut tx, policy, bureau, &understood, &material, &asked, authors, now).await?,
         };
         tx.commit().await.map_err(StoreError::from)?;
         tracing::info!(alert.id = %understood.id, bureau = %bureau.name, state = state.as_str(),
@@ -248,14 +248,14 @@ impl Intake {
         understood: &Understood,
         material: &Material,
         asked: &Approval,
-        author: Option<OfficerId>,
+        authors: &BTreeSet<OfficerId>,
         now: DateTime<Utc>,
     ) -> Result<AlertState, Refusal> {
         let mut least = policy.rules.approval("one");
         least.name = format!("{}（{} 转请 / asked by {}）", least.name, bureau.name, bureau.name);
         let theirs = Asked { regions: &understood.asked, approval: least };
         let parts = split(&material.decision, &material.alert, &material.replaced, &policy.map, asked, &theirs);
-        let admission = Admission { id: understood.id.as_str(), material, parts: &parts, author };
+        let admission = Admission { id: understood.id.as_str(), material, parts: &parts, authors };
         match understood.alert.status {
             Status::Exercise => self.desk.admit::<Exercise>(tx, policy, &admission, now).await?,
             _ => self.desk.admit::<Live>(tx, policy, &admission, now).await?,

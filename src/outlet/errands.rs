@@ -84,6 +84,11 @@ async fn attempt(press: &Press, receiver: &Receiver, mut errand: Errand) -> Resu
         errand.state = "given_up".into();
         return press.store.set_errand(&errand).await;
     }
+    if press.store.is_release_held(errand.release).await? {
+        // An officer has stopped it: it waits until it is let go on, or is over.
+        errand.next_at = now + TimeDelta::seconds(1);
+        return press.store.set_errand(&errand).await;
+    }
     let answer = receiver.hand_on(press, printed, now).await;
     errand.attempts += 1;
     errand.changed = press.clock.now();

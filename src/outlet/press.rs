@@ -196,6 +196,7 @@ impl Press {
             raw: (&raw, format == "xml"),
             chain: &row.chain,
             bureau: &row.bureau,
+            ours: is_ours(&row.bureau, &material.alert),
             decided: &material.decision.regions,
             located: &located,
             amendment: &amendment.unwrap_or_else(Amendment::default),
@@ -255,6 +256,10 @@ impl Press {
         if held != old.held {
             board.updated = now;
         }
+        if old.serial > 0 {
+            // What was told once is not younger than what follows on it.
+            board.updated = board.updated.max(old.board.updated);
+        }
         let (ground, coarse) = if same_map {
             (Arc::clone(&old.ground), Arc::clone(&old.coarse))
         } else {
@@ -273,6 +278,13 @@ impl Press {
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shown);
         Ok(())
     }
+}
+
+/// Whether this program wrote an alert.
+fn is_ours(bureau: &str, alert: &crate::cap::Alert) -> bool {
+    bureau.starts_with("console:")
+        || bureau.starts_with("officer:")
+        || (alert.sender == "tocsin" && alert.identifier.starts_with("absence-"))
 }
 
 impl Shown {

@@ -7,8 +7,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use super::Publication;
 use crate::approval::{Amendment, is_officers};
 use crate::cap::{
-    self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SignatureError, SigningKey, Status,
-    WriteError,
+    self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SigningKey, Status, WriteError,
 };
 use crate::messages::Language;
 use crate::regions::{Located, RegionCode, RegionMap};
@@ -33,6 +32,8 @@ pub struct Source<'a> {
     pub chain: &'a str,
     /// Who brought it.
     pub bureau: &'a str,
+    /// Whether this program wrote it: for an officer, or because a source lists it no more.
+    pub ours: bool,
     /// The counties that the rules decided on.
     pub decided: &'a [RegionCode],
     /// What was found of its areas.
@@ -55,9 +56,6 @@ pub enum PublishError {
     /// CAP 1.2 cannot say it.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// It cannot be signed.
-    #[error(transparent)]
-    Sign(#[from] SignatureError),
 }
 
 /// What goes out as CAP.
@@ -69,16 +67,21 @@ pub enum Outgoing<'a> {
     Own(&'a Alert),
 }
 
-/// Every CAP message that leaves for the public passes here; ours are signed, where there is a key.
+/// Every CAP message that leaves for the public passes here; ours are signed, where there is a key. A warning that cannot be signed
+/// goes out all the same.
 ///
 /// # Errors
-/// When CAP 1.2 cannot say it, or it cannot be signed.
+/// When CAP 1.2 cannot say it.
 pub fn outgoing(message: &Outgoing<'_>, signing: Option<&SigningKey>) -> Result<Vec<u8>, PublishError> {
     match message {
         Outgoing::Verbatim(raw) => Ok(raw.to_vec()),
         Outgoing::Own(alert) => {
             let written = cap::write(alert)?;
-            Ok(signing.map_or(Ok(written.clone()), |key| key.sign(&written))?.into_bytes())
+            let signed = signing.map(|key| key.sign(&written)).transpose().unwrap_or_else(|error| {
+                tracing::error!(%error, identifier = alert.identifier, "published UNSIGNED: it cannot be signed; see to the key of [publish]");
+                None
+            });
+            Ok(signed.unwrap_or(written).into_bytes())
         }
     }
 }
@@ -86,7 +89,7 @@ pub fn outgoing(message: &Outgoing<'_>, signing: Option<&SigningKey>) -> Result<
 /// The publication of a release that reaches the public, with its CAP; None for one that is not everybody's.
 ///
 /// # Errors
-/// When its CAP cannot be written or signed.
+/// When its CAP cannot be written.
 pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
     made(source, false)
 }
@@ -129,7 +132,7 @@ fn made(source: &Source<'_>, anew: bool) -> Result<Option<(Publication, Vec<u8>)
         shown = edition(source, shown, &regions, &seas, (whole, lifts), &ended);
     }
     let cap = match (own, source.raw) {
-        (false, (raw, true)) => outgoing(&Outgoing::Verbatim(raw), None)?,
+        (false, (raw, true)) if !source.ours || source.signing.is_none() => outgoing(&Outgoing::Verbatim(raw), None)?,
         // It came as JSON, or it is ours.
         _ => match outgoing(&Outgoing::Own(&shown), source.signing) {
             Err(PublishError::Write(_)) => {

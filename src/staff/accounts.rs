@@ -11,9 +11,9 @@ use crate::delivery::Address;
 use crate::messages::Language;
 use crate::officers::{Grant, Login, OfficerId, Role, Totp, hash_password, random_token, token_digest};
 use crate::store::{
-    Entry, OfficerRow, StoreError, Tx, administrators, insert_invitation, insert_officer, insert_override,
-    insert_proposal, officer_named, record, set_active, set_addresses, set_credentials, set_grant, set_rotation,
-    set_subject, use_invitation,
+    Entry, OfficerRow, StoreError, Tx, administrators, decide_proposal, insert_invitation, insert_officer,
+    insert_override, insert_proposal, is_suspended, officer_named, open_proposals, record, set_active, set_addresses,
+    set_credentials, set_grant, set_rotation, set_subject, use_invitation,
 };
 
 /// An invitation holds so long.
@@ -69,8 +69,8 @@ impl Staff {
         Ok(token)
     }
 
-    /// A new link for an officer who lost password or authenticator; the old ones hold until it is used. A signer's or
-    /// administrator's works once another administrator has agreed.
+    /// A new link for an officer who lost password or authenticator; a link of before is gone at once, password and authenticator hold
+    /// until the new one is used. A signer's or administrator's works once another administrator has agreed.
     ///
     /// # Errors
     /// When there is no such officer, or the administrator may not.
@@ -83,6 +83,9 @@ impl Staff {
         let (now, token) = (self.clock.now(), random_token()?);
         let mut tx = self.store.begin().await?;
         let digest = token_digest(&token);
+        if is_suspended(&mut tx, id).await? {
+            return Err(StaffError::Suspended);
+        }
         if is_grave(&officer) {
             let grave = Grave::Link { officer: id, digest };
             insert_proposal(&mut tx, grave.kind(), &grave.body()?, by.id, now).await?;
@@ -183,7 +186,7 @@ impl Staff {
         Ok(record(tx, now, &Entry::new(actor, kind, format!("officer/{id}"), detail)).await?)
     }
 
-    /// Lets an officer sign in, or no longer.
+    /// Lets an officer sign in, or no longer; what was proposed for them ends with it.
     ///
     /// # Errors
     /// When the administrator may not, or it is themselves.
@@ -197,6 +200,14 @@ impl Staff {
         let mut tx = self.store.begin().await?;
         set_active(&mut tx, id, active).await?;
         somebody_stays(&mut tx).await?;
+        if !active {
+            for row in open_proposals(&mut tx).await? {
+                // One that cannot be read must not keep a suspension from being done.
+                if Grave::of(&row).is_ok_and(|grave| grave.officer() == Some(id)) {
+                    decide_proposal(&mut tx, row.id, "withdrawn", by.id, now).await?;
+                }
+            }
+        }
         let kind = if active { "officer.restore" } else { "officer.suspend" };
         record(&mut tx, now, &Entry::new(by.login.as_str(), kind, &officer.login, json!({}))).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
@@ -216,6 +227,9 @@ impl Staff {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let subject = subject.trim();
+        if is_suspended(&mut tx, id).await? {
+            return Err(StaffError::Suspended);
+        }
         if is_grave(&officer) {
             let grave = Grave::Tie { officer: id, subject: subject.to_owned() };
             insert_proposal(&mut tx, grave.kind(), &grave.body()?, by.id, now).await?;
@@ -296,8 +310,11 @@ fn is_grave(officer: &OfficerRow) -> bool {
     officer.grants.0.iter().any(|grant| grant.role.is_grave())
 }
 
-/// Ties an officer to a name; whoever was only invited may come in by it.
+/// Ties an officer to a name; whoever was only invited may come in by it, and nobody who is suspended.
 pub(super) async fn tie(tx: &mut Tx, id: OfficerId, subject: &str) -> Result<(), StaffError> {
+    if is_suspended(tx, id).await? {
+        return Err(StaffError::Suspended);
+    }
     if !set_subject(tx, id, subject).await? {
         return Err(StaffError::Taken);
     }

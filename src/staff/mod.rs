@@ -55,6 +55,9 @@ pub enum StaffError {
     /// Two administrators are there: it is done in the console.
     #[error("已有两位管理员，请在控制台办理 / there are two administrators: this is done in the console")]
     NotHere,
+    /// Nobody comes back by a new link or name.
+    #[error("此人已停用，请先恢复 / this officer is suspended: restore them first")]
+    Suspended,
     /// Another proof is asked for.
     #[error("请使用您自己的动态码或通行密钥 / use your own authenticator or passkey")]
     OwnFactor,

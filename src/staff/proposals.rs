@@ -10,7 +10,7 @@ use crate::grave::{Change, GraveSettings};
 use crate::officers::{Grant, OfficerId, random_token, token_digest};
 use crate::store::{
     Entry, OfficerRow, ProposalRow, StoreError, TokenRow, decide_proposal, end_token, insert_invitation,
-    insert_proposal, insert_token, open_proposal, record, set_grant,
+    insert_proposal, insert_token, is_suspended, open_proposal, record, set_grant,
 };
 
 /// What a token for programs may do.
@@ -73,6 +73,17 @@ impl Grave {
             Self::Tie { .. } => "tie",
             Self::Link { .. } => "link",
             Self::Settings { .. } => "settings",
+        }
+    }
+
+    /// Whom it is about.
+    pub(super) const fn officer(&self) -> Option<OfficerId> {
+        match self {
+            Self::Grant { officer, .. }
+            | Self::Token { officer, .. }
+            | Self::Tie { officer, .. }
+            | Self::Link { officer, .. } => Some(*officer),
+            Self::Settings { .. } => None,
         }
     }
 
@@ -161,6 +172,11 @@ impl Staff {
         };
         if agreed && (row.by == by.id || beneficiary == Some(by.id)) {
             return Err(StaffError::Own);
+        }
+        if let (true, Grave::Link { officer, .. }) = (agreed, &grave)
+            && is_suspended(&mut tx, *officer).await?
+        {
+            return Err(StaffError::Suspended);
         }
         let mut settings = None;
         decide_proposal(&mut tx, id, if agreed { "agreed" } else { "refused" }, by.id, now).await?;

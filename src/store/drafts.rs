@@ -43,11 +43,11 @@ impl Store {
         row.as_ref().map(draft).transpose()
     }
 
-    /// Drafts not submitted yet that this officer wrote, or that others share; newest first.
+    /// Drafts not submitted yet: those that this officer wrote, then those that others share; newest first, at most 500.
     pub(crate) async fn drafts<W: World>(&self, officer: OfficerId) -> Result<Vec<DraftRow>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM draft WHERE world = $1 AND alert IS NULL AND (author = $2 OR shared = 1)
-             ORDER BY updated_at DESC LIMIT 100"
+             ORDER BY CASE WHEN author = $2 THEN 0 ELSE 1 END, updated_at DESC LIMIT 500"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(W::SLUG).bind(officer.0).fetch_all(&self.read).await?;
         rows.iter().map(draft).collect()
@@ -146,6 +146,13 @@ pub(crate) async fn open_proposal(tx: &mut Tx, id: i64) -> Result<Option<Proposa
         .fetch_optional(&mut **tx)
         .await?;
     row.as_ref().map(proposal).transpose()
+}
+
+/// Every proposal that waits, inside the transaction that ends some.
+pub(crate) async fn open_proposals(tx: &mut Tx) -> Result<Vec<ProposalRow>, StoreError> {
+    let sql = "SELECT id, body, by_officer, at FROM proposal WHERE state = 'open' ORDER BY id";
+    let rows = sqlx::query(sql).fetch_all(&mut **tx).await?;
+    rows.iter().map(proposal).collect()
 }
 
 /// Decides a proposal.

@@ -1,8 +1,10 @@
 //! What waits for officers.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{QueryBuilder, Row};
 
 use super::alerts::time;
 use super::{Store, StoreError, Tx, refresh_alert_state, take_ids};
@@ -33,6 +35,19 @@ pub struct EscalationRow<W: World> {
 pub(crate) struct Due {
     pub(crate) id: i64,
     pub(crate) world: String,
+}
+
+/// Of one that is open, what its place in the queue needs.
+#[derive(Debug, Clone)]
+pub struct OpenRow {
+    /// Its id.
+    pub id: i64,
+    /// Who decides.
+    pub jurisdiction: RegionCode,
+    /// How urgent.
+    pub lane: Lane,
+    /// Whether its author has it again.
+    pub returned: bool,
 }
 
 /// What the queue shows of one escalation.
@@ -73,57 +88,61 @@ impl Store {
         rows.iter().map(row).collect()
     }
 
-    /// What is open, most urgent first, at most so many.
+    /// Everything that is open, most urgent first, without its words: whose it is can be told by that.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn queue<W: World>(&self, limit: i64) -> Result<Vec<QueueRow<W>>, StoreError> {
+    pub async fn open_escalations<W: World>(&self) -> Result<Vec<OpenRow>, StoreError> {
         let mut found = Vec::new();
-        // One lane and state at a time, so that the index gives the order.
-        for state in ["approved", "waiting", "returned"] {
-            for lane in Lane::ALL {
-                let left = limit - i64::try_from(found.len()).unwrap_or(limit);
-                if left <= 0 {
-                    break;
-                }
-                let sql = format!(
-                    "SELECT {COLUMNS}, headline, hazard, severity, msg_type FROM escalation
-                     JOIN alert ON alert.id = escalation.alert
-                     WHERE world = $1 AND escalation.state = $2 AND lane = $3 ORDER BY due_at LIMIT $4"
-                );
-                let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-                    .bind(W::SLUG)
-                    .bind(state)
-                    .bind(i64::from(lane.number()))
-                    .bind(left)
-                    .fetch_all(&self.read)
-                    .await?;
-                for item in &rows {
-                    found.push(QueueRow {
-                        row: row(item)?,
-                        headline: item.try_get("headline")?,
-                        hazard: item.try_get("hazard")?,
-                        severity: item.try_get("severity")?,
-                        msg_type: item.try_get("msg_type")?,
-                    });
+        // One lane and state at a time, so that the index gives the order: a grave alert that was returned before any light one.
+        for lane in Lane::ALL {
+            for state in ["approved", "waiting", "returned"] {
+                let rows = sqlx::query(
+                    "SELECT id, jurisdiction FROM escalation WHERE world = $1 AND state = $2 AND lane = $3 ORDER BY due_at",
+                )
+                .bind(W::SLUG)
+                .bind(state)
+                .bind(i64::from(lane.number()))
+                .fetch_all(&self.read)
+                .await?;
+                for row in &rows {
+                    let jurisdiction: &str = row.try_get("jurisdiction")?;
+                    let jurisdiction = jurisdiction.parse().map_err(StoreError::corrupt)?;
+                    found.push(OpenRow { id: row.try_get("id")?, jurisdiction, lane, returned: state == "returned" });
                 }
             }
         }
         Ok(found)
     }
 
-    /// How many are open, in this world.
+    /// What the queue shows of these, in their order; who is open no more is left out.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn queue_length<W: World>(&self) -> Result<u64, StoreError> {
-        let n: i64 = sqlx::query_scalar(
-            "SELECT CAST(COUNT(*) AS BIGINT) FROM escalation WHERE world = $1 AND state IN ('approved', 'waiting', 'returned')",
-        )
-        .bind(W::SLUG)
-        .fetch_one(&self.read)
-        .await?;
-        Ok(u64::try_from(n).unwrap_or(0))
+    pub async fn queue_rows<W: World>(&self, ids: &[i64]) -> Result<Vec<QueueRow<W>>, StoreError> {
+        let mut found = BTreeMap::new();
+        for some in ids.chunks(500) {
+            let mut sql = QueryBuilder::new(format!(
+                "SELECT {COLUMNS}, headline, hazard, severity, msg_type FROM escalation
+                 JOIN alert ON alert.id = escalation.alert WHERE closed_at IS NULL AND escalation.id IN ("
+            ));
+            let mut list = sql.separated(", ");
+            for id in some {
+                list.push_bind(*id);
+            }
+            sql.push(") AND world = ").push_bind(W::SLUG);
+            for item in &sql.build().fetch_all(&self.read).await? {
+                let shown = QueueRow {
+                    row: row(item)?,
+                    headline: item.try_get("headline")?,
+                    hazard: item.try_get("hazard")?,
+                    severity: item.try_get("severity")?,
+                    msg_type: item.try_get("msg_type")?,
+                };
+                found.insert(shown.row.id, shown);
+            }
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
     /// Escalations whose time has come.

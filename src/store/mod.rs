@@ -31,15 +31,15 @@ pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
 pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
 pub(crate) use chunks::NewChunk;
-pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal};
+pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal, open_proposals};
 pub(crate) use duty::{insert_override, set_rotation};
-pub use escalations::{EscalationRow, QueueRow};
+pub use escalations::{EscalationRow, OpenRow, QueueRow};
 pub(crate) use escalations::{escalation_in, insert_escalation, is_open, update_escalation, withdraw_escalations};
 pub(crate) use journal::{Claimed, Journal, Opened};
 pub(crate) use ladder::{LadderRow, Rung};
 pub use officers::OfficerRow;
 pub(crate) use officers::{
-    Credentials, administrators, count_failure, insert_officer, officer_named, set_active, set_addresses,
+    Credentials, administrators, count_failure, insert_officer, is_suspended, officer_named, set_active, set_addresses,
     set_credentials, set_failures, set_grant, set_subject, use_totp_step,
 };
 #[cfg(feature = "passkeys")]
@@ -74,7 +74,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Executor, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, SqlSafeStr, Transaction};
 
 use crate::seal::{SecretError, Vault};
 
@@ -146,6 +146,9 @@ impl StoreError {
     }
 }
 
+/// The advisory lock of the one program that may run on a PostgreSQL store: "tocsin".
+const CLAIM: i64 = 0x746f_6373_696e;
+
 /// How the store is opened.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -191,6 +194,17 @@ impl Store {
     /// Begins a transaction of the writer; it waits its turn.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(self.write.begin_with(self.begin).await?)
+    }
+
+    /// Claims a PostgreSQL store for this program, as long as the connection lives; None when another program has claimed it.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub(crate) async fn claim(url: &str) -> Result<Option<AnyConnection>, StoreError> {
+        let mut connection = AnyConnection::connect(url).await?;
+        let sql = "SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1 ELSE 0 END";
+        let got: i32 = sqlx::query_scalar(sql).bind(CLAIM).fetch_one(&mut connection).await?;
+        Ok((got == 1).then_some(connection))
     }
 
     /// Closes every connection; the WAL is folded into the database file.

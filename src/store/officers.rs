@@ -231,6 +231,12 @@ pub(crate) async fn set_active(tx: &mut Tx, id: OfficerId, active: bool) -> Resu
     Ok(())
 }
 
+/// Whether an officer was suspended, and not restored since.
+pub(crate) async fn is_suspended(tx: &mut Tx, id: OfficerId) -> Result<bool, StoreError> {
+    let sql = "SELECT id FROM officer WHERE id = $1 AND state = 'suspended'";
+    Ok(sqlx::query_scalar::<_, i64>(sql).bind(id.0).fetch_optional(&mut **tx).await?.is_some())
+}
+
 /// Ties an officer to the name that another service knows them by; false when somebody else is tied to it.
 pub(crate) async fn set_subject(tx: &mut Tx, id: OfficerId, subject: &str) -> Result<bool, StoreError> {
     let sql = "UPDATE officer SET subject = $2

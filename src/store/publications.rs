@@ -193,6 +193,12 @@ impl Store {
         Ok(held.into_iter().collect())
     }
 
+    /// Whether an officer has stopped a release.
+    pub(crate) async fn is_release_held(&self, release: i64) -> Result<bool, StoreError> {
+        let sql = "SELECT id FROM release WHERE id = $1 AND held_at IS NOT NULL";
+        Ok(sqlx::query_scalar::<_, i64>(sql).bind(release).fetch_optional(&self.read).await?.is_some())
+    }
+
     /// Gives an outlet its errands up to a release; an outlet that is new begins after it.
     pub(crate) async fn give_errands(
         &self,

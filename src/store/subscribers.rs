@@ -194,7 +194,17 @@ impl Store {
                 let mut sql = QueryBuilder::new(
                     "SELECT channel, language, CAST(COUNT(*) AS BIGINT) AS n FROM address WHERE left_at IS NULL AND audience = ",
                 );
-                sql.push_bind(audience.as_str()).push(whose);
+                sql.push_bind(audience.as_str());
+                // Every channel and language is named, so that the index leads to the regions and nobody else is counted.
+                let mut kinds = sql.push(" AND channel IN (").separated(", ");
+                for kind in ChannelKind::ALL {
+                    kinds.push_bind(kind.as_str());
+                }
+                let mut tags = sql.push(") AND language IN (").separated(", ");
+                for language in Language::ALL {
+                    tags.push_bind(language.tag());
+                }
+                sql.push(")").push(whose);
                 let mut list = sql.separated(", ");
                 for region in regions {
                     list.push_bind(region.as_str());

@@ -62,13 +62,14 @@ impl Limits {
 }
 
 /// One household of IPv6 is one address.
-fn network(from: IpAddr) -> IpAddr {
-    match from {
+pub(super) fn network(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(address) if address.is_loopback() => from,
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
             Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
-        IpAddr::V4(_) => from,
+        canonical @ IpAddr::V4(_) => canonical,
     }
 }
 

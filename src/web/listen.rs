@@ -27,10 +27,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::pace::{self, Paced, Seats};
 use crate::config::TlsConfig;
 
 /// A handshake, and the head of a request, take no longer.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Requests in flight are given so long when the program stops.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// When no connection can be accepted (no file handles, say), the next try waits so long.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -97,6 +100,8 @@ pub(super) async fn accept(
     router: Router,
     stop: CancellationToken,
 ) {
+    let stops = Stops { gently: stop.clone(), at_once: CancellationToken::new() };
+    let addresses = Arc::<Seats>::default();
     let seats = Arc::new(Semaphore::new(connections.max(1)));
     let tasks = TaskTracker::new();
     loop {
@@ -110,10 +115,14 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, from)) => {
-                let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
+                let Some(own) = addresses.take(from.ip(), connections) else {
+                    tracing::debug!(%from, "an address has its share of the connections");
+                    continue;
+                };
+                let (tls, router, stops) = (tls.clone(), router.clone(), stops.clone());
                 tasks.spawn(async move {
-                    greet(stream, from, tls, router, stop).await;
-                    drop(seat);
+                    greet(stream, from, tls, router, stops).await;
+                    drop((seat, own));
                 });
             }
             Err(error) => {
@@ -123,13 +132,25 @@ pub(super) async fn accept(
         }
     }
     tasks.close();
-    tasks.wait().await;
+    if tokio::time::timeout(FAREWELL, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "connections that did not end by themselves are cut off");
+        stops.at_once.cancel();
+        tasks.wait().await;
+    }
 }
 
-async fn greet(stream: TcpStream, from: SocketAddr, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
+/// How a connection is told to end.
+#[derive(Clone)]
+struct Stops {
+    gently: CancellationToken,
+    at_once: CancellationToken,
+}
+
+async fn greet(stream: TcpStream, from: SocketAddr, tls: Option<TlsAcceptor>, router: Router, stops: Stops) {
     // Answers are small, and nobody shall wait for a second one.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return serve(stream, from, None, router, stop).await };
+    let stream = Paced::new(stream, pace::UNREAD);
+    let Some(tls) = tls else { return serve(stream, from, None, router, stops).await };
     match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
             let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -137,7 +158,7 @@ async fn greet(stream: TcpStream, from: SocketAddr, tls: Option<TlsAcceptor>, ro
                 let digest = ring::digest::digest(&ring::digest::SHA256, leaf);
                 ClientCertificate(crate::hex(digest.as_ref()).into())
             });
-            serve(stream, from, certificate, router, stop).await;
+            serve(stream, from, certificate, router, stops).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, %from, "a TLS handshake failed"),
         Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
@@ -149,11 +170,11 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     from: SocketAddr,
     certificate: Option<ClientCertificate>,
     router: Router,
-    stop: CancellationToken,
+    stops: Stops,
 ) {
     let inner = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| pace::timely(Body::new(body), pace::UNSENT));
         request.extensions_mut().insert(ConnectInfo(from));
         if let Some(certificate) = &certificate {
             request.extensions_mut().insert(certificate.clone());
@@ -167,14 +188,75 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             .header_read_timeout(PATIENCE)
             .serve_connection(TokioIo::new(stream), service)
     );
-    let done = tokio::select! {
-        done = connection.as_mut() => done,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let gentle = async {
+        tokio::select! {
+            done = connection.as_mut() => done,
+            () = stops.gently.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
+    };
+    let done = tokio::select! {
+        done = gentle => done,
+        () = stops.at_once.cancelled() => return,
     };
     if let Err(error) = done {
         tracing::debug!(%error, %from, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn stops() -> Stops {
+        Stops { gently: CancellationToken::new(), at_once: CancellationToken::new() }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_coming_is_given_up_and_one_that_comes_is_read() {
+        let patience = Duration::from_millis(200);
+        let mut dribble = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        dribble = pace::timely(dribble, patience);
+        assert!(timeout(SOON, axum::body::to_bytes(dribble, 100)).await.unwrap().is_err());
+        let whole = pace::timely(Body::from("abc"), patience);
+        assert_eq!(axum::body::to_bytes(whole, 100).await.unwrap(), "abc");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_is_given_up() {
+        let router = Router::new().route("/", get(|| async { vec![0_u8; 1 << 20] }));
+        let (mut client, server) = duplex(1_024);
+        let from = SocketAddr::from(([192, 0, 2, 1], 1));
+        let server = Paced::new(server, Duration::from_millis(200));
+        let serving = tokio::spawn(serve(server, from, None, router, stops()));
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        timeout(SOON, serving).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn stopping_waits_for_nobody_for_ever() {
+        let router = Router::new().route("/", post(|_: Bytes| async { "never" }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let accepting = tokio::spawn(accept(listener, None, 16, router, stop.clone()));
+        let mut slow = TcpStream::connect(at).await.unwrap();
+        slow.write_all(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\nab")
+            .await
+            .unwrap();
+        let mut began = [0; 12];
+        // "100 Continue": the request is being read.
+        slow.read_exact(&mut began).await.unwrap();
+        stop.cancel();
+        timeout(SOON, accepting).await.unwrap().unwrap();
     }
 }

@@ -8,6 +8,7 @@ mod leave;
 mod limits;
 mod listen;
 mod organisation;
+mod pace;
 mod page;
 #[cfg(feature = "passkeys")]
 mod passkeys;

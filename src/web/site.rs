@@ -10,7 +10,7 @@ use governor::{Quota, RateLimiter};
 use tokio_util::sync::CancellationToken;
 
 use super::console::{Live, Watchers};
-use super::limits::Limits;
+use super::limits::{Limits, network};
 use super::public::Answers;
 use crate::app::App;
 
@@ -24,6 +24,7 @@ pub(super) struct Site {
     pub(super) watchers: Arc<Watchers>,
     pub(super) limits: Arc<Limits>,
     doors: Arc<Doors>,
+    portal: Arc<Doors>,
     pub(super) answers: Arc<Answers>,
     pub(super) stop: CancellationToken,
 }
@@ -33,20 +34,38 @@ impl Site {
         // Thirty tries at once, then one every two seconds, from one address.
         let quota =
             Quota::per_minute(NonZeroU32::MIN.saturating_add(29)).allow_burst(NonZeroU32::MIN.saturating_add(29));
-        let doors = Arc::new(RateLimiter::new(quota, DefaultKeyedStateStore::default(), MonotonicClock));
+        let doors = || Arc::new(RateLimiter::new(quota, DefaultKeyedStateStore::default(), MonotonicClock));
         let watchers = Arc::<Watchers>::default();
         let live = Arc::new(Live::new(Arc::clone(&app), Arc::clone(&watchers), stop.clone()));
-        Self { app, live, watchers, limits: Arc::new(Limits::new()), doors, answers: Arc::default(), stop }
+        Self {
+            app,
+            live,
+            watchers,
+            limits: Arc::new(Limits::new()),
+            doors: doors(),
+            portal: doors(),
+            answers: Arc::default(),
+            stop,
+        }
     }
 
-    /// Whether this address may try to sign in once more.
+    /// Whether an officer at this address may try to sign in once more.
     pub(super) fn may_try(&self, from: std::net::IpAddr) -> bool {
-        if self.doors.len() > 10_000 {
-            self.doors.retain_recent();
-            self.doors.shrink_to_fit();
-        }
-        self.doors.check_key(&from).is_ok()
+        passes(&self.doors, from)
     }
+
+    /// Whether a resident at this address may try once more: however many sign up behind one address, officers come in.
+    pub(super) fn may_sign_up(&self, from: std::net::IpAddr) -> bool {
+        passes(&self.portal, from)
+    }
+}
+
+fn passes(doors: &Doors, from: std::net::IpAddr) -> bool {
+    if doors.len() > 10_000 {
+        doors.retain_recent();
+        doors.shrink_to_fit();
+    }
+    doors.check_key(&network(from)).is_ok()
 }
 
 impl FromRef<Site> for Arc<App> {

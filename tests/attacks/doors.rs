@@ -222,3 +222,64 @@ async fn nobody_is_sent_to_another_site() {
         assert!(!page.contains("evil.example") && !page.contains("javascript:"), "{next}: {page}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_session() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let li = crew.officer("li", &["signer:310000"]).await;
+    let browser = li.browser(&server).await;
+    let alert = orange(&server).await;
+    let mut streams = Vec::new();
+    for path in ["/console/events".to_owned(), format!("/console/alerts/{alert}/events")] {
+        let answer = browser.send(Method::GET, &path, &[], &[]).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        streams.push(answer);
+    }
+    crew.staff.suspend(li.id(), false, &crew.root.row).await.unwrap();
+    for mut stream in streams {
+        let ended = async { while let Ok(Some(_)) = stream.chunk().await {} };
+        tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("it ends within a minute");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn residents_who_sign_up_do_not_shut_officers_out() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let li = crew.officer("li", &["signer:310000"]).await;
+    let crowd = Browser::new(&server);
+    let mut busy = 0;
+    for _ in 0..40 {
+        let answer = crowd.send(Method::POST, "/sign-up/code", &[("token", "x"), ("code", "1")], &[]).await;
+        busy += usize::from(answer.status() == 429);
+    }
+    assert!(busy > 0, "the crowd itself has its limit");
+    li.browser(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_comes_back_from_suspension_by_the_way() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let li = crew.officer("li", &["signer:310000"]).await;
+    let chen = crew.officer("chen", &["author:310000"]).await;
+    let other = crew.officer("other", &["administrator:*"]).await;
+    let root = &crew.root.row;
+    crew.staff.tie(li.id(), "li@id", root).await.unwrap();
+    let tie = crew.next_proposal();
+    crew.staff.invite_again(li.id(), root).await.unwrap();
+    let link = crew.next_proposal();
+    crew.staff.suspend(li.id(), false, root).await.unwrap();
+    crew.staff.suspend(chen.id(), false, root).await.unwrap();
+    for proposal in [tie, link] {
+        assert!(crew.staff.decide(proposal, true, &other.row).await.is_err(), "it ended with the suspension");
+    }
+    for officer in [&li, &chen] {
+        assert!(crew.staff.tie(officer.id(), "x@id", root).await.is_err());
+        assert!(crew.staff.invite_again(officer.id(), root).await.is_err());
+        assert!(!crew.store.officer(officer.id()).await.unwrap().unwrap().active);
+    }
+    crew.staff.suspend(li.id(), true, root).await.unwrap();
+    assert!(crew.staff.invite_again(li.id(), root).await.is_ok(), "who is restored may have a link");
+}

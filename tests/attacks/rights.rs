@@ -324,3 +324,91 @@ async fn the_record_of_others_is_for_auditors() {
     assert_eq!(auditor.get("/console/record.csv").await.0, 200);
     assert_eq!(li.get("/console/record?before=x").await.0, 400);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_mine_shows_first_however_much_waits_elsewhere() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let li = crew.officer("li", &["signer:310000"]).await;
+    let token = crew.token(&li, &["read"], 1).await;
+    for n in 0..105 {
+        let alert = Cma { colour: super::support::ORANGE, code: "330421000000".into(), ..Cma::new(&format!("zj{n}")) };
+        let (status, answer) = server.post_as("tocsin_other-token", "application/cap+xml", alert.xml()).await;
+        assert_eq!((status, answer["state"].as_str()), (201, Some("waiting")), "{answer}");
+    }
+    let own = orange(&server).await;
+    let browser = li.browser(&server).await;
+    let (_, page) = browser.get("/console").await;
+    assert!(page.contains(&format!("/alerts/{own}")), "an officer's own is on their page");
+    let (_, answer) = browser.api(&token, "queue", &Value::Null).await;
+    assert_eq!(answer["queue"][0]["alert"], json!(own));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_wrote_in_a_shared_draft_approves_none_of_it() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let both = ["author:310000", "signer:310000"];
+    let li = crew.officer("li", &both).await.browser(&server).await;
+    let wang = crew.officer("wang", &both).await.browser(&server).await;
+    let chen = crew.officer("chen", &["signer:310000"]).await.browser(&server).await;
+    let zhou = crew.officer("zhou", &["author:330000", "signer:330000"]).await.browser(&server).await;
+    let end = (chrono::Utc::now() + chrono::TimeDelta::hours(13)).format("%Y-%m-%dT%H:%M").to_string();
+    let form = [
+        ("msg_type", "Alert"),
+        ("hazard", "typhoon"),
+        ("colour", "yellow"),
+        ("region", "310000"),
+        ("places", "310118"),
+        ("expires", &end),
+        ("shared", "on"),
+        ("zh-CN.headline", "台风黄色预警"),
+        ("zh-CN.description", "请留在室内"),
+        ("en.headline", "Typhoon"),
+        ("en.description", "Stay inside"),
+    ];
+    assert_eq!(li.post("/console/compose/new/save", &form).await.0, 303);
+    says(zhou.get("/console/compose/1").await, 404, "T6001");
+    assert!(
+        !zhou.get("/console/compose").await.1.contains("/compose/1"),
+        "shared with those who may write for the place"
+    );
+    assert!(wang.get("/console/compose").await.1.contains("/compose/1"));
+    let (status, page) = wang.post("/console/compose/1/submit", &form).await;
+    assert_eq!(status, 303, "{page}");
+    let approve = [("seen", "0"), ("stage", "sign"), ("word", "")];
+    says(wang.post("/console/escalations/1/approve", &approve).await, 409, "T6004");
+    says(li.post("/console/escalations/1/approve", &approve).await, 409, "T6004");
+    assert_eq!(chen.post("/console/escalations/1/approve", &approve).await.0, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_and_programs_ask_for_the_same_word_and_the_same_words_seen() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let (li, wang) = (crew.officer("li", &["signer:310000"]).await, crew.officer("wang", &["signer:310000"]).await);
+    let token = crew.token(&li, &["read", "approve", "stop"], 1).await;
+    let browser = wang.browser(&server).await;
+    let alert = orange(&server).await;
+    for act in ["approve", "return", "reject", "withdraw"] {
+        let (status, answer) = browser.api(&token, &format!("escalations/1/{act}"), &json!({"reason": "x"})).await;
+        assert_eq!((status, answer["code"].as_str()), (400, Some("T5003")), "{act}: {answer}");
+    }
+    let wrong = [("seen", "0"), ("stage", "sign"), ("word", "Hangzhou")];
+    says(browser.post("/console/escalations/1/approve", &wrong).await, 409, "T6014");
+    let said = json!({"seen": 0, "confirm": "杭州", "code": "000000"});
+    assert_eq!(browser.api(&token, "escalations/1/approve", &said).await.1["code"], "T6014");
+    // One officer's yes to an orange alert takes no word, of a page or of a program.
+    let said = json!({"seen": 0, "code": li.code().await});
+    let (status, answer) = browser.api(&token, "escalations/1/approve", &said).await;
+    assert_eq!(status, 200, "{answer}");
+    let long = "x\u{7}".repeat(2_000);
+    assert_eq!(browser.api(&token, &format!("alerts/{alert}/stop"), &json!({"reason": long})).await.0, 200);
+    let red = Cma { colour: super::support::RED, code: "310115000000".into(), ..Cma::new("red") };
+    assert_eq!(server.post(red.xml()).await.0, 201);
+    // A grave one takes the place's name, in either language.
+    let grave = |word| [("seen", "0"), ("stage", "review"), ("word", word)];
+    says(browser.post("/console/escalations/2/approve", &grave("")).await, 409, "T6014");
+    let (_, page) = browser.post("/console/escalations/2/approve", &grave("上海市")).await;
+    assert!(!page.contains("T6014"), "{page}");
+}

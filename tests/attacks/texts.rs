@@ -205,3 +205,67 @@ async fn what_is_too_large_is_refused_readably_and_every_answer_is_guarded() {
     }
     assert!(!server.log().contains(PASSWORD) && !server.log().contains(&token), "secrets stay out of the log");
 }
+
+/// Codes that the sources hold, each with its file and what follows it on the line.
+fn codes() -> Vec<(String, String, String)> {
+    fn walk(folder: &std::path::Path, found: &mut Vec<(String, String, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            for (at, _) in text.match_indices("\"T").filter(|_| path.extension().is_some_and(|end| end == "rs")) {
+                let Some((code, rest)) = text[at + 1..].split_once('"') else { continue };
+                if code.len() == 5 && code[1..].bytes().all(|b| b.is_ascii_digit()) {
+                    let file = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+                    let said = rest
+                        .strip_prefix(", \"")
+                        .and_then(|words| words.split('"').next())
+                        .unwrap_or_default()
+                        .to_owned();
+                    found.push((code.to_owned(), file.display().to_string(), said));
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut found);
+    found
+}
+
+#[test]
+fn no_code_means_two_things() {
+    let all = codes();
+    assert!(all.len() > 60, "{}", all.len());
+    // Each hundred belongs to one part of the program; the finder of faults in CAP has everything below 4000.
+    for (code, file, _) in &all {
+        let owners: &[&str] = match &code[..3] {
+            "T40" => &["intake/refusal.rs"],
+            "T50" => &["web/", "approval/desk.rs"],
+            "T60" => &["approval/desk.rs", "web/page.rs"],
+            "T61" => &["web/"],
+            "T62" => &["web/portal/"],
+            "T70" => &["web/public/"],
+            "T80" => &["sources/problem.rs"],
+            _ => &[],
+        };
+        assert!(owners.iter().any(|owner| file.starts_with(owner)), "{code} does not belong to {file}");
+    }
+    assert!(tocsin::cap::Code::ALL.iter().all(|code| code.number() < 4_000));
+    for file in ["intake/refusal.rs", "sources/problem.rs", "approval/desk.rs"] {
+        let own: Vec<_> = all.iter().filter(|(_, own, _)| own == file).map(|(code, ..)| code).collect();
+        let different: std::collections::BTreeSet<_> = own.iter().collect();
+        assert_eq!(own.len(), different.len(), "{file} gives a code twice: {own:?}");
+    }
+    // Where a code stands beside its words, they begin the same everywhere but for a page's own noun.
+    let mut said = std::collections::BTreeMap::<_, std::collections::BTreeSet<_>>::new();
+    for (code, _, words) in all.iter().filter(|(.., words)| !words.is_empty()) {
+        said.entry(code).or_default().insert(words);
+    }
+    let loose = ["T5004", "T5005", "T6203", "T6205"];
+    for (code, words) in said.iter().filter(|(code, _)| !loose.contains(&code.as_str())) {
+        assert_eq!(words.len(), 1, "{code} says {words:?}");
+    }
+}

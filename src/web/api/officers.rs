@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::approval::{Act, Correction};
 use crate::rules::Stage;
 use crate::store::OfficerRow;
+use crate::web::console::{Sorted, confirms, reason, sorted};
 use crate::web::page::Fault;
 use crate::world::{Exercise, Live, World};
 
@@ -30,7 +31,7 @@ pub(super) struct Which {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Said {
-    /// The revision that was seen; an approval names it, because a yes is to certain words.
+    /// The revision that was seen; every decision names it, because a yes or no is to certain words.
     seen: Option<u32>,
     /// `review` or `sign`; what is missing where left out.
     stage: Option<String>,
@@ -88,15 +89,18 @@ fn asked(which: Where, body: Body) -> Result<(bool, Said), Problem> {
 
 /// What waits.
 pub(super) async fn queue(State(app): State<Arc<App>>, headers: HeaderMap, which: Where) -> Result<Response, Response> {
-    officer(&app, &headers, "read").await?;
+    let officer = officer(&app, &headers, "read").await?;
     let exercise = exercise(which).map_err(IntoResponse::into_response)?;
-    let found = if exercise { rows::<Exercise>(&app).await } else { rows::<Live>(&app).await };
+    let found = if exercise { rows::<Exercise>(&app, &officer).await } else { rows::<Live>(&app, &officer).await };
     Ok(found.map_or_else(IntoResponse::into_response, |rows| Json(json!({"queue": rows})).into_response()))
 }
 
-async fn rows<W: World>(app: &App) -> Result<Vec<Value>, Fault> {
+/// What is this officer's own first, then what others decide.
+async fn rows<W: World>(app: &App, officer: &OfficerRow) -> Result<Vec<Value>, Fault> {
+    /// Rows in all.
+    const ROWS: usize = 500;
     let policy = app.policy.load_full();
-    let rows = app.store.queue::<W>(500).await?;
+    let Sorted { own, others, .. } = sorted::<W>(app, officer, ROWS).await?;
     let row = |row: &crate::store::QueueRow<W>| {
         let e = &row.row.escalation;
         let place = policy.map.get(&e.jurisdiction);
@@ -107,7 +111,7 @@ async fn rows<W: World>(app: &App) -> Result<Vec<Value>, Fault> {
             "counties": e.regions.len(), "due": e.due, "overdue": e.overdue, "taken": e.taken.as_ref().map(|t| &t.name),
         })
     };
-    Ok(rows.iter().map(row).collect())
+    Ok(own.iter().chain(&others).take(ROWS).map(row).collect())
 }
 
 /// Take, approve, return, reject, withdraw.
@@ -132,15 +136,15 @@ pub(super) async fn act(
 async fn perform<W: World>(app: &App, id: i64, what: &str, said: &Said, officer: &OfficerRow) -> Result<Value, Fault> {
     let row = app.store.escalation::<W>(id).await?.ok_or(Fault::Unknown)?;
     let e = &row.escalation;
+    if what != "take" && said.seen.is_none() {
+        let text = "缺少 seen：所决定的版本，见队列 / `seen` is missing: the revision that you decide on, as the queue shows it";
+        return Err(Fault::Bad(text.into()));
+    }
     let act = match what {
         "take" => Act::Take,
         "return" => Act::Return(said.reason.clone()),
         "reject" => Act::Reject(said.reason.clone()),
         "withdraw" => Act::Withdraw(said.reason.clone()),
-        "approve" if said.seen.is_none() => {
-            let text = "缺少 seen：所批准的版本，见队列 / `seen` is missing: the revision that you approve, as the queue shows it";
-            return Err(Fault::Bad(text.into()));
-        }
         "approve" => {
             let stage = match said.stage.as_deref() {
                 Some("review") => Stage::Review,
@@ -152,10 +156,9 @@ async fn perform<W: World>(app: &App, id: i64, what: &str, said: &Said, officer:
                 }
             };
             app.desk.may(officer, &row, stage)?;
-            let place = app.policy.load().map.get(&e.jurisdiction).cloned();
-            let word = said.confirm.trim();
-            let right = place.is_some_and(|r| word == r.name || word.eq_ignore_ascii_case(&r.name_en));
-            if (W::EXERCISE && word != "演练") || (!W::EXERCISE && !right) {
+            let policy = app.policy.load_full();
+            let place = policy.map.get(&e.jurisdiction);
+            if !confirms::<W>(place, e.approval.officers(), row.lane.number(), &said.confirm) {
                 return Err(Fault::NotConfirmed);
             }
             app.staff.prove_officer(officer, &said.code).await?;
@@ -197,11 +200,12 @@ async fn recalled<W: World>(
     said: &Said,
     officer: &OfficerRow,
 ) -> Result<Value, Fault> {
+    let reason = reason(&said.reason);
     Ok(match what {
-        Recall::Stop => json!({"alert": alert, "stopped": app.desk.stop::<W>(alert, &said.reason, officer).await?}),
+        Recall::Stop => json!({"alert": alert, "stopped": app.desk.stop::<W>(alert, &reason, officer).await?}),
         Recall::Resume => {
             app.staff.prove_officer(officer, &said.code).await?;
-            json!({"alert": alert, "resumed": app.desk.resume::<W>(alert, &said.reason, officer).await?})
+            json!({"alert": alert, "resumed": app.desk.resume::<W>(alert, &reason, officer).await?})
         }
         Recall::Correct => {
             let words: &[&str] = if W::EXERCISE { &["演练"] } else { &["更正", "CORRECT"] };

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use super::alert::confirm_word;
+use super::alert::confirms;
 use crate::approval::{Act, Amendment, Correction, Words};
 use crate::messages::Language;
 use crate::regions::RegionCode;
@@ -44,8 +44,10 @@ async fn perform<W: World>(site: &Site, id: i64, what: &str, posted: &Posted) ->
             };
             let e = &row.escalation;
             let policy = site.app.policy.load();
-            let place = policy.map.get(&e.jurisdiction).map_or("", |region| region.name_in(officer.language));
-            confirmed(fields, &confirm_word::<W>(place, e.approval.officers(), row.lane.number()))?;
+            let place = policy.map.get(&e.jurisdiction);
+            if !confirms::<W>(place, e.approval.officers(), row.lane.number(), fields.get("word")) {
+                return Err(Fault::NotConfirmed);
+            }
             // Whoever may not decide is told so, and spends no code.
             site.app.desk.may(officer, &row, stage)?;
             site.app.staff.prove(&posted.session, fields.get("code")).await?;
@@ -112,9 +114,14 @@ pub(super) fn beijing_time(text: &str) -> Result<DateTime<Utc>, Fault> {
     local.and_local_timezone(zone).single().map(|at| at.to_utc()).ok_or_else(bad)
 }
 
+/// A reason as it goes on record.
+pub(in crate::web) fn reason(text: &str) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(500).collect()
+}
+
 /// Stops what waits. It needs no code and no word: a wrong stop costs seconds, a late one cannot be made good.
 pub(super) async fn stop<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
-    let done = site.app.desk.stop::<W>(&id, posted.fields.get("reason"), &posted.session.officer).await;
+    let done = site.app.desk.stop::<W>(&id, &reason(posted.fields.get("reason")), &posted.session.officer).await;
     back::<W>(&id, &posted, done.map(drop).map_err(Fault::from))
 }
 
@@ -122,7 +129,7 @@ pub(super) async fn stop<W: World>(State(site): State<Site>, Path(id): Path<Stri
 pub(super) async fn resume<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
     let done = async {
         site.app.staff.prove(&posted.session, posted.fields.get("code")).await?;
-        site.app.desk.resume::<W>(&id, posted.fields.get("reason"), &posted.session.officer).await?;
+        site.app.desk.resume::<W>(&id, &reason(posted.fields.get("reason")), &posted.session.officer).await?;
         Ok(())
     };
     let done = done.await;
@@ -154,7 +161,7 @@ pub(super) const fn correct_word<W: World>(language: Language) -> &'static str {
 
 /// Sends again to those missed.
 pub(super) async fn resend<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
-    let done = site.app.desk.resend::<W>(&id, posted.fields.get("reason"), &posted.session.officer).await;
+    let done = site.app.desk.resend::<W>(&id, &reason(posted.fields.get("reason")), &posted.session.officer).await;
     back::<W>(&id, &posted, done.map(drop).map_err(Fault::from))
 }
 

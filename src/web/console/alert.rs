@@ -17,7 +17,7 @@ use crate::cap::{Alert, AlertId, Colour};
 use crate::messages::Language;
 use crate::officers::Role;
 use crate::policy::Policy;
-use crate::regions::{How, Located, RegionCode};
+use crate::regions::{How, Located, Region, RegionCode};
 use crate::rules::{RuleVerdict, Stage};
 use crate::staff::Session;
 use crate::store::{AlertRow, AlertState, EscalationRow};
@@ -284,6 +284,19 @@ pub(super) fn confirm_word<W: World>(place: &str, officers: usize, lane: u8) -> 
         () if W::EXERCISE => "演练".to_owned(),
         () if officers > 1 || lane == 0 => place.to_owned(),
         () => String::new(),
+    }
+}
+
+/// Whether what was typed is that word: the place's name in either language, whatever the officer's own is. A program may name the
+/// place where nobody asks for it.
+pub(in crate::web) fn confirms<W: World>(place: Option<&Region>, officers: usize, lane: u8, typed: &str) -> bool {
+    let typed = typed.trim();
+    let named = |region: &Region| typed == region.name || typed.eq_ignore_ascii_case(&region.name_en);
+    let asked = place.map_or_else(String::new, |region| confirm_word::<W>(&region.name, officers, lane));
+    match (W::EXERCISE, typed) {
+        (true, _) => typed == confirm_word::<W>("", officers, lane),
+        (false, "") => asked.is_empty(),
+        (false, _) => place.is_some_and(named),
     }
 }
 

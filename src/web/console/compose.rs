@@ -3,7 +3,7 @@
 mod build;
 mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -20,7 +20,7 @@ use crate::approval::{Amendment, Material, Replaced, Words as Said};
 use crate::cap::{Colour, Hazard, MsgType, Point, Polygon};
 use crate::config::BureauConfig;
 use crate::messages::Language;
-use crate::officers::Role;
+use crate::officers::{OfficerId, Role};
 use crate::staff::Session;
 use crate::store::{DraftRow, StoreError};
 use crate::web::page::{Fault, Frame, beijing, clock, page, page_with};
@@ -28,6 +28,9 @@ use crate::web::session::{Fields, Posted, SignedIn};
 use crate::web::site::Site;
 use crate::web::words::Words;
 use crate::world::World;
+
+/// Drafts on a page.
+const DRAFTS: usize = 100;
 
 struct Draft {
     id: i64,
@@ -90,7 +93,8 @@ pub(super) async fn drafts<W: World>(State(site): State<Site>, SignedIn(session)
         (Err(error), _) | (_, Err(error)) => return Fault::from(error).show(&frame),
     };
     let now = site.app.clock.now();
-    let drafts = drafts.into_iter().map(|row| Draft {
+    let mine = |row: &DraftRow| row.author == session.officer.id || shares(&site.app, &session, row);
+    let drafts = drafts.into_iter().filter(mine).take(DRAFTS).map(|row| Draft {
         id: row.id,
         title: row.title,
         who: officers.iter().find(|officer| officer.id == row.author).map_or_else(String::new, |o| o.name.clone()),
@@ -170,10 +174,16 @@ pub(super) async fn edit<W: World>(
     }
 }
 
+/// Whether a draft is shared with this officer: they may write for the same place.
+fn shares(app: &App, session: &Session, row: &DraftRow) -> bool {
+    let may = |region| session.officer.grants.may(Role::Author, &region, &app.policy.load().map);
+    row.shared && row.region.parse().is_ok_and(may)
+}
+
 /// A draft that this officer wrote, or that its author shares.
 async fn own_draft<W: World>(app: &App, session: &Session, id: i64) -> Result<DraftRow, Fault> {
     let row = app.store.draft::<W>(id).await?.ok_or(Fault::Unknown)?;
-    let own = row.author == session.officer.id || row.shared;
+    let own = row.author == session.officer.id || shares(app, session, &row);
     if own && row.alert.is_none() { Ok(row) } else { Err(Fault::Unknown) }
 }
 
@@ -310,6 +320,10 @@ async fn perform<W: World>(
         return Err(Fault::NotYours);
     }
     let now = app.clock.now();
+    // Whoever saved it has had a hand in its words, and decides on none of them.
+    let mut form = form.clone();
+    form.writers = before.iter().flat_map(writers).chain([session.officer.id]).collect();
+    let form = &form;
     let row = DraftRow {
         id: before.as_ref().map_or(0, |row| row.id),
         author: before.map_or(session.officer.id, |row| row.author),
@@ -327,14 +341,19 @@ async fn perform<W: World>(
             mail::<W>(app, session, form, words).await?;
             Ok(format!("{}/compose/{id}", W::BASE))
         }
-        "submit" => submit::<W>(app, session, form, words, id, now).await,
+        "submit" => submit::<W>(app, form, words, id, now).await,
         _ => Err(Fault::Unknown),
     }
 }
 
+/// Everyone who saved a draft.
+fn writers(row: &DraftRow) -> BTreeSet<OfficerId> {
+    let form: ComposeForm = serde_json::from_str(&row.body).unwrap_or_default();
+    form.writers.into_iter().chain([row.author]).collect()
+}
+
 async fn submit<W: World>(
     app: &App,
-    session: &Session,
     form: &ComposeForm,
     words: Words,
     draft: i64,
@@ -354,7 +373,7 @@ async fn submit<W: World>(
     let region = form.region.parse().map_err(|_| Fault::Unknown)?;
     let voice =
         BureauConfig { name: format!("console:{}", form.region), regions: vec![region], ..BureauConfig::default() };
-    match app.intake.accept_composed(&voice, session.officer.id, raw.as_bytes()).await {
+    match app.intake.accept_composed(&voice, &form.writers, raw.as_bytes()).await {
         Ok(receipt) => {
             app.engine.wake();
             Ok(format!("{}/alerts/{}", W::BASE, receipt.id))
@@ -415,6 +434,7 @@ impl ComposeForm {
             circles: text("circles"),
             shared: fields.is_on("shared"),
             words: words.collect(),
+            writers: BTreeSet::new(),
         }
     }
 }

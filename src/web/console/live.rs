@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -26,13 +26,16 @@ use crate::messages::Language;
 use crate::officers::Role;
 use crate::store::{AlertRow, StoreError};
 use crate::web::page::{Fault, Frame, Mark, page};
-use crate::web::session::SignedIn;
+use crate::web::session::{SESSION, SignedIn, cookie};
 use crate::web::site::Site;
 use crate::web::words::Words;
 use crate::world::World;
 
 /// The store is read this often for what is watched.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// Whoever listens is asked this often whether their session still holds.
+const STILL: Duration = Duration::from_secs(15);
 
 type Snapshot = Arc<str>;
 
@@ -104,9 +107,13 @@ impl Live {
 }
 
 async fn queue_snapshot<W: World>(app: &App, watchers: &Watchers) -> Result<String, StoreError> {
-    let rows = app.store.queue::<W>(100).await?;
-    let total = app.store.queue_length::<W>().await?;
-    let newest = rows.iter().filter(|row| row.row.lane.number() == 0).map(|row| row.row.id).max().unwrap_or(0);
+    let open = app.store.open_escalations::<W>().await?;
+    let total = open.len();
+    let newest = open.iter().filter(|row| row.lane.number() == 0).map(|row| row.id).max().unwrap_or(0);
+    let ids: Vec<i64> = open.iter().map(|row| row.id).collect();
+    // Who is told of something new has it on their own page, however far down it stands in everybody's.
+    let order = crate::officers::token_digest(&format!("{ids:?}"));
+    let rows = app.store.queue_rows::<W>(ids.get(..100).unwrap_or(&ids)).await?;
     let seen: String = rows
         .iter()
         .map(|row| {
@@ -123,7 +130,7 @@ async fn queue_snapshot<W: World>(app: &App, watchers: &Watchers) -> Result<Stri
             )
         })
         .collect();
-    let digest = crate::officers::token_digest(&seen);
+    let digest = crate::officers::token_digest(&format!("{order}{seen}"));
     Ok(json!({"total": total, "newest_red": newest, "digest": digest.get(..16)}).to_string())
 }
 
@@ -210,21 +217,26 @@ impl Drop for Watching {
     }
 }
 
-/// A stream of snapshots. Each is whole, so whoever comes back after a break has everything with the first one.
-fn events(receiver: watch::Receiver<Snapshot>, stop: CancellationToken, watching: Option<Watching>) -> Response {
-    let begin = (receiver, stop, watching, 0_u64);
-    let stream = stream::unfold(begin, |(mut receiver, stop, watching, sent)| async move {
+/// A stream of snapshots. Each is whole, so whoever comes back after a break has everything with the first one. It ends with the
+/// session.
+fn events(receiver: watch::Receiver<Snapshot>, site: Site, token: String, watching: Option<Watching>) -> Response {
+    let asked = tokio::time::interval_at(tokio::time::Instant::now() + STILL, STILL);
+    let begin = (receiver, (site, token, asked), watching, 0_u64);
+    let stream = stream::unfold(begin, |(mut receiver, mut whose, watching, sent)| async move {
+        let (site, token, asked) = &mut whose;
         loop {
             if sent > 0 || receiver.borrow().is_empty() {
                 tokio::select! {
                     changed = receiver.changed() => if changed.is_err() { return None },
-                    () = stop.cancelled() => return None,
+                    // A session that cannot be looked up ends too: the page comes back by itself.
+                    _ = asked.tick() => if !matches!(site.app.staff.session(token, false).await, Ok(Some(_))) { return None },
+                    () = site.stop.cancelled() => return None,
                 }
             }
             let now = Arc::clone(&receiver.borrow_and_update());
             if !now.is_empty() {
                 let event = Event::default().id(sent.to_string()).data(&*now);
-                return Some((Ok::<_, Infallible>(event), (receiver, stop, watching, sent + 1)));
+                return Some((Ok::<_, Infallible>(event), (receiver, whose, watching, sent + 1)));
             }
         }
     });
@@ -234,13 +246,24 @@ fn events(receiver: watch::Receiver<Snapshot>, stop: CancellationToken, watching
     answer
 }
 
-pub(super) async fn queue_events<W: World>(State(site): State<Site>, SignedIn(_): SignedIn) -> Response {
-    events(site.live.queue::<W>(), site.stop.clone(), None)
+/// What a stream goes on asking with.
+fn token(site: &Site, headers: &HeaderMap) -> String {
+    cookie(site, headers, SESSION).unwrap_or_default().to_owned()
+}
+
+pub(super) async fn queue_events<W: World>(
+    State(site): State<Site>,
+    SignedIn(_): SignedIn,
+    headers: HeaderMap,
+) -> Response {
+    let token = token(&site, &headers);
+    events(site.live.queue::<W>(), site, token, None)
 }
 
 pub(super) async fn alert_events<W: World>(
     State(site): State<Site>,
     SignedIn(session): SignedIn,
+    headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Response {
     let known = site.app.store.alert(&id).await;
@@ -248,7 +271,8 @@ pub(super) async fn alert_events<W: World>(
         return Fault::Unknown.show(&Frame::of::<W>(&session, ""));
     }
     let watching = Watching::new(&site.watchers, &id, &session.officer.name);
-    events(site.live.alert(&id), site.stop.clone(), Some(watching))
+    let token = token(&site, &headers);
+    events(site.live.alert(&id), site, token, Some(watching))
 }
 
 struct Cell {

@@ -20,7 +20,10 @@ mod told;
 use axum::Router;
 use axum::routing::{get, post};
 
+pub(super) use acts::reason;
+pub(super) use alert::confirms;
 pub(super) use live::{Live, Watchers};
+pub(super) use queue::{Sorted, sorted};
 
 use super::site::Site;
 use crate::world::{Exercise, Live as LiveWorld, World};

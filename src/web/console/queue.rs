@@ -1,5 +1,7 @@
 //! What needs me now, and the search over everything that came.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -12,15 +14,15 @@ use crate::messages::Language;
 use crate::officers::Role;
 use crate::rules::{Stage, Then};
 use crate::staff::Session;
-use crate::store::{QueueRow, StoreError};
+use crate::store::{OfficerRow, QueueRow, StoreError};
 use crate::web::page::{Fault, Frame, Mark, clock, page, span};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
 use crate::web::words::Words;
 use crate::world::World;
 
-/// Cards on a page: nobody reads more, and the most urgent come first.
-const CARDS: i64 = 100;
+/// Cards in each list of a page: nobody reads more, and the most urgent come first.
+const CARDS: usize = 100;
 
 /// One escalation, as the queue shows it.
 pub(super) struct Card {
@@ -78,20 +80,69 @@ pub(super) async fn list<W: World>(State(site): State<Site>, SignedIn(session): 
 }
 
 async fn cards<W: World>(site: &Site, session: &Session, frame: Frame) -> Result<QueueList, StoreError> {
-    let rows = site.app.store.queue::<W>(CARDS).await?;
-    let total = site.app.store.queue_length::<W>().await?;
     let (now, officer) = (site.app.clock.now(), &session.officer);
-    let (own, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| {
-        let escalation = &row.row.escalation;
-        let who = site.app.desk.who(officer, &escalation.jurisdiction);
-        match escalation.state {
-            Stands::Returned { .. } => escalation.authors.contains(&who.id) || who.roles.contains(&Role::Author),
-            _ => escalation.next_stage(&who).is_some(),
-        }
-    });
+    let Sorted { own, others, total } = sorted::<W>(&site.app, officer, CARDS).await?;
     let card = |row: &QueueRow<W>| card(&site.app, row, site.watchers.of(&row.row.alert, &officer.name), frame.t, now);
-    let (own, others) = (own.into_iter().map(card).collect(), others.into_iter().map(card).collect());
+    let (own, others) = (own.iter().map(card).collect(), others.iter().map(card).collect());
     Ok(QueueList { own, others, total, frame })
+}
+
+/// The queue as one officer has it.
+pub(in crate::web) struct Sorted<W: World> {
+    /// What they can do something about, most urgent first.
+    pub(in crate::web) own: Vec<QueueRow<W>>,
+    /// What others decide.
+    pub(in crate::web) others: Vec<QueueRow<W>>,
+    /// How many are open in all.
+    pub(in crate::web) total: u64,
+}
+
+/// Sorts everything that is open before it cuts: what is an officer's own shows, however much waits elsewhere.
+pub(in crate::web) async fn sorted<W: World>(
+    app: &App,
+    officer: &OfficerRow,
+    most: usize,
+) -> Result<Sorted<W>, StoreError> {
+    let open = app.store.open_escalations::<W>().await?;
+    let total = open.len() as u64;
+    let mut roles = HashMap::new();
+    // Whoever wrote one that came back may have no role where it is decided, so that a row must be read to know.
+    let (mut maybe, mut others): (Vec<i64>, Vec<i64>) = (Vec::new(), Vec::new());
+    for row in open {
+        let own = row.returned
+            || *roles.entry(row.jurisdiction).or_insert_with_key(|code| !app.desk.who(officer, code).roles.is_empty());
+        if own {
+            maybe.push(row.id)
+        } else if others.len() < most {
+            others.push(row.id)
+        }
+    }
+    let mut others = app.store.queue_rows::<W>(&others).await?;
+    let mut own = Vec::new();
+    let mut not_mine = Vec::new();
+    for some in maybe.chunks(most.max(1)) {
+        for row in app.store.queue_rows::<W>(some).await? {
+            if is_own(app, officer, &row.row.escalation) { own.push(row) } else { not_mine.push(row) }
+        }
+        if own.len() >= most {
+            break;
+        }
+    }
+    own.truncate(most);
+    // Both lists are in order; together by lane, theirs before other places'.
+    not_mine.truncate(most);
+    others.splice(0..0, not_mine);
+    others.sort_by_key(|row| row.row.lane);
+    others.truncate(most);
+    Ok(Sorted { own, others, total })
+}
+
+fn is_own<W: World>(app: &App, officer: &OfficerRow, escalation: &Escalation<W>) -> bool {
+    let who = app.desk.who(officer, &escalation.jurisdiction);
+    match escalation.state {
+        Stands::Returned { .. } => escalation.authors.contains(&who.id) || who.roles.contains(&Role::Author),
+        _ => escalation.next_stage(&who).is_some(),
+    }
 }
 
 fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, now: DateTime<Utc>) -> Card {

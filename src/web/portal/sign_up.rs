@@ -91,7 +91,7 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
 }
 
 pub(super) async fn ask(State(site): State<Site>, Form { from, language, fields }: Form) -> Response {
-    if !site.may_try(from.ip()) {
+    if !site.may_sign_up(from.ip()) {
         return refused(&ResidentError::Busy, language);
     }
     let t = Words { language };
@@ -126,7 +126,7 @@ pub(super) fn asked(t: Words, by_code: bool, token: String) -> Response {
 }
 
 pub(super) async fn code(State(site): State<Site>, Form { from, language, fields }: Form) -> Response {
-    if !site.may_try(from.ip()) {
+    if !site.may_sign_up(from.ip()) {
         return refused(&ResidentError::Busy, language);
     }
     let t = Words { language };
@@ -148,7 +148,7 @@ pub(super) async fn link(headers: HeaderMap, Path(link): Path<String>, Query(wis
 }
 
 pub(super) async fn confirm(State(site): State<Site>, Path(link): Path<String>, form: Form) -> Response {
-    if !site.may_try(form.from.ip()) {
+    if !site.may_sign_up(form.from.ip()) {
         return refused(&ResidentError::Busy, form.language);
     }
     match site.app.residents.confirm_link(&link).await {

@@ -1,6 +1,6 @@
 //! From what an officer typed to a CAP alert, with everything that is wrong about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use crate::cap::{
     Alert, Area, Category, Certainty, Colour, Hazard, Info, MsgType, NamedValue, Reference, Scope, Urgency, Version,
 };
 use crate::messages::Language;
+use crate::officers::OfficerId;
 use crate::regions::RegionKind;
 use crate::web::console::acts::beijing_time;
 use crate::web::page::{Fault, beijing};
@@ -34,6 +35,8 @@ pub(super) struct ComposeForm {
     pub(super) circles: String,
     pub(super) shared: bool,
     pub(super) words: BTreeMap<Language, Said>,
+    /// Everyone who saved it; kept by the draft, never typed.
+    pub(super) writers: BTreeSet<OfficerId>,
 }
 
 /// The alert, if there can be one, and what was found.

@@ -126,22 +126,22 @@ impl FromRequest<Site> for Posted {
         let (mut parts, body) = request.into_parts();
         let SignedIn(session) = SignedIn::from_request_parts(&mut parts, site).await?;
         let frame = Frame::nobody(session.officer.language);
-        let refuse = |status, why: (&'static str, &'static str)| Err(notice(status, &frame, why));
+        let refuse = |status, why: (&'static str, &'static str)| notice(status, &frame, why);
         if !same_origin(&parts.headers) {
-            return refuse(
+            return Err(refuse(
                 StatusCode::FORBIDDEN,
                 ("T6102", "请求来自其他网站，已拒绝 / the request comes from another site"),
-            );
+            ));
         }
         let Ok(bytes) = super::body::read(body, FORM).await else {
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, ("T5004", "内容过大 / the form is too large"));
+            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, ("T5004", "内容过大 / the form is too large")));
         };
         let fields = Fields::parse(&bytes);
         if !constant_time_equal(fields.get("csrf").as_bytes(), session.csrf.as_bytes()) {
-            return refuse(
+            return Err(refuse(
                 StatusCode::FORBIDDEN,
                 ("T6103", "表单已失效，请刷新页面 / the form is stale; reload the page"),
-            );
+            ));
         }
         Ok(Self { session, fields })
     }

@@ -277,7 +277,13 @@ impl Poller {
     /// another listed entry holds is there. An entry that nobody could read may hold anything, so then nothing is judged.
     async fn count_absent(&mut self) {
         let listed: BTreeSet<&str> = self.listed.iter().map(|entry| entry.key.as_str()).collect();
-        let Some(held) = held(&listed, &self.entries) else { return };
+        let Some(held) = held(&listed, &self.entries) else {
+            // Once it is read, the list is wanted whole again: that it is as it was says nothing of what it leaves out.
+            if self.entries.values().any(|row| in_force(row) && !listed.contains(row.entry.as_str())) {
+                (self.row.etag, self.row.modified) = (None, None);
+            }
+            return;
+        };
         let there = |row: &EntryRow| {
             listed.contains(row.entry.as_str()) || row.alerts.iter().all(|alert| held.contains(alert.as_str()))
         };

@@ -6,6 +6,13 @@ use crate::{alerts, code, findings, store, until, until_source};
 
 const FIVE: [&str; 5] = ["v", "w", "x", "y", "z"];
 
+/// Each is of a county of its own: of one county they would be one event, and the newest its only head.
+fn own(name: &str) -> Cma {
+    let counties = ["310112", "310114", "310115", "310117", "310118"];
+    let at = FIVE.iter().position(|one| *one == name).unwrap();
+    Cma { code: format!("{}000000", counties[at]), ..Cma::new(name) }
+}
+
 fn feed(alerts: &[(&str, String)], names: &[&str]) -> String {
     let listed = alerts.iter().filter(|(name, _)| names.contains(name));
     atom(&listed.map(|(name, xml)| (*name, DAY, inline(xml))).collect::<Vec<_>>())
@@ -21,7 +28,7 @@ impl Listing {
     /// A feed of five alerts, all taken.
     async fn start(more: &str) -> Self {
         let site = Site::start().await;
-        let alerts: Vec<_> = FIVE.iter().map(|name| (*name, Cma::new(name).xml())).collect();
+        let alerts: Vec<_> = FIVE.iter().map(|name| (*name, own(name).xml())).collect();
         site.show("/list", feed(&alerts, &FIVE));
         let server = Server::start(&source(&site, "list", more));
         crate::alerts(&server, 5).await;
@@ -136,7 +143,7 @@ async fn while_what_is_listed_instead_cannot_be_read_nothing_ends() {
     listing.site.asked("/u", 1).await;
     listing.site.asked("/list", 4).await;
     assert_eq!(listing.ended().await, [""; 0], "the entry that answers 503 may be its Update");
-    listing.site.show("/u", Cma::new("u").xml());
+    listing.site.show("/u", Cma { code: "310120000000".into(), ..Cma::new("u") }.xml());
     assert_eq!(listing.until_ended(1).await, ["z"], "it was another one");
 }
 
@@ -154,8 +161,8 @@ async fn an_alert_that_is_listed_under_another_name_is_not_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_an_alert_whose_sender_is_ahead_of_the_clock_takes_its_place() {
     let site = Site::start().await;
-    let mut alerts: Vec<_> = FIVE.iter().map(|name| (*name, Cma::new(name).xml())).collect();
-    let ahead = Cma { sent: Cma::new("z").sent + chrono::TimeDelta::minutes(10), ..Cma::new("z") };
+    let mut alerts: Vec<_> = FIVE.iter().map(|name| (*name, own(name).xml())).collect();
+    let ahead = Cma { sent: own("z").sent + chrono::TimeDelta::minutes(10), ..own("z") };
     alerts[4].1 = ahead.xml();
     site.show("/list", feed(&alerts, &FIVE));
     let server = Server::start(&source(&site, "list", "ends_by_absence = true"));

@@ -97,6 +97,11 @@ async fn count(file: &std::path::Path, sql: &'static str) -> i64 {
     n
 }
 
+const SHANGHAI: [&str; 16] = [
+    "310101", "310104", "310105", "310106", "310107", "310109", "310110", "310112", "310113", "310114", "310115",
+    "310116", "310117", "310118", "310120", "310151",
+];
+
 const SHIPPED: &str = include_str!("../rules/delta.toml");
 
 fn amend(bench: &Bench, row: &EscalationRow<Live>, minutes: i64) -> Act {
@@ -112,8 +117,10 @@ async fn clicks_at_the_same_moment_leave_what_the_same_clicks_one_by_one_leave()
     for login in ["o0", "o1", "o2", "o3"] {
         officers.push(Arc::new(bench.crew.officer(login, &both).await));
     }
-    for round in 0_usize..24 {
-        let receipt = bench.post(&Cma { colour: RED, ..Cma::new(&format!("round-{round}")) }).await;
+    // One event a round: each over a county of its own.
+    for (round, county) in SHANGHAI.into_iter().enumerate() {
+        let alert = Cma { colour: RED, code: format!("{county}000000"), ..Cma::new(&format!("round-{round}")) };
+        let receipt = bench.post(&alert).await;
         let before = bench.waiting(&receipt).await.remove(0);
         let releases = bench.releases().await;
         // Twenty clicks: in some rounds all the same, in others everything at once.

@@ -75,7 +75,7 @@ async fn an_open_queue_fills_by_itself_keeps_the_focus_counts_and_says_when_it_i
     assert!(browser.text("#offline").await.contains(':'), "since when: {}", browser.text("#offline").await);
     browser.shot("cut-off").await;
     stage.server.run();
-    post(&stage, "three", ("台风", "Typhoon")).await;
+    post(&stage, "three", ("风暴潮", "Storm surge")).await;
     browser
         .until("it is back", "return document.querySelector('#offline').hidden && document.title.startsWith('(3)')")
         .await;

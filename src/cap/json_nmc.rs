@@ -72,7 +72,7 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
     let mut findings = vec![Finding::new(Code::ForeignJson, "", "data.page.list")];
     let code = picture.and_then(EventCode::read);
     let colour = settle(title.colour, code.and_then(|code| code.colour), Colour::name_zh, &mut findings);
-    let hazard = settle(title.hazard, code.and_then(|code| code.meant), Hazard::name_zh, &mut findings);
+    let hazard = settle(title.hazard, picture.and_then(pictured), Hazard::name_zh, &mut findings);
     let (unit, time) = id.split_once('_').unwrap_or((id, ""));
     let area = id.get(..6).filter(|code| code.bytes().all(|b| b.is_ascii_digit()));
     let cap = json!({
@@ -126,6 +126,15 @@ pub(super) fn category(hazard: Option<Hazard>) -> &'static str {
         Some(Hazard::Chemical) => "CBRNE",
         Some(Hazard::Other) | None => "Other",
         Some(_) => "Met",
+    }
+}
+
+/// The dangers whose pictures on this list are known for sure.
+fn pictured(name: &str) -> Option<Hazard> {
+    match name.strip_prefix('p')?.get(..4)? {
+        "0002" => Some(Hazard::Rainstorm),
+        "0007" => Some(Hazard::Gale),
+        _ => None,
     }
 }
 

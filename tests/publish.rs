@@ -430,7 +430,7 @@ fn features_are_sound_geojson_with_four_decimals_and_no_collections() {
 
 /// An alert whose every text tries to break out of its document.
 fn hostile() -> Vec<u8> {
-    let text = "</title><script>alert(1)</script>]]>&amp;\"'\u{202E}\u{7}<b>&#0;";
+    let text = "</title><script>alert(1)</script>]]>&amp;\"'\u{202E}<b>&#0;";
     let info = serde_json::json!({
         "language": "zh-CN", "category": "Met", "event": text, "urgency": "Expected", "severity": "Severe", "certainty": "Likely",
         "headline": text, "description": text, "instruction": text, "senderName": text, "web": "javascript:alert(1)",
@@ -447,7 +447,9 @@ fn hostile() -> Vec<u8> {
 
 #[test]
 fn hostile_text_stays_text_in_every_format() {
-    let alert = cap::read_json(&hostile()).alert.expect("it can be read");
+    // What XML cannot hold is refused at the door; here it is put in behind it.
+    let mut alert = cap::read_json(&hostile()).alert.expect("it can be read");
+    alert.infos.iter_mut().for_each(|info| info.description = info.description.take().map(|text| text + "\u{7}"));
     let located = MAP.locate(&alert.infos[0].areas, &LocateOptions::default());
     let regions = codes(&["310118"]);
     let now: DateTime<Utc> = "2026-07-01T03:00:00Z".parse().unwrap();

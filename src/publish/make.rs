@@ -78,7 +78,7 @@ pub fn outgoing(message: &Outgoing<'_>, signing: Option<&SigningKey>) -> Result<
         Outgoing::Own(alert) => {
             let written = cap::write(alert)?;
             let signed = signing.map(|key| key.sign(&written)).transpose().unwrap_or_else(|error| {
-                tracing::error!(%error, identifier = alert.identifier, "published UNSIGNED: it cannot be signed; see to the key of [publish]");
+                tracing::error!(%error, identifier = alert.identifier, "published UNSIGNED: it cannot be signed; see to the key of [signing]");
                 None
             });
             Ok(signed.unwrap_or(written).into_bytes())

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::pace::{self, Paced, Seats};
+use super::words::LanguageError;
 use crate::config::TlsConfig;
 
 /// A handshake, and the head of a request, take no longer.
@@ -47,6 +48,9 @@ pub enum ListenError {
     /// The address.
     #[error("cannot listen: {0}")]
     Address(#[from] std::io::Error),
+    /// A language of the pages.
+    #[error(transparent)]
+    Language(#[from] LanguageError),
     /// A file of `[server.tls]`.
     #[error("server.tls: {}: {why}", path.display())]
     File {

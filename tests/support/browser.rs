@@ -138,7 +138,7 @@ impl Browser {
 
     /// Goes to a path of the server, or to a whole address.
     pub async fn goto(&self, path: &str) {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let url = if path.contains("://") { path.to_owned() } else { format!("{}{path}", self.base) };
         self.post("/url", &json!({"url": url})).await.unwrap();
     }
 

@@ -7,10 +7,8 @@ mod compose;
 mod diff;
 mod duty;
 mod live;
-mod map;
 mod me;
 mod people;
-mod picture;
 mod queue;
 mod record;
 mod sources;
@@ -33,7 +31,6 @@ pub(super) fn router() -> Router<Site> {
     Router::new()
         .merge(of_world::<LiveWorld>())
         .merge(of_world::<Exercise>())
-        .route("/console/map.json", get(map::counties))
         .route("/console/record", get(record::show))
         .route("/console/record.csv", get(record::export))
         .route("/console/sources", get(sources::show))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use tocsin::cap::{self, Alert, Status};
 use tocsin::demo::Scenario;
-use tocsin::regions::RegionMap;
+use tocsin::regions::{RegionKind, RegionMap};
 use tocsin_sinks::real::{SmtpSink, free_port};
 use tocsin_sinks::{Sink, Tally, gateway};
 
@@ -50,15 +50,19 @@ impl Stage {
             .replace("secrets/kannel-password", &put("password", "secret"));
         let hash = ring::digest::digest(&ring::digest::SHA256, DELTA.as_bytes());
         let hash: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        let map = RegionMap::delta().unwrap();
+        let speaks_for = map.of_kind(RegionKind::Province).chain(map.sea_areas());
+        let speaks_for: Vec<String> = speaks_for.map(|region| format!("\"{}\"", region.code)).collect();
         let (rules, inbound) = (put("rules.toml", RULES), put("inbound", INBOUND));
         let leave = put("leave", "a-secret-that-signs-leave-links-0123456789");
         let config = write_config(
             folder.path(),
             &format!(
-                "[[bureau]]\nname = \"delta\"\ntoken_sha256 = \"{hash}\"\nregions = [\"310000\", \"320000\", \"330000\"]\n\
+                "[[bureau]]\nname = \"delta\"\ntoken_sha256 = \"{hash}\"\nregions = [{}]\n\
                  [rules]\nfile = \"{rules}\"\n[residents]\ninbound_secret_file = \"{inbound}\"\n\
                  [channels.email]\nvia = {{ relays = [{{ host = \"127.0.0.1\", port = {}, tls = \"none\" }}], from = \"预警 <w@example.org>\", domain = \"w.example.org\" }}\n\
                  [channels.sms.via]\n{kannel}\n",
+                speaks_for.join(", "),
                 mail.port
             ),
         );

@@ -33,7 +33,9 @@ async function open(box) {
   const map = L.map(box.querySelector(".chart"), { attributionControl: false, zoomSnap: 0.5 });
   const style = { color: "#777", weight: 0.7, fillColor: "#f2f0eb", fillOpacity: 1 };
   const layer = L.geoJSON({ ...data, features: counties }, { style, interactive: false }).addTo(map);
-  map.fitBounds(layer.getBounds(), { animate: false });
+  // Round about the county of the list, where one is chosen.
+  const near = layer.getLayers().find((shape) => shape.feature.properties.code === field("county").value);
+  map.fitBounds(near ? near.getBounds().pad(0.5) : layer.getBounds(), { animate: false });
   const chosen = L.layerGroup().addTo(map);
   const mark = { color: "#123c8c", weight: 3, fillOpacity: 0.25 };
   let tool = "county";

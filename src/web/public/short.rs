@@ -28,7 +28,7 @@ pub(super) async fn follow(State(site): State<Site>, headers: HeaderMap, Path(sh
         return missing(&site, &headers, Words::wanted(&headers));
     }
     match site.app.store.printed_beginning(&short).await {
-        Ok(Some(found)) => Redirect::to(&format!("/events/{}#a-{}", found.chain, found.id)).into_response(),
+        Ok(Some(found)) => Redirect::to(&format!("/events/{}", found.chain)).into_response(),
         Ok(None) => missing(&site, &headers, Words::wanted(&headers)),
         Err(error) => Problem::from(error).into_response(),
     }

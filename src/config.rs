@@ -199,12 +199,22 @@ pub struct ServerConfig {
     pub connections: usize,
     /// Folder with further languages of the pages for residents and everybody, one file each.
     pub languages: Option<PathBuf>,
+    /// Proxies in front, addresses or networks, whose `X-Forwarded-For` says where requests come from.
+    pub proxies: Vec<String>,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         let listen = ([127, 0, 0, 1], 8460).into();
-        Self { listen, public_url: None, leave_secret_file: None, tls: None, connections: 4_096, languages: None }
+        Self {
+            listen,
+            public_url: None,
+            leave_secret_file: None,
+            tls: None,
+            connections: 4_096,
+            languages: None,
+            proxies: Vec::new(),
+        }
     }
 }
 

@@ -59,8 +59,7 @@ async fn walk(journey: &'static str, language: &'static str, number: &str) {
     if axe.is_none() {
         println!("skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it)");
     }
-    // What a browser keeps for half a minute is asked for anew.
-    browser.cdp("Network.setCacheDisabled", serde_json::json!({"cacheDisabled": true})).await;
+    browser.keep_nothing().await;
     let mut walk = Walk { browser, axe, bad: Vec::new() };
     walk.visit("home-calm", "/").await;
     walk.visit("sign-up", "/sign-up").await;

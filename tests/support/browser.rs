@@ -130,6 +130,12 @@ impl Browser {
         self.cdp("Emulation.setEmulatedMedia", json!({"media": "", "features": features})).await;
     }
 
+    /// Asks for everything anew from here on, also for what may be kept for a while.
+    pub async fn keep_nothing(&self) {
+        self.cdp("Network.enable", json!({})).await;
+        self.cdp("Network.setCacheDisabled", json!({"cacheDisabled": true})).await;
+    }
+
     /// Signed in with this session.
     pub async fn enter(&self, token: &str) {
         let cookie = json!({"name": "tocsin", "value": token, "url": self.base, "httpOnly": true, "sameSite": "Lax"});

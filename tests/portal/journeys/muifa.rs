@@ -75,9 +75,9 @@ async fn a_phone_and_a_mailbox_sign_up_and_are_told_of_the_warning_its_update_an
     browser.assert_quiet().await;
 }
 
-/// Opens a page anew until its head says this; what a browser keeps for half a minute is left aside.
+/// Opens a page anew until its head says this.
 async fn until(browser: &Browser, url: &str, says: &str) {
-    browser.cdp("Network.setCacheDisabled", serde_json::json!({"cacheDisabled": true})).await;
+    browser.keep_nothing().await;
     for _ in 0..200 {
         browser.goto(url).await;
         if browser.text("article.head").await.contains(says) {

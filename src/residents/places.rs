@@ -3,6 +3,7 @@
 use super::Wishes;
 use super::sign_up::{PLACES, ResidentError, Residents};
 use crate::cap::{Area, Point, Polygon};
+use crate::messages::Language;
 use crate::regions::{LocateOptions, RegionCode, RegionKind};
 use crate::store::Place;
 
@@ -49,7 +50,7 @@ impl Residents {
         // A point off the map says nothing: the county that was chosen stands.
         Ok(Place {
             id: 0,
-            name: self.called(name, &region),
+            name: self.called(name, &region, wishes),
             region,
             point: point.filter(|_| at.is_some()),
             wishes: wishes.clone(),
@@ -80,8 +81,7 @@ impl Residents {
             return self.place(name, county.region.as_str(), middle(shape).filter(inside), wishes).map(|one| vec![one]);
         }
         let place = |region: &RegionCode| {
-            let county = policy.map.get(region).map_or("", |region| region.name.as_str());
-            let name = format!("{name} {county}").trim().chars().take(NAME).collect();
+            let name = format!("{name} {}", self.called("", region, wishes)).trim().chars().take(NAME).collect();
             Place { id: 0, name, region: region.clone(), point: None, wishes: wishes.clone() }
         };
         let places: Vec<Place> = counties.iter().map(|found| place(&found.region)).collect();
@@ -92,8 +92,9 @@ impl Residents {
     }
 
     /// What its owner calls it, else its county's name.
-    fn called(&self, name: &str, region: &RegionCode) -> String {
-        let county = || self.policy.load().map.get(region).map_or_else(String::new, |region| region.name.clone());
+    fn called(&self, name: &str, region: &RegionCode, wishes: &Wishes) -> String {
+        let language = wishes.languages.first().copied().unwrap_or(Language::Chinese);
+        let county = || self.policy.load().map.get(region).map_or_else(String::new, |r| r.name_in(language).to_owned());
         if name.is_empty() { county() } else { name.to_owned() }
     }
 }

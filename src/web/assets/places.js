@@ -30,7 +30,7 @@ async function open(box) {
   const told = box.querySelector("output");
   const data = await (ground ??= outlines());
   const counties = data.features.filter(({ properties }) => properties.kind !== "sea");
-  const map = L.map(box.querySelector(".chart"), { attributionControl: false, zoomSnap: 0.5 });
+  const map = L.map(box.querySelector(".chart"), { attributionControl: false, zoomSnap: 0.25 });
   const style = { color: "#777", weight: 0.7, fillColor: "#f2f0eb", fillOpacity: 1 };
   const layer = L.geoJSON({ ...data, features: counties }, { style, interactive: false }).addTo(map);
   // Round about the county of the list, where one is chosen.

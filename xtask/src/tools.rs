@@ -46,7 +46,7 @@ pub(crate) fn prepare() -> Result<PathBuf, String> {
     from_npm(&tools, "http_ece", "one test of web push is skipped");
     // The provider's version 8 runs on Debian's node.
     from_npm(&tools, "oidc-provider@8", "sign-in through an organisation is not tested");
-    from_npm(&tools, "axe-core", "the console's pages are not checked for accessibility");
+    from_npm(&tools, "axe-core", "pages are not checked for accessibility");
     schema(&tools)
 }
 

@@ -186,7 +186,10 @@ async fn a_person_without_scripts_signs_up_changes_takes_along_and_deletes() {
         .await;
     assert_eq!(changed.status, 303, "{}", changed.body);
     let page = site.get("/me?year=1", &me).await.body;
-    assert!(page.contains("老家") && page.contains("学校 · 青浦区 · 精确位置"), "{page}");
+    assert!(
+        page.contains("老家") && page.contains("<bdi>学校</bdi> · <bdi lang=\"zh-CN\">青浦区</bdi> · 精确位置"),
+        "{page}"
+    );
     let all: serde_json::Value =
         serde_json::from_str(&site.post("/me/export", &me, &[("csrf", &csrf)]).await.body).unwrap();
     assert_eq!(all["addresses"][0]["address"], "+8613812345678");
@@ -196,7 +199,7 @@ async fn a_person_without_scripts_signs_up_changes_takes_along_and_deletes() {
     );
     assert_eq!(site.post("/me/test", &me, &[("csrf", &csrf)]).await.status, 303);
     let page = site.get("/me", &me).await.body;
-    assert!(page.contains("短信 +861********78: <strong>"), "the test's result is shown");
+    assert!(page.contains("短信 <bdi dir=\"ltr\">+861********78</bdi>: <strong>"), "the test's result is shown");
     assert_eq!(site.post("/me/delete", &me, &[("csrf", &csrf)]).await.status, 422, "not by a slip");
     assert_eq!(site.post("/me/delete", &me, &[("csrf", &csrf), ("sure", "1")]).await.status, 200);
     assert_eq!(site.get("/me", &me).await.location, "/sign-up", "nothing is left to see");

@@ -17,7 +17,7 @@ use crate::process::Watch;
 use crate::report::Rate;
 
 /// A mail, a text, a payload of the size that ours have.
-const MAIL: usize = 3_600;
+const MAIL: usize = 13_000;
 const TEXT: &str =
     "【上海中心气象台】台风黄色预警：9月14日20时至15日8时，上海市、吴江区、嘉善县。请立即避险，勿外出，远离门窗。";
 const PAYLOAD: usize = 420;

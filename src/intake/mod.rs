@@ -152,7 +152,12 @@ impl Intake {
         let Some(alert) = reading.alert else {
             return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
         };
-        let (located, mut asked) = weigh(policy, bureau, (raw, format), &alert, &mut findings, now)?;
+        let (located, mut asked) = match weigh(policy, bureau, (raw, format), &alert, &mut findings, now) {
+            Ok(weighed) => weighed,
+            // What the reader found may be the cause: a polygon that it left out lies nowhere.
+            Err(refusal) if refusal.findings.is_empty() => return Err(Refusal { findings, ..refusal }),
+            Err(refusal) => return Err(refusal),
+        };
         let verdict = Verdict::of(&findings);
         let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
         authority::ask_for_added(&policy.map, bureau, &located, &decision.regions, &mut asked);

@@ -104,7 +104,7 @@ async fn no_text_becomes_a_script_or_a_header() {
 }
 
 /// The parts of a mail, with their transfer encoding undone.
-fn decoded(body: &str) -> String {
+pub(super) fn decoded(body: &str) -> String {
     use base64::Engine as _;
     let mut all = String::new();
     for part in body.split("\r\n\r\n") {

@@ -15,8 +15,10 @@ mod content;
 mod corpus;
 mod folder;
 mod foreign;
+mod forms;
 mod hostile;
 mod mqtt;
+mod named;
 mod news;
 mod site;
 

@@ -13,7 +13,7 @@ use crate::site::{Page, Site};
 use crate::support::{Cma, Server};
 use crate::{alerts, findings, store, until, until_source};
 
-fn source(broker: &Mosquitto, more: &str) -> String {
+pub fn source(broker: &Mosquitto, more: &str) -> String {
     format!(
         "[[source]]\nname = \"bus\"\nkind = \"mqtt\"\nbureau = \"shanghai\"\nhost = \"127.0.0.1\"\nport = {}\ntopic = \"warn/#\"\n{more}\n",
         broker.port
@@ -21,7 +21,7 @@ fn source(broker: &Mosquitto, more: &str) -> String {
 }
 
 /// Publishes with QoS 1, as a bureau does, until the broker has it.
-async fn publish(broker: &Mosquitto, payload: &[u8]) {
+pub async fn publish(broker: &Mosquitto, payload: &[u8]) {
     publish_to(broker, "warn/a", payload).await;
 }
 

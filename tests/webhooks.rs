@@ -169,6 +169,60 @@ async fn each_receiver_is_told_once_and_signed_however_the_others_behave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_is_told_of_what_config_says_that_it_wants_and_of_what_changes_it() {
+    let (other, port) = Other::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let only =
+        |name: &str, more: &str| hooks(folder.path(), port, &[name]).trim_end().to_owned() + "\n" + more + "\n\n";
+    let more = [
+        only("all", ""),
+        only("qingpu", "regions = [\"310118\"]"),
+        only("rain", "hazards = [\"rainstorm\"]"),
+        only("grave", "lowest = \"yellow\""),
+        only("both", "regions = [\"310000\"]\nhazards = [\"typhoon\", \"fog\"]\nlowest = \"yellow\""),
+        only("elsewhere", "regions = [\"330000\"]"),
+    ];
+    write_config(folder.path(), &more.concat());
+    let server = Server::start_in(folder);
+    let blue = ("蓝色", "blue", "Minor");
+    let typhoon = Cma::new("typhoon");
+    let rain = Cma { event: ("暴雨", "Rainstorm"), colour: blue, code: "310120000000".into(), ..Cma::new("rain") };
+    // It grows less grave: whoever was told that it is grave must hear that.
+    let less = Cma { msg_type: "Update", colour: blue, ..Cma::new("less") }.refers_to(&typhoon);
+    let end = Cma { msg_type: "Cancel", colour: blue, ..Cma::new("end") }.refers_to(&less);
+    let mut names = std::collections::BTreeMap::new();
+    for alert in [&typhoon, &rain, &less, &end] {
+        let (status, answer) = server.post(alert.xml()).await;
+        assert_eq!((status, answer["state"].as_str()), (201, Some("released")), "{answer}");
+        names.insert(answer["id"].as_str().unwrap().to_owned(), alert.identifier.clone());
+        // Posts may overtake each other; here each has come before the next.
+        let so_far = names.len();
+        other.until("all of it", |other| other.at("/all").len() == so_far).await;
+    }
+    let told = |other: &Other, path: &str| -> Vec<String> {
+        let name =
+            |post: &Post| names[serde_json::from_str::<Value>(&post.body).unwrap()["alert"].as_str().unwrap()].clone();
+        other.at(path).iter().map(name).collect()
+    };
+    for (path, wanted) in [
+        ("/all", vec!["typhoon", "rain", "less", "end"]),
+        ("/qingpu", vec!["typhoon", "less", "end"]),
+        ("/rain", vec!["rain"]),
+        ("/grave", vec!["typhoon", "less", "end"]),
+        ("/both", vec!["typhoon", "less", "end"]),
+        ("/elsewhere", vec![]),
+    ] {
+        other.until(path, |other| told(other, path).len() >= wanted.len()).await;
+        assert_eq!(told(&other, path), wanted, "{path}");
+    }
+    // A receiver that config misspells is refused by its name.
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = hooks(folder.path(), port, &["x"]).trim_end().to_owned() + "\nhazards = [\"tyfoon\"]\n";
+    let (well, _, error) = support::tocsin(&write_config(folder.path(), &wrong), &["config", "check"]);
+    assert!(!well && error.contains("tyfoon"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_forgets_no_receiver() {
     let (other, port) = Other::start().await;
     other.broken.store(true, std::sync::atomic::Ordering::SeqCst);

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use tocsin::approval::Amendment;
+use tocsin::approval::{Amendment, Words};
 use tocsin::cap::{self, Status, Verdict};
-use tocsin::publish::{Channel, Entry, Source, Standing, atom, feature, make, make_own, rss};
+use tocsin::messages::Language;
+use tocsin::publish::{Channel, Entry, Source, Standing, atom, feature, json, make, make_own, rss};
 use tocsin::regions::{LocateOptions, RegionCode};
 
+use super::support::Cma;
 use super::{Desk, GROUND, How, MAP, codes, place, sample, well_formed};
 
 /// Every number of decimals and every geometry of a JSON document.
@@ -163,4 +165,34 @@ fn real_alerts_look_like_this_in_each_format() {
         write!(text, "{feature}\n\n{atom}\n{rss}").unwrap();
         insta::assert_snapshot!(file.split('.').next().unwrap(), text);
     }
+}
+
+/// Our own message in each format: an alert of Qingpu whose words officers changed, as a person has read and agreed with.
+#[test]
+fn a_message_of_our_own_looks_like_this_in_each_format() {
+    let sent: DateTime<chrono::FixedOffset> = "2026-07-01T10:00:00+08:00".parse().unwrap();
+    let raw = Cma { sent, ..Cma::new("own") }.xml();
+    let words = Words {
+        headline: "改过的标题".into(),
+        description: "阵风可达 11 级 <b>。".into(),
+        instruction: "请勿外出。关好门窗。".into(),
+    };
+    let amendment = Amendment { words: [(Language::Chinese, words)].into(), expires: None };
+    let at = sent.to_utc() + TimeDelta::minutes(3);
+    let (publication, cap) = Desk::default().release(raw.as_bytes(), at, How { amendment, ..How::default() }).unwrap();
+    let entry = Entry { left: publication.regions.clone(), publication, standing: Standing::InForce };
+    let channel =
+        Channel { title: "预警 / Warnings".into(), path: "/feeds/x.xml".into(), page: "/".into(), updated: at };
+    let (atom, rss) = (atom(&channel, &[&entry], &place()), rss(&channel, &[&entry], &place()));
+    well_formed(&atom);
+    well_formed(&rss);
+    let json = serde_json::to_string_pretty(&json(&entry, &MAP, &place())).unwrap();
+    // Shapes have a test of their own; a county's outline would hide the rest here.
+    let mut feature = feature(&entry, &MAP, &GROUND, &place());
+    feature["geometry"]["coordinates"] = "left out".into();
+    let feature = serde_json::to_string_pretty(&feature).unwrap();
+    insta::assert_snapshot!(
+        "own",
+        format!("{}\n{feature}\n\n{json}\n\n{atom}\n{rss}", String::from_utf8(cap).unwrap())
+    );
 }

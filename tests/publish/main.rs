@@ -12,6 +12,7 @@ mod support;
 
 mod filters;
 mod formats;
+mod lasting;
 mod made;
 mod officers;
 mod pages;

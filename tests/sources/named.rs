@@ -237,8 +237,8 @@ async fn each_kind_of_bad_alert_has_the_same_answer_by_http_folder_and_topic() {
         assert!(answer.to_string().contains(wanted), "{name}: {answer}");
     }
     let taken = cases.iter().filter(|case| case.2).count();
-    let row = until_source(subscribed, &looking, "bus", |row| row.entries as usize + 1 == cases.len()).await;
-    assert_eq!((row.taken as usize, row.refused as usize + 1), (taken, cases.len() - taken));
+    let row = until_source(subscribed, &looking, "bus", |row| row.entries + 1 == cases.len() as u64).await;
+    assert_eq!((row.taken, row.refused + 1), (taken as u64, (cases.len() - taken) as u64));
     for (name, _, is_taken, wanted) in &cases {
         let place = if *is_taken { "accepted" } else { "refused" };
         let path = drop.path().join(place).join(format!("{name}.xml"));

@@ -20,7 +20,7 @@ use crate::policy::Policy;
 use crate::regions::{How, Located, Region, RegionCode};
 use crate::rules::{RuleVerdict, Stage};
 use crate::staff::Session;
-use crate::store::{AlertRow, AlertState, EscalationRow};
+use crate::store::{AlertRow, AlertState, EscalationRow, NewDispatch};
 use crate::web::page::{Fault, Frame, Mark, beijing, clock, page, span};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
@@ -46,6 +46,8 @@ pub(super) struct Forecast {
     pub(super) channel: String,
     pub(super) addresses: String,
     pub(super) time: String,
+    /// Empty where no price is set up.
+    pub(super) cost: String,
 }
 
 struct InLanguage {
@@ -161,6 +163,7 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         Some(row) => (row.escalation.amendment.apply(&material.alert), row.escalation.regions.clone()),
         None => (material.alert.clone(), material.decision.regions.clone()),
     };
+    let rendered = rendered(&policy, &material, &amended, &regions)?;
     let located: Located = serde_json::from_value(app.store.located(id.as_str()).await?).unwrap_or_default();
     let chain = app.store.chain(&alert.chain).await?;
     let codes = |codes: &[RegionCode]| codes.iter().map(RegionCode::as_str).collect::<Vec<_>>().join(",");
@@ -178,9 +181,9 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         edge_list: codes(&edge),
         shapes: shapes(&material.alert),
         places: places(&policy, &material.decision.regions, &located, words),
-        forecast: forecast(app, &material, &regions, words).await?,
+        forecast: forecast(app, &material, &rendered, &regions, words).await?,
         rules: material.decision.rules.clone(),
-        texts: texts(&policy, &material, &amended, &regions, words)?,
+        texts: texts(&rendered, words),
         escalations: parts,
         since: since(app, &chain, &alert, &material.alert, words).await?,
         chain: chain.iter().map(|row| link(row, &alert.id, words, now)).collect(),
@@ -378,22 +381,44 @@ fn shapes(alert: &Alert) -> String {
     json!({"polygons": polygons, "circles": circles}).to_string()
 }
 
-/// Whom each channel reaches, and how long it takes at the configured rate.
+/// What each channel would carry.
+pub(super) fn rendered(
+    policy: &Policy,
+    material: &Material,
+    alert: &Alert,
+    regions: &[RegionCode],
+) -> Result<Vec<NewDispatch>, Fault> {
+    Ok(crate::approval::preview(policy, material, alert, regions).map_err(crate::approval::DeskError::from)?)
+}
+
+/// Whom each channel reaches, how long that takes at the configured rate, and what it costs. Providers count parts of short messages.
 pub(super) async fn forecast(
     app: &App,
     material: &Material,
+    rendered: &[NewDispatch],
     regions: &[RegionCode],
     words: Words,
 ) -> Result<Vec<Forecast>, Fault> {
     let sizes = app.store.audience_size(material.decision.reach.lists(), regions).await?;
+    let parts = |language: Language| {
+        let sms = rendered.iter().filter(|dispatch| dispatch.language == language);
+        let parts = sms.filter_map(|dispatch| if let Content::Sms(sms) = &dispatch.content { Some(sms) } else { None });
+        parts.map(|sms| encoding::parts(&sms.text)).next().unwrap_or(1)
+    };
     let row = |kind: &ChannelKind| {
-        let n: u64 = sizes.iter().filter(|((own, _), _)| own == kind).map(|(_, n)| n).sum();
+        let own = || sizes.iter().filter(|((own, _), _)| own == kind);
+        let n: u64 = own().map(|(_, n)| n).sum();
+        let weight = |language| if *kind == ChannelKind::Sms { u64::from(parts(language)) } else { 1 };
+        let units: u64 = own().map(|((_, language), n)| n * weight(*language)).sum();
         let time = match (app.channels.contains(kind), app.rates.get(kind)) {
             (false, _) => words.s("not set up").to_owned(),
             (true, None) => words.s("as fast as the provider takes it").to_owned(),
-            (true, Some(rate)) => span(i64::try_from(n.div_ceil(u64::from((*rate).max(1)))).unwrap_or(i64::MAX), words),
+            (true, Some(rate)) => {
+                span(i64::try_from(units.div_ceil(u64::from((*rate).max(1)))).unwrap_or(i64::MAX), words)
+            }
         };
-        Forecast { channel: channel_name(*kind, words).to_owned(), addresses: crate::show::number(n), time }
+        let cost = app.prices.get(kind).map_or_else(String::new, |price| format!("¥ {:.2}", price.of(units)));
+        Forecast { channel: channel_name(*kind, words).to_owned(), addresses: crate::show::number(n), time, cost }
     };
     Ok(material.decision.channels.iter().map(row).collect())
 }
@@ -409,15 +434,7 @@ pub(super) fn channel_name(kind: ChannelKind, words: Words) -> &'static str {
 }
 
 /// Each channel's text in each language.
-pub(super) fn texts(
-    policy: &Policy,
-    material: &Material,
-    alert: &Alert,
-    regions: &[RegionCode],
-    words: Words,
-) -> Result<Vec<Text>, Fault> {
-    let rendered =
-        crate::approval::preview(policy, material, alert, regions).map_err(crate::approval::DeskError::from)?;
+pub(super) fn texts(rendered: &[NewDispatch], words: Words) -> Vec<Text> {
     let mut found = Vec::new();
     for dispatch in rendered {
         let (title, body, note) = match &dispatch.content {
@@ -442,7 +459,7 @@ pub(super) fn texts(
         let channel = channel_name(dispatch.content.kind(), words).to_owned();
         found.push(Text { channel, language: language_name(dispatch.language), note, title, body });
     }
-    Ok(found)
+    found
 }
 
 /// What differs between two forms of an alert.

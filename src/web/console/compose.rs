@@ -11,9 +11,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
+use serde_json::json;
 
 use self::build::{ComposeForm, Composed, build};
-use super::alert::{Text, forecast, language_name, texts};
+pub(super) use self::places::named;
+use self::places::{LIMITS, Limits};
+use super::alert::{Text, forecast, language_name, rendered, texts};
 use super::duty::{Choice, jurisdictions};
 use crate::app::App;
 use crate::approval::{Amendment, Material, Replaced, Words as Said};
@@ -22,7 +25,7 @@ use crate::config::BureauConfig;
 use crate::messages::Language;
 use crate::officers::{OfficerId, Role};
 use crate::staff::Session;
-use crate::store::{DraftRow, StoreError};
+use crate::store::{DraftRow, Entry, StoreError};
 use crate::web::page::{Fault, Frame, beijing, clock, page, page_with};
 use crate::web::session::{Fields, Posted, SignedIn};
 use crate::web::site::Site;
@@ -75,6 +78,7 @@ struct ComposePage {
     colours: Vec<Choice>,
     voices: Vec<Choice>,
     words: Vec<InLanguage>,
+    limits: Limits,
     check: Check,
 }
 
@@ -230,6 +234,7 @@ async fn show<W: World>(
                 words: form.words.get(&language).cloned().unwrap_or_default(),
             })
             .collect(),
+        limits: LIMITS,
         check,
         form,
         frame,
@@ -276,11 +281,15 @@ async fn checked<W: World>(app: &App, form: &ComposeForm, words: Words) -> Resul
         decision,
         replaced: Replaced::default(),
     };
-    let forecast = forecast(app, &material, &material.decision.regions, words).await?;
-    let reaches: Vec<_> =
-        forecast.iter().map(|row| format!("{} {} ({})", row.channel, row.addresses, row.time)).collect();
-    check.reaches = reaches.join(" · ");
-    check.texts = texts(&policy, &material, &material.alert, &material.decision.regions, words)?;
+    let regions = &material.decision.regions;
+    let rendered = rendered(&policy, &material, &material.alert, regions)?;
+    let forecast = forecast(app, &material, &rendered, regions, words).await?;
+    let reaches = forecast.iter().map(|row| {
+        let cost = if row.cost.is_empty() { String::new() } else { format!(", {}", row.cost) };
+        format!("{} {} ({}{cost})", row.channel, row.addresses, row.time)
+    });
+    check.reaches = reaches.collect::<Vec<_>>().join(" · ");
+    check.texts = texts(&rendered, words);
     Ok((check, Some(material)))
 }
 
@@ -335,15 +344,23 @@ async fn perform<W: World>(
         alert: None,
     };
     let id = app.store.save_draft::<W>(&row).await?;
+    let detail = json!({"jurisdiction": form.region, "title": row.title});
+    let login = session.officer.login.as_str();
+    app.store.record_one(now, &Entry::new(login, "draft.save", draft_subject(id), detail)).await?;
     match what {
         "save" => Ok(format!("{}/compose/{id}", W::BASE)),
         "mail" => {
             mail::<W>(app, session, form, words).await?;
             Ok(format!("{}/compose/{id}", W::BASE))
         }
-        "submit" => submit::<W>(app, form, words, id, now).await,
+        "submit" => submit::<W>(app, session, form, words, id, now).await,
         _ => Err(Fault::Unknown),
     }
+}
+
+/// A draft, as lines of the record name it.
+fn draft_subject(id: i64) -> String {
+    format!("draft/{id}")
 }
 
 /// Everyone who saved a draft.
@@ -354,6 +371,7 @@ fn writers(row: &DraftRow) -> BTreeSet<OfficerId> {
 
 async fn submit<W: World>(
     app: &App,
+    session: &Session,
     form: &ComposeForm,
     words: Words,
     draft: i64,
@@ -370,6 +388,8 @@ async fn submit<W: World>(
     if !app.store.tie_draft(draft, Some(&id)).await? {
         return Err(Fault::Unknown);
     }
+    let detail = json!({"draft": draft_subject(draft), "jurisdiction": form.region});
+    app.store.record_one(now, &Entry::new(session.officer.login.as_str(), "draft.submit", &id, detail)).await?;
     let region = form.region.parse().map_err(|_| Fault::Unknown)?;
     let voice =
         BureauConfig { name: format!("console:{}", form.region), regions: vec![region], ..BureauConfig::default() };

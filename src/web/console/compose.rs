@@ -22,8 +22,10 @@ use crate::app::App;
 use crate::approval::{Amendment, Material, Replaced, Words as Said};
 use crate::cap::{Colour, Hazard, MsgType, Point, Polygon};
 use crate::config::BureauConfig;
+use crate::intake::Outside;
 use crate::messages::Language;
 use crate::officers::{OfficerId, Role};
+use crate::regions::{RegionCode, RegionMap};
 use crate::staff::Session;
 use crate::store::{DraftRow, Entry, StoreError};
 use crate::web::page::{Fault, Frame, beijing, clock, page, page_with};
@@ -272,6 +274,7 @@ async fn checked<W: World>(app: &App, form: &ComposeForm, words: Words) -> Resul
     if let Some(why) = decision.withheld.filter(|_| form.refers.is_empty()) {
         check.faults.push(words.pick(why.zh(), why.en()).to_owned());
     }
+    beyond(&policy.map, form, &decision.regions, alert.is_the_end(), words, &mut check);
     check.matched = decision.regions.iter().map(crate::regions::RegionCode::as_str).collect::<Vec<_>>().join(",");
     check.places = policy.map.name_places(&decision.regions, words.language);
     let material = Material {
@@ -291,6 +294,24 @@ async fn checked<W: World>(app: &App, form: &ComposeForm, words: Words) -> Resul
     check.reaches = reaches.collect::<Vec<_>>().join(" · ");
     check.texts = texts(&rendered, words);
     Ok((check, Some(material)))
+}
+
+/// Says which of these counties others decide on, because they do not lie in the place in whose name it is.
+fn beyond(map: &RegionMap, form: &ComposeForm, regions: &[RegionCode], end: bool, words: Words, check: &mut Check) {
+    let Ok(voice) = form.region.parse() else { return };
+    let others: Vec<_> = regions.iter().filter(|code| !map.is_in(code, &voice)).collect();
+    if others.is_empty() {
+        return;
+    }
+    if others.len() == regions.len() && !end {
+        check.faults.push(words.s("None of these places lies in that in whose name it is").to_owned());
+        return;
+    }
+    let provinces: BTreeSet<&str> =
+        others.iter().filter_map(|code| map.province_of(code)).map(|province| province.name_in(words.language)).collect();
+    let provinces: Vec<_> = provinces.into_iter().collect();
+    let asked = format!("{}（{}）", provinces.join("、"), others.len());
+    check.remarks.push(words.f("Others are asked about their counties: {}", asked));
 }
 
 /// Save, mail a summary, submit.
@@ -391,8 +412,13 @@ async fn submit<W: World>(
     let detail = json!({"draft": draft_subject(draft), "jurisdiction": form.region});
     app.store.record_one(now, &Entry::new(session.officer.login.as_str(), "draft.submit", &id, detail)).await?;
     let region = form.region.parse().map_err(|_| Fault::Unknown)?;
-    let voice =
-        BureauConfig { name: format!("console:{}", form.region), regions: vec![region], ..BureauConfig::default() };
+    // Whoever speaks for the counties beyond is asked, as for a bureau that may reach beyond its own.
+    let voice = BureauConfig {
+        name: format!("console:{}", form.region),
+        regions: vec![region],
+        outside: Outside::Cut,
+        ..BureauConfig::default()
+    };
     match app.intake.accept_composed(&voice, &form.writers, raw.as_bytes()).await {
         Ok(receipt) => {
             app.engine.wake();

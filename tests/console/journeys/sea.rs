@@ -45,6 +45,8 @@ async fn a_sea_warns_its_coast_and_each_province_of_it_is_asked() {
         assert!(matched.contains(county), "on the coast: {matched}");
     }
     assert!(!matched.contains("310118"), "Qingpu has no coast: {matched}");
+    let remarks = one.text("#check").await;
+    assert!(remarks.contains("Others are asked about their counties: Zhejiang Province"), "{remarks}");
     one.shot("checked").await;
     one.follow("button[formaction$='/submit']").await;
     let alert = one.place().await;

@@ -206,7 +206,11 @@ impl App {
             policy,
             intake,
             sources: config.sources.clone(),
-            receivers: config.webhooks.iter().map(|hook| (format!("webhook/{}", hook.name), hook.url.clone())).collect(),
+            receivers: config
+                .webhooks
+                .iter()
+                .map(|hook| (format!("webhook/{}", hook.name), hook.url.clone()))
+                .collect(),
             desk,
             engine,
             clock,

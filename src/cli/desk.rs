@@ -252,7 +252,10 @@ async fn act(context: &Context, at: &At, seen: Seen, what: &str, said: &Value) -
         let missing: Vec<_> = missing.filter_map(Value::as_str).collect();
         let waits = answer.text("state") == "waiting";
         let missing = if waits { format!(" for: {}", missing.join(", ")) } else { String::new() };
-        let part = answer.body.get("new").map_or_else(String::new, |new| format!("; taken out as {new}.{}", seen.revision + 1));
+        let part = answer
+            .body
+            .get("new")
+            .map_or_else(String::new, |new| format!("; taken out as {new}.{}", seen.revision + 1));
         format!("{} of alert {}: {}{missing}{part}", seen.id, answer.text("alert"), answer.text("state"))
     }))
 }

@@ -11,9 +11,9 @@ use crate::delivery::Address;
 use crate::messages::Language;
 use crate::officers::{Grant, Login, OfficerId, Role, Totp, hash_password, random_token, token_digest};
 use crate::store::{
-    Entry, OfficerRow, StoreError, Tx, administrators, decide_proposal, insert_invitation, insert_officer,
-    end_override, end_rotation, insert_override, insert_proposal, is_suspended, officer_named, open_proposals, record, set_active, set_addresses,
-    set_credentials, set_grant, set_rotation, set_subject, use_invitation,
+    Entry, OfficerRow, StoreError, Tx, administrators, decide_proposal, end_override, end_rotation, insert_invitation,
+    insert_officer, insert_override, insert_proposal, is_suspended, officer_named, open_proposals, record, set_active,
+    set_addresses, set_credentials, set_grant, set_rotation, set_subject, use_invitation,
 };
 
 /// An invitation holds so long.

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{QueryBuilder, Row};
 use sqlx::any::AnyRow;
+use sqlx::{QueryBuilder, Row};
 
 use super::{Store, StoreError, Tx, insert_incidents, insert_link, take_ids};
 use crate::chains::Why;

@@ -108,4 +108,3 @@ async fn after_six_minutes_one_signature_is_enough_and_none_is_not() {
     assert!(bench.waiting(&waiting[2]).await[0].escalation.overdue);
     assert_eq!(bench.releases().await, 2);
 }
-

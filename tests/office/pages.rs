@@ -67,7 +67,9 @@ async fn what_is_found_turns_its_pages_and_shows_each_once() {
     let mut before: Option<Cma> = None;
     let mut ids = Vec::new();
     for n in 0..57 {
-        let sent = before.as_ref().map_or_else(|| Cma::new("").sent - TimeDelta::minutes(30), |b| b.sent + TimeDelta::seconds(1));
+        let sent = before
+            .as_ref()
+            .map_or_else(|| Cma::new("").sent - TimeDelta::minutes(30), |b| b.sent + TimeDelta::seconds(1));
         let alert = Cma { sent, ..Cma::new(&format!("page-{n}")) };
         let alert = match &before {
             Some(older) => Cma { msg_type: "Update", ..alert }.refers_to(older),
@@ -147,7 +149,10 @@ async fn who_reads_along_shows_how_far_behind_it_is_and_what_it_said_and_no_secr
     }
     assert!(page.contains("<th scope=\"row\">bigscreen</th>"), "{page}");
     assert!(page.contains(&format!("<code>http://127.0.0.1:{port}/…</code>")), "{page}");
-    assert!(page.contains("<td class=\"number\">1</td><td><strong class=\"alarm\">"), "one waits, and how long: {page}");
+    assert!(
+        page.contains("<td class=\"number\">1</td><td><strong class=\"alarm\">"),
+        "one waits, and how long: {page}"
+    );
     assert!(!page.contains("<td>—</td>"), "what was said last: {page}");
     assert!(!page.contains("T0KEN") && !page.contains("S3CRET"), "{page}");
     assert_eq!(li.post("/console/outlets", &[]).await.0, 405, "it is only to look at");
@@ -180,7 +185,10 @@ async fn a_pasted_outline_of_100_000_corners_is_thinned_and_one_more_is_refused_
     assert!(status == 200 && page.contains("Corners of an outline were thinned: 100000 → "), "{status} {page}");
     assert!(page.contains("310118") && page.contains("It can be submitted"), "{page}");
     let (status, page) = check(ring(100_001)).await;
-    assert!(status == 200 && page.contains("More outlines or corners than are read") && !page.contains("It can be"), "{page}");
+    assert!(
+        status == 200 && page.contains("More outlines or corners than are read") && !page.contains("It can be"),
+        "{page}"
+    );
     let (status, page) = li.get("/console/compose/new").await;
     assert!(status == 200 && page.contains("Corners in all: 100000 at most."), "the limits are shown: {page}");
 }

@@ -50,7 +50,10 @@ fn cells(page: &str) -> Vec<Vec<String>> {
         plain.collect::<String>().trim().to_owned()
     };
     let row = |html: &str| {
-        html.split("<t").filter(|cell| cell.starts_with("d") || cell.starts_with("h ")).map(|c| text(&format!("<t{c}"))).collect()
+        html.split("<t")
+            .filter(|cell| cell.starts_with("d") || cell.starts_with("h "))
+            .map(|c| text(&format!("<t{c}")))
+            .collect()
     };
     page.split("<tr").skip(1).map(|rest| row(rest.split("</tr>").next().unwrap())).collect()
 }
@@ -86,7 +89,11 @@ async fn every_cell_of_who_got_it_is_right_and_their_sum_is_the_audience() {
 
     let taken = sms.tally.keys();
     let told = |county: &str, count: u64| {
-        let has = |n: &u64| taken.keys().any(|target| target.contains(&number(county, *n).replace('+', "%2B")) || target.contains(&number(county, *n)));
+        let has = |n: &u64| {
+            taken.keys().any(|target| {
+                target.contains(&number(county, *n).replace('+', "%2B")) || target.contains(&number(county, *n))
+            })
+        };
         (0..count).filter(has).count() as u64
     };
     let (status, page) = operator.get(&format!("/console/alerts/{alert}/told")).await;
@@ -118,10 +125,10 @@ async fn every_cell_of_who_got_it_is_right_and_their_sum_is_the_audience() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_alert_page_says_why_whom_it_reaches_how_long_it_takes_and_what_it_costs() {
-    let people: String = (0..6_000)
-        .map(|n| format!("310118,{},+8613900{n:06}\n", if n % 3 == 0 { "en" } else { "zh-CN" }))
-        .collect();
-    let (server, _sms) = texting(Tally::counting(), "[channels.sms]\nprice = 0.05\nrate = { per_second = 10 }", &people).await;
+    let people: String =
+        (0..6_000).map(|n| format!("310118,{},+8613900{n:06}\n", if n % 3 == 0 { "en" } else { "zh-CN" })).collect();
+    let (server, _sms) =
+        texting(Tally::counting(), "[channels.sms]\nprice = 0.05\nrate = { per_second = 10 }", &people).await;
     let crew = Crew::of(&server).await;
     let li = crew.officer("li", &["signer:310000", "author:310000"]).await.browser(&server).await;
     let (_, answer) = server.post(Cma { colour: ORANGE, ..Cma::new("dear") }.xml()).await;
@@ -141,19 +148,15 @@ async fn the_alert_page_says_why_whom_it_reaches_how_long_it_takes_and_what_it_c
     assert_eq!(row[1..], ["6,000".to_owned(), minutes, cost.clone()], "{units} parts");
     let row = table.iter().find(|row| row.first().is_some_and(|cell| cell == "e-mail")).unwrap();
     assert_eq!(row[1..], ["0", "not set up", "—"].map(str::to_owned));
-    let rule = |name: &str| page.split(name).nth(1).unwrap_or_else(|| panic!("{name}: {page}")).split("</details>").next();
+    let rule =
+        |name: &str| page.split(name).nth(1).unwrap_or_else(|| panic!("{name}: {page}")).split("</details>").next();
     let why = rule("✓ orange</summary>").unwrap();
     assert!(why.contains("colour") && why.contains("orange"), "each rule says why: {why}");
     assert!(rule("✗ red</summary>").unwrap().contains("colour"), "also why not");
     // Whoever composes is told the same.
     let end = super::typed(chrono::Utc::now() + chrono::TimeDelta::hours(3));
-    let form = [
-        ("hazard", "typhoon"),
-        ("colour", "orange"),
-        ("region", "310000"),
-        ("expires", &*end),
-        ("places", "310118"),
-    ];
+    let form =
+        [("hazard", "typhoon"), ("colour", "orange"), ("region", "310000"), ("expires", &*end), ("places", "310118")];
     let (status, check) = li.post("/console/compose/check", &form).await;
     assert!(status == 200 && check.contains("short message 6,000 (") && check.contains("¥ "), "{check}");
 }

@@ -1,6 +1,7 @@
 //! What do I say, where? A draft, checks as it is typed, a preview, and on to another officer.
 
 mod build;
+mod check;
 mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,18 +15,18 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::build::{ComposeForm, Composed, build};
+use self::check::{Check, checked};
 pub(super) use self::places::named;
 use self::places::{LIMITS, Limits};
-use super::alert::{Text, forecast, language_name, rendered, texts};
 use super::duty::{Choice, jurisdictions};
+use super::preview::language_name;
 use crate::app::App;
-use crate::approval::{Amendment, Material, Replaced, Words as Said};
+use crate::approval::{Amendment, Words as Said};
 use crate::cap::{Colour, Hazard, MsgType, Point, Polygon};
 use crate::config::BureauConfig;
 use crate::intake::Outside;
 use crate::messages::Language;
 use crate::officers::{OfficerId, Role};
-use crate::regions::{RegionCode, RegionMap};
 use crate::staff::Session;
 use crate::store::{DraftRow, Entry, StoreError};
 use crate::web::page::{Fault, Frame, beijing, clock, page, page_with};
@@ -55,17 +56,6 @@ struct InLanguage {
     tag: &'static str,
     name: &'static str,
     words: Said,
-}
-
-/// What the checks found.
-#[derive(Default)]
-struct Check {
-    faults: Vec<String>,
-    remarks: Vec<String>,
-    reaches: String,
-    matched: String,
-    places: Vec<String>,
-    texts: Vec<Text>,
 }
 
 #[derive(Template)]
@@ -264,57 +254,6 @@ pub(super) async fn check<W: World>(State(site): State<Site>, posted: Posted) ->
         Ok((check, _)) => page(&CheckPart { frame, check }),
         Err(fault) => fault.show(&frame),
     }
-}
-
-async fn checked<W: World>(app: &App, form: &ComposeForm, words: Words) -> Result<(Check, Option<Material>), Fault> {
-    let now = app.clock.now();
-    let policy = app.policy.load_full();
-    let Composed { alert, faults, remarks } = build::<W>(app, form, words, now).await?;
-    let mut check = Check { faults, remarks, ..Check::default() };
-    let Some(alert) = alert else { return Ok((check, None)) };
-    let located = policy.map.locate(&crate::approval::areas(&alert), &policy.locate);
-    let decision = crate::rules::decide(&alert, &located, &policy.rules, &policy.map, now);
-    if let Some(why) = decision.withheld.filter(|_| form.refers.is_empty()) {
-        check.faults.push(words.pick(why.zh(), why.en()).to_owned());
-    }
-    beyond(&policy.map, form, &decision.regions, alert.is_the_end(), words, &mut check);
-    check.matched = decision.regions.iter().map(crate::regions::RegionCode::as_str).collect::<Vec<_>>().join(",");
-    check.places = policy.map.name_places(&decision.regions, words.language);
-    let material = Material {
-        headline: Amendment::words_of(&alert, Language::Chinese).headline,
-        alert,
-        chain: String::new(),
-        decision,
-        replaced: Replaced::default(),
-    };
-    let regions = &material.decision.regions;
-    let rendered = rendered(&policy, &material, &material.alert, regions)?;
-    let forecast = forecast(app, &material, &rendered, regions, words).await?;
-    let reaches = forecast.iter().map(|row| {
-        let cost = if row.cost.is_empty() { String::new() } else { format!(", {}", row.cost) };
-        format!("{} {} ({}{cost})", row.channel, row.addresses, row.time)
-    });
-    check.reaches = reaches.collect::<Vec<_>>().join(" · ");
-    check.texts = texts(&rendered, words);
-    Ok((check, Some(material)))
-}
-
-/// Says which of these counties others decide on, because they do not lie in the place in whose name it is.
-fn beyond(map: &RegionMap, form: &ComposeForm, regions: &[RegionCode], end: bool, words: Words, check: &mut Check) {
-    let Ok(voice) = form.region.parse() else { return };
-    let others: Vec<_> = regions.iter().filter(|code| !map.is_in(code, &voice)).collect();
-    if others.is_empty() {
-        return;
-    }
-    if others.len() == regions.len() && !end {
-        check.faults.push(words.s("None of these places lies in that in whose name it is").to_owned());
-        return;
-    }
-    let provinces: BTreeSet<&str> =
-        others.iter().filter_map(|code| map.province_of(code)).map(|province| province.name_in(words.language)).collect();
-    let provinces: Vec<_> = provinces.into_iter().collect();
-    let asked = format!("{}（{}）", provinces.join("、"), others.len());
-    check.remarks.push(words.f("Others are asked about their counties: {}", asked));
 }
 
 /// Save, mail a summary, submit.

@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::acts::correct_word;
-use super::alert::{channel_name, mark};
+use super::alert::mark;
+use super::preview::channel_name;
 use super::told::{Column, state_name};
 use crate::app::App;
 use crate::delivery::DeliveryState;

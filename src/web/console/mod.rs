@@ -12,6 +12,7 @@ mod me;
 mod outlets;
 mod people;
 mod picture;
+mod preview;
 mod queue;
 mod record;
 mod sources;

@@ -62,7 +62,10 @@ fn row(count: &OutletCount, address: String, words: Words, now: DateTime<Utc>) -
         done: count.done,
         given_up: count.given_up,
         behind: count.oldest.map_or_else(|| "—".to_owned(), |at| span((now - at).num_seconds(), words)),
-        failed: count.failed.as_ref().map_or_else(|| "—".to_owned(), |(at, said)| format!("{} {said}", clock(*at, now))),
+        failed: count
+            .failed
+            .as_ref()
+            .map_or_else(|| "—".to_owned(), |(at, said)| format!("{} {said}", clock(*at, now))),
     }
 }
 

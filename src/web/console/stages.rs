@@ -185,7 +185,8 @@ mod tests {
         }
         let begins = ["draft.", "alert.accept", "escalation.", "release."];
         let of_alerts = |text: &&str| {
-            begins.iter().any(|begin| text.starts_with(begin)) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'.')
+            begins.iter().any(|begin| text.starts_with(begin))
+                && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'.')
         };
         all.split('"').filter(of_alerts).chain(["release", "page"]).map(str::to_owned).collect()
     }

@@ -43,7 +43,11 @@ async fn what_is_rejected_or_withdrawn_is_over_and_tells_nobody() {
         assert!(two.has("form.grave").await);
         one.goto(page).await;
         one.unfold(details).await;
-        let field = if button.contains("danger") { "details[data-key=r] textarea" } else { "form[action$='/withdraw'] [name=reason]" };
+        let field = if button.contains("danger") {
+            "details[data-key=r] textarea"
+        } else {
+            "form[action$='/withdraw'] [name=reason]"
+        };
         // Without a reason the browser does not let it go.
         one.click(button).await;
         assert!(one.has("form.grave").await, "a reason is asked for");

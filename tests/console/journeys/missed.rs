@@ -34,8 +34,11 @@ async fn those_missed_hear_it_when_it_is_sent_again_and_nobody_twice() {
     assert!(two.has("form[action$='/stop']").await && !two.has("form[action$='/resend']").await, "a reviewer may stop");
     two.shot("reviewer").await;
     one.goto(&page).await;
-    let cell = |state: &str| format!("Number(document.querySelector('tr[data-channel=sms] [data-state={state}]')?.textContent ?? -1)");
-    one.until("half of them are missed", &format!("return {} === 5 && {} === 5", cell("accepted"), cell("failed"))).await;
+    let cell = |state: &str| {
+        format!("Number(document.querySelector('tr[data-channel=sms] [data-state={state}]')?.textContent ?? -1)")
+    };
+    one.until("half of them are missed", &format!("return {} === 5 && {} === 5", cell("accepted"), cell("failed")))
+        .await;
     let told: BTreeSet<String> = stage.texts().into_iter().map(|(to, _)| to).collect();
     assert_eq!(told.len(), 5);
     one.shot("missed").await;

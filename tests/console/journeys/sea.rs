@@ -9,7 +9,9 @@ use crate::stage::{Props, UNPROVED, eventually};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sea_warns_its_coast_and_each_province_of_it_is_asked() {
     let props = Props::new(None, 100).await;
-    props.people("310116,zh-CN,public,13800000001,,\n330424,zh-CN,public,13800000002,,\n310118,zh-CN,public,13800000003,,");
+    props.people(
+        "310116,zh-CN,public,13800000001,,\n330424,zh-CN,public,13800000002,,\n310118,zh-CN,public,13800000003,,",
+    );
     let roll = props.roll(UNPROVED).await;
     let author = roll.officer("author", "Lin Xiao", Language::English, "author:310000").await;
     let mut shanghai = roll.officer("sh", "He Lin", Language::English, "signer:310000").await;

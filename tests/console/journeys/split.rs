@@ -11,7 +11,8 @@ use crate::support::{Cma, RED};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_county_taken_out_waits_on_while_the_other_is_told() {
     let props = Props::new(Some(&rules(&step("primary", "30m", "hold"))), 100).await;
-    props.people("310118,zh-CN,public,13800000001,qp@example.org,qp\n310120,zh-CN,public,13800000002,fx@example.org,fx");
+    props
+        .people("310118,zh-CN,public,13800000001,qp@example.org,qp\n310120,zh-CN,public,13800000002,fx@example.org,fx");
     let roll = props.roll(UNPROVED).await;
     let mut signer = roll.officer("signer", "何琳", Language::Chinese, "signer:310000").await;
     roll.close().await;
@@ -43,12 +44,18 @@ async fn a_county_taken_out_waits_on_while_the_other_is_told() {
     browser.follow("#e1 form.grave button").await;
     eventually("the first county is told by every channel", || told()[0] == (1, 1, 1)).await;
     browser.shot("one-approved").await;
-    assert!(browser.text("#e1").await.contains("已发布") && browser.text("#e2").await.contains("待审批"), "{}", browser.text("main").await);
+    assert!(
+        browser.text("#e1").await.contains("已发布") && browser.text("#e2").await.contains("待审批"),
+        "{}",
+        browser.text("main").await
+    );
     // What would go out now would be there within this.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(told()[1], (0, 0, 0), "the other one still waits");
     let topics: Vec<String> = stage.broker.sink.tally.keys().into_keys().collect();
-    assert!(topics.iter().any(|topic| topic.contains("310118")) && !topics.iter().any(|topic| topic.contains("310120")));
+    assert!(
+        topics.iter().any(|topic| topic.contains("310118")) && !topics.iter().any(|topic| topic.contains("310120"))
+    );
 
     browser.fill("#e2 form.grave [name=word]", "上海市").await;
     browser.follow("#e2 form.grave button").await;

@@ -73,12 +73,16 @@ async fn a_file_is_thinned_or_refused_and_what_it_loses_is_said() {
     // A hole: CAP knows none, and whoever lives in it is warned too. A point is no area.
     fresh().await;
     let coordinates = json!([ring(40, (31.15, 121.1), 0.1), ring(20, (31.15, 121.1), 0.03)]);
-    let geometries = json!([{"type": "Polygon", "coordinates": coordinates}, {"type": "Point", "coordinates": [121, 31]}]);
+    let geometries =
+        json!([{"type": "Polygon", "coordinates": coordinates}, {"type": "Point", "coordinates": [121, 31]}]);
     let hole = json!({"type": "GeometryCollection", "geometries": geometries});
     browser.choose("[data-upload]", &file("hole.json", &hole.to_string())).await;
     browser.until("the outline is taken", &format!("return {lines}.length === 1")).await;
     let text = said("[data-upload-bad]").await;
-    assert!(text.contains("Holes filled") && text.contains(": 1.") && text.contains("Points and lines left out: 1."), "{text}");
+    assert!(
+        text.contains("Holes filled") && text.contains(": 1.") && text.contains("Points and lines left out: 1."),
+        "{text}"
+    );
     browser.shot("hole").await;
 
     // What cannot be read is not read, and what stands in the form stays.
@@ -103,9 +107,13 @@ async fn a_file_is_thinned_or_refused_and_what_it_loses_is_said() {
     fresh().await;
     browser.choose("[data-upload]", &file("islands.json", &polygons(25).to_string())).await;
     browser.until("all are taken", &format!("return {lines}.length === 25")).await;
-    browser.until("all are drawn", "return document.querySelectorAll('#map path[stroke-dasharray=\"6 4\"]').length === 25").await;
+    browser
+        .until("all are drawn", "return document.querySelectorAll('#map path[stroke-dasharray=\"6 4\"]').length === 25")
+        .await;
     browser.choose("[data-upload]", &file("more.json", &polygons(26).to_string())).await;
-    browser.until("there is no room", "return document.querySelector('[data-upload-bad]').textContent.includes('26 / 50')").await;
+    browser
+        .until("there is no room", "return document.querySelector('[data-upload-bad]').textContent.includes('26 / 50')")
+        .await;
     assert_eq!(browser.run(&format!("return {lines}.length")).await, 25, "all of a file or nothing of it");
     browser.follow("#compose .submit button:not([formaction])").await;
     assert_eq!(browser.run(&format!("return {lines}.length")).await, 25, "saved");

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::approval::{self, Desk};
 use crate::clock::Clock;
-use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, ServerConfig};
+use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, Price, ServerConfig};
 use crate::delivery::LeaveLinks;
 use crate::dispatch::{Engine, EngineOptions, Provider};
 use crate::grave::GraveSettings;
@@ -42,6 +42,8 @@ pub struct App {
     pub intake: Arc<Intake>,
     /// Where we go for alerts ourselves.
     pub sources: Vec<SourceConfig>,
+    /// Programs that are told of what is published: how tables name each, and its address.
+    pub receivers: Vec<(String, String)>,
     /// The officers' desk.
     pub desk: Arc<Desk>,
     /// What sends.
@@ -54,6 +56,8 @@ pub struct App {
     pub channels: BTreeSet<ChannelKind>,
     /// What each allows a second, where it is limited.
     pub rates: BTreeMap<ChannelKind, u32>,
+    /// What one costs on each, where config says.
+    pub prices: BTreeMap<ChannelKind, Price>,
     /// The key that browsers are given when they subscribe, where pushes are sent.
     pub push_key: Option<String>,
     /// The officers.
@@ -202,12 +206,18 @@ impl App {
             policy,
             intake,
             sources: config.sources.clone(),
+            receivers: config
+                .webhooks
+                .iter()
+                .map(|hook| (format!("webhook/{}", hook.name), hook.url.clone()))
+                .collect(),
             desk,
             engine,
             clock,
             leave,
             channels,
             rates,
+            prices: prices(&channels_config),
             push_key,
             staff,
             organisation,
@@ -349,6 +359,16 @@ fn rates(config: &ChannelsConfig) -> BTreeMap<ChannelKind, u32> {
         (ChannelKind::Push, config.push.as_ref().and_then(|channel| channel.rate)),
     ];
     all.into_iter().filter_map(|(kind, rate)| Some((kind, rate?.per_second.get()))).collect()
+}
+
+fn prices(config: &ChannelsConfig) -> BTreeMap<ChannelKind, Price> {
+    let all = [
+        (ChannelKind::Sms, config.sms.as_ref().and_then(|channel| channel.price)),
+        (ChannelKind::Email, config.email.as_ref().and_then(|channel| channel.price)),
+        (ChannelKind::Mqtt, config.mqtt.as_ref().and_then(|channel| channel.price)),
+        (ChannelKind::Push, config.push.as_ref().and_then(|channel| channel.price)),
+    ];
+    all.into_iter().filter_map(|(kind, price)| Some((kind, price?))).collect()
 }
 
 type Providers = (Vec<Provider>, Option<Arc<Mqtt>>, Option<String>);

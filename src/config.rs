@@ -319,6 +319,8 @@ pub struct ChannelsConfig {
 pub struct ChannelConfig<T> {
     /// What the provider allows; as fast as it takes where left out.
     pub rate: Option<Rate>,
+    /// What one costs, in yuan: an SMS part, a mail, a publish, a push. Officers are told what an alert will cost.
+    pub price: Option<Price>,
     /// Chunks in work at once; the channel's own default where left out.
     pub workers: Option<usize>,
     /// Messages in a window, 1 to 1,000: what a crash may repeat.
@@ -330,6 +332,27 @@ pub struct ChannelConfig<T> {
 
 const fn window() -> usize {
     64
+}
+
+/// A price in yuan.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Price(f64);
+
+impl Price {
+    /// What so many cost.
+    #[expect(clippy::cast_precision_loss, reason = "nobody sends so many messages that a fen would be lost")]
+    pub fn of(self, units: u64) -> f64 {
+        self.0 * units as f64
+    }
+}
+
+impl TryFrom<f64> for Price {
+    type Error = String;
+
+    fn try_from(yuan: f64) -> Result<Self, Self::Error> {
+        if (0.0..=1_000.0).contains(&yuan) { Ok(Self(yuan)) } else { Err(format!("no price: {yuan}")) }
+    }
 }
 
 /// What is thrown away when.

@@ -32,7 +32,7 @@ pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
 pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
 pub(crate) use chunks::NewChunk;
 pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal, open_proposals};
-pub(crate) use duty::{insert_override, set_rotation};
+pub(crate) use duty::{end_override, end_rotation, insert_override, set_rotation};
 pub use escalations::{EscalationRow, OpenRow, QueueRow};
 pub(crate) use escalations::{escalation_in, insert_escalation, is_open, update_escalation, withdraw_escalations};
 pub(crate) use journal::{Claimed, Journal, Opened};

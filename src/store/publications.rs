@@ -67,6 +67,10 @@ pub struct OutletCount {
     pub done: i64,
     /// Over before the other side took them.
     pub given_up: i64,
+    /// When the oldest that waits was published: how far it is behind.
+    pub oldest: Option<DateTime<Utc>>,
+    /// When it last failed, and what was said then.
+    pub failed: Option<(DateTime<Utc>, String)>,
 }
 
 const COLUMNS: &str = "publication.body AS body, alert.chain AS chain";
@@ -286,20 +290,39 @@ impl Store {
             "SELECT name,
                  CAST(COUNT(CASE WHEN state = 'waiting' THEN 1 END) AS BIGINT) AS waiting,
                  CAST(COUNT(CASE WHEN state = 'done' THEN 1 END) AS BIGINT) AS done,
-                 CAST(COUNT(CASE WHEN state = 'given_up' THEN 1 END) AS BIGINT) AS given_up
-             FROM outlet LEFT JOIN errand ON errand.outlet = outlet.name WHERE name <> 'press' GROUP BY name ORDER BY name",
+                 CAST(COUNT(CASE WHEN state = 'given_up' THEN 1 END) AS BIGINT) AS given_up,
+                 MIN(CASE WHEN state = 'waiting' THEN publication.at END) AS oldest
+             FROM outlet LEFT JOIN errand ON errand.outlet = outlet.name
+                 LEFT JOIN publication ON publication.release = errand.release
+             WHERE name <> 'press' GROUP BY name ORDER BY name",
         )
         .fetch_all(&self.read)
         .await?;
-        let count = |row: &AnyRow| {
-            Ok(OutletCount {
-                outlet: row.try_get("name")?,
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let outlet: String = row.try_get("name")?;
+            found.push(OutletCount {
                 waiting: row.try_get("waiting")?,
                 done: row.try_get("done")?,
                 given_up: row.try_get("given_up")?,
-            })
-        };
-        rows.iter().map(count).collect()
+                oldest: row.try_get::<Option<i64>, _>("oldest")?.map(time),
+                failed: self.last_failure(&outlet).await?,
+                outlet,
+            });
+        }
+        Ok(found)
+    }
+
+    /// What an outlet's other side said when it last did not take something.
+    async fn last_failure(&self, outlet: &str) -> Result<Option<(DateTime<Utc>, String)>, StoreError> {
+        let row = sqlx::query(
+            "SELECT changed, detail FROM errand WHERE outlet = $1 AND state <> 'done' AND detail IS NOT NULL
+             ORDER BY changed DESC LIMIT 1",
+        )
+        .bind(outlet)
+        .fetch_optional(&self.read)
+        .await?;
+        row.map(|row| Ok((time(row.try_get("changed")?), row.try_get("detail")?))).transpose()
     }
 }
 

@@ -38,6 +38,7 @@ use crate::config::ServerConfig;
 
 /// All routes. What streams ends when told to stop.
 pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
+    let secure = app.secure;
     let site = Site::new(app, stop);
     let router = Router::new();
     #[cfg(feature = "passkeys")]
@@ -59,7 +60,7 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
         .route("/sw.js", get(assets::worker))
         .route("/leave/{token}", get(leave::ask).post(leave::leave))
         .layer(DefaultBodyLimit::max(cap::MAX_BYTES))
-        .layer(middleware::from_fn(security::headers))
+        .layer(middleware::from_fn_with_state(secure, security::headers))
         .with_state(site)
 }
 

@@ -13,8 +13,8 @@ use crate::staff::Session;
 
 /// The session's cookie.
 pub(super) const SESSION: &str = "tocsin";
-/// The largest form: a drawn area with 100,000 corners has its own limit.
-const FORM: usize = 2 * 1024 * 1024;
+/// The largest form: a draft whose outlines have as many corners as are read, with more decimals than anyone needs.
+const FORM: usize = 4 * 1024 * 1024;
 
 /// A cookie's full name. Behind HTTPS no other host and no plain connection can set one of this prefix.
 fn cookie_name(site: &Site, name: &str) -> String {

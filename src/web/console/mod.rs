@@ -9,8 +9,10 @@ mod duty;
 mod live;
 mod map;
 mod me;
+mod outlets;
 mod people;
 mod picture;
+mod preview;
 mod queue;
 mod record;
 mod sources;
@@ -38,10 +40,12 @@ pub(super) fn router() -> Router<Site> {
         .route("/console/record", get(record::show))
         .route("/console/record.csv", get(record::export))
         .route("/console/sources", get(sources::show))
+        .route("/console/outlets", get(outlets::show))
         .route("/console/duty", get(duty::show))
         .route("/console/duty/test", post(duty::test))
         .route("/console/duty/override", post(duty::stand_in))
         .route("/console/duty/rotation", post(duty::rotation))
+        .route("/console/duty/{what}/{id}/end", post(duty::end))
         .route("/console/people", get(people::show).post(people::invite))
         .route("/console/people/{id}/role", post(people::role))
         .route("/console/people/{id}/active", post(people::active))

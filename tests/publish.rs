@@ -706,6 +706,9 @@ async fn questions_that_are_not_understood_get_a_problem_document() {
         ("/alerts?cursor=x", 400),
         ("/alerts/active/area/999999", 400),
         ("/alerts/active/zone/310000", 400),
+        ("/alerts/active/region/310118", 400),
+        ("/alerts/active/region/nowhere", 400),
+        ("/alerts/active/region/HZB?area=310000", 400),
         ("/alerts/active/count?x=1", 400),
         ("/alerts/aaaaaaaaaaaaaaaa", 404),
         ("/alerts/nothing.cap", 404),
@@ -725,6 +728,22 @@ async fn questions_that_are_not_understood_get_a_problem_document() {
             assert!(problem.get(member).is_some(), "{path}: {problem}");
         }
     }
+}
+
+/// As api.weather.gov's marine regions: what is at sea is asked for apart from land.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sea_area_is_a_region_and_no_county_is() {
+    let server = Server::start("");
+    let surge = Cma { event: ("风暴潮", "Storm surge"), code: "HZB".into(), ..Cma::new("surge") };
+    let (_, surge) = server.post(surge.xml().replace("CPEAS Geographic Code", "TOCSIN Sea Area")).await;
+    server.post(Cma::new("typhoon").xml()).await;
+    until(&server, "/alerts/active", |answer| ids(answer).len() == 2).await;
+    let at_sea = server.json("/alerts/active/region/HZB").await;
+    assert_eq!(ids(&at_sea), [surge["id"].as_str().unwrap()]);
+    assert_eq!(ids(&server.json("/alerts/active?region=HZB").await), ids(&at_sea));
+    let land = server.json("/alerts/active/region/310118").await;
+    assert!(land["en"].as_str().is_some_and(|why| why.contains("not a sea area")), "{land}");
+    assert!(land["zh"].as_str().is_some_and(|why| why.contains("不是海区")), "{land}");
 }
 
 /// A warning of its own: over another county than all the others.

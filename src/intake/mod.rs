@@ -68,6 +68,9 @@ pub struct Receipt {
     pub repeat: bool,
 }
 
+/// So many findings of a refusal are kept; the bureau is told all of them.
+const MOST_SAID: usize = 200;
+
 /// The front door.
 pub struct Intake {
     store: Store,
@@ -319,7 +322,8 @@ impl Intake {
 
     async fn keep_refusal(&self, bureau: &BureauConfig, raw: &[u8], refusal: &Refusal, now: DateTime<Utc>) {
         let digest = crate::hex(ring::digest::digest(&ring::digest::SHA256, raw).as_ref());
-        let findings = serde_json::to_string(&refusal.findings).unwrap_or_default();
+        let findings: Vec<_> = refusal.findings.iter().take(MOST_SAID).collect();
+        let findings = serde_json::to_string(&findings).unwrap_or_default();
         let code = refusal.code.as_str();
         tracing::warn!(bureau = %bureau.name, code, detail = %refusal.detail, digest, "alert refused");
         if let Err(error) = self.store.record_refusal(now, &bureau.name, code, &findings, &digest, raw).await {

@@ -11,6 +11,7 @@ mod feed;
 mod fetch;
 mod folder;
 mod health;
+mod links;
 mod mqtt;
 mod notice;
 mod poll;

@@ -13,18 +13,21 @@ mod duty;
 mod escalations;
 mod journal;
 mod ladder;
+mod notices;
 mod officers;
 #[cfg(feature = "passkeys")]
 mod passkeys;
 mod places;
 mod publications;
 mod record;
+mod refusals;
 mod releases;
 mod reports;
 mod residents;
 mod sessions;
 mod sources;
 mod subscribers;
+mod unpublished;
 
 pub(crate) use agreed::{insert_agreed, withdraw_settings};
 pub use alerts::{AlertRow, AlertState};
@@ -37,6 +40,7 @@ pub use escalations::{EscalationRow, OpenRow, QueueRow};
 pub(crate) use escalations::{escalation_in, insert_escalation, is_open, update_escalation, withdraw_escalations};
 pub(crate) use journal::{Claimed, Journal, Opened};
 pub(crate) use ladder::{LadderRow, Rung};
+pub(crate) use notices::NoticeRow;
 pub use officers::OfficerRow;
 pub(crate) use officers::{
     Credentials, administrators, count_failure, insert_officer, is_suspended, officer_named, set_active, set_addresses,
@@ -68,6 +72,7 @@ pub(crate) use sources::EntryRow;
 pub use sources::SourceRow;
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
+pub use unpublished::Unpublished;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -310,5 +315,6 @@ fn migrator() -> Migrator {
         step(5, "sources", include_str!("../../migrations/0005_sources.sql")),
         step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
         step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
+        step(12, "outlets", include_str!("../../migrations/0012_outlets.sql")),
     ])
 }

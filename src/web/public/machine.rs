@@ -53,6 +53,17 @@ pub(super) async fn zone(
     in_force(&site, &headers, query, Fields::Here, &path, |filter, map| filter.here(&code, map, true)).await
 }
 
+/// What is in force in one sea area.
+pub(super) async fn region(
+    State(site): State<Site>,
+    headers: HeaderMap,
+    Path(code): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let path = format!("/alerts/active/region/{code}");
+    in_force(&site, &headers, query, Fields::Here, &path, |filter, map| filter.at_sea(&code, map)).await
+}
+
 async fn in_force(
     site: &Site,
     headers: &HeaderMap,

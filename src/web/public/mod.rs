@@ -29,6 +29,7 @@ pub(super) fn router() -> Router<Site> {
         .route("/alerts/active/count", get(machine::count))
         .route("/alerts/active/area/{code}", get(machine::area))
         .route("/alerts/active/zone/{code}", get(machine::zone))
+        .route("/alerts/active/region/{code}", get(machine::region))
         .route("/alerts/types", get(machine::types))
         .route("/alerts/{id}", get(machine::one))
         .route("/feeds/{feed}", get(feeds::all))

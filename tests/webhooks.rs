@@ -234,7 +234,10 @@ async fn until_errand(
 
 async fn start(folder: &Path, more: &str) -> (tocsin::app::App, Arc<Ahead>, tocsin::config::BureauConfig) {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = tocsin::config::Config::load(&write_config(folder, more)).unwrap();
+    let path = write_config(folder, more);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[server]\n", "[server]\npublic_url = \"https://warn.example\"\n")).unwrap();
+    let config = tocsin::config::Config::load(&path).unwrap();
     let clock = Arc::new(Ahead(std::sync::atomic::AtomicI64::new(0)));
     let app = tocsin::app::App::start(&config, Arc::<Ahead>::clone(&clock)).await.unwrap();
     let bureau = config.bureaus.iter().find(|bureau| bureau.name == "shanghai").unwrap().clone();

@@ -68,6 +68,8 @@ pub struct Receipt {
     pub repeat: bool,
 }
 
+/// An alert of so many bytes takes a moment to understand: it gets a thread of its own.
+const LARGE: usize = 64 * 1024;
 /// So many findings of a refusal are kept; the bureau is told all of them.
 const MOST_SAID: usize = 200;
 
@@ -129,37 +131,19 @@ impl Intake {
     ) -> Result<Receipt, Refusal> {
         let now = self.clock.now();
         let policy = self.policy.load_full();
-        let taken = match self.understand(&policy, bureau, raw, format, now).await {
+        let taken = match understand_aside(&policy, bureau, raw, format, now).await {
             Ok(understood) => self.record(&policy, bureau, authors, (raw, format), understood, now).await,
             Err(refusal) => Err(refusal),
+        };
+        // Committed is not yet on disk; a repeat may find what was committed a moment ago.
+        let taken = match taken {
+            Ok(receipt) => self.store.on_disk().await.map(|()| receipt).map_err(Refusal::from),
+            refused => refused,
         };
         if let Err(refusal) = &taken {
             self.keep_refusal(bureau, raw, refusal, now).await;
         }
         taken
-    }
-
-    async fn understand(
-        &self,
-        policy: &Policy,
-        bureau: &BureauConfig,
-        raw: &[u8],
-        format: Format,
-        now: DateTime<Utc>,
-    ) -> Result<Understood, Refusal> {
-        let reading = match format {
-            Format::Xml => cap::read(raw),
-            Format::Json => cap::read_json(raw),
-        };
-        let mut findings = reading.findings;
-        let Some(alert) = reading.alert else {
-            return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
-        };
-        let (located, mut asked) = weigh(policy, bureau, (raw, format), &alert, &mut findings, now)?;
-        let verdict = Verdict::of(&findings);
-        let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
-        authority::ask_for_added(&policy.map, bureau, &located, &decision.regions, &mut asked);
-        Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision, asked })
     }
 
     async fn record(
@@ -173,7 +157,7 @@ impl Intake {
     ) -> Result<Receipt, Refusal> {
         let _turn = self.turn.lock().await;
         // Whatever it joins is read while nobody else writes: an officer's yes in between would be a release that it misses.
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_early().await?;
         if let Some(row) = self.store.alert(understood.id.as_str()).await? {
             let same = row.bureau == bureau.name && self.says_the_same(&understood, raw).await?;
             return if same {
@@ -330,6 +314,44 @@ impl Intake {
             tracing::error!(%error, digest, "the refusal itself could not be recorded");
         }
     }
+}
+
+/// Reads and weighs an alert; a large one where it holds up nobody else.
+async fn understand_aside(
+    policy: &Arc<Policy>,
+    bureau: &BureauConfig,
+    raw: &[u8],
+    format: Format,
+    now: DateTime<Utc>,
+) -> Result<Understood, Refusal> {
+    if raw.len() < LARGE {
+        return understand(policy, bureau, raw, format, now);
+    }
+    let (policy, bureau, raw) = (Arc::clone(policy), bureau.clone(), raw.to_vec());
+    let done = tokio::task::spawn_blocking(move || understand(&policy, &bureau, &raw, format, now)).await;
+    done.unwrap_or_else(|error| Err(Refusal::new(RefusalCode::Unreadable, error.to_string())))
+}
+
+fn understand(
+    policy: &Policy,
+    bureau: &BureauConfig,
+    raw: &[u8],
+    format: Format,
+    now: DateTime<Utc>,
+) -> Result<Understood, Refusal> {
+    let reading = match format {
+        Format::Xml => cap::read(raw),
+        Format::Json => cap::read_json(raw),
+    };
+    let mut findings = reading.findings;
+    let Some(alert) = reading.alert else {
+        return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
+    };
+    let (located, mut asked) = weigh(policy, bureau, (raw, format), &alert, &mut findings, now)?;
+    let verdict = Verdict::of(&findings);
+    let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
+    authority::ask_for_added(&policy.map, bureau, &located, &decision.regions, &mut asked);
+    Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision, asked })
 }
 
 fn row(

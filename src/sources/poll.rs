@@ -32,6 +32,8 @@ const MOST_SAID: usize = 20;
 const ALERT_MIB: usize = 4;
 /// An entry that is no longer listed is remembered so long.
 const REMEMBERED: TimeDelta = TimeDelta::days(7);
+/// So many entries of a feed are remembered beside those that it lists: one that shows others each time fills neither memory nor disk.
+const MOST_REMEMBERED: usize = 5_000;
 
 /// Polls a feed until told to stop.
 pub(super) async fn run(config: FeedSource, door: Arc<Door>, stop: CancellationToken) {
@@ -100,12 +102,13 @@ impl Poller {
             }
             self.save(now).await;
             let pause = (next - self.door.now()).to_std().unwrap_or(Duration::from_millis(100));
-            tokio::time::sleep(pause).await;
+            self.door.sleep(pause).await;
         }
     }
 
     async fn save(&mut self, now: DateTime<Utc>) {
         let before = now - REMEMBERED;
+        let before = before.max(self.crowded_out());
         self.entries.retain(|_, row| row.seen_at >= before);
         let rows = self.changed.iter().filter_map(|key| self.entries.get(key));
         match self.door.store.save_source(&self.row, rows, before).await {
@@ -114,6 +117,18 @@ impl Poller {
                 tracing::error!(%error, source = %self.config.name, "what is known of a source could not be written")
             }
         }
+    }
+
+    /// Since when an entry must have been seen where there are too many: the longest unseen go first.
+    fn crowded_out(&self) -> DateTime<Utc> {
+        let most = MOST_REMEMBERED + self.listed.len();
+        if self.entries.len() <= most {
+            return DateTime::<Utc>::MIN_UTC;
+        }
+        let mut seen: Vec<DateTime<Utc>> = self.entries.values().map(|row| row.seen_at).collect();
+        seen.sort_unstable();
+        // Those of one round were seen at one time: they stay or go together.
+        seen.get(seen.len() - most - 1).map_or(DateTime::<Utc>::MIN_UTC, |at| *at + TimeDelta::milliseconds(1))
     }
 
     fn limits(&self, mib: usize) -> FetchLimits {

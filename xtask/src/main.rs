@@ -22,8 +22,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measure against the raw limit in the same run: email, sms, push, mqtt, plan, memory, points, places, approve, queue, consoles;
-    /// all where none is named
+    /// Measure against the raw limit in the same run: email, sms, push, mqtt, plan, memory, points, places, approve, queue, consoles,
+    /// alerts, large, polling, neighbours; all where none is named
     Bench {
         /// Which.
         name: Option<String>,

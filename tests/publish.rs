@@ -734,6 +734,50 @@ async fn questions_that_are_not_understood_get_a_problem_document() {
     }
 }
 
+/// Those who take part in a drill follow the link in its message; everybody else finds nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_in_a_drills_message_says_that_it_is_a_drill_and_nothing_else_leads_there() {
+    let server = Server::start("");
+    let drill = Cma { status: "Exercise", ..Cma::new("drill") };
+    let (status, answer) = server.post(drill.xml()).await;
+    assert_eq!((status, answer["state"].as_str()), (201, Some("released")), "{answer}");
+    let id = answer["id"].as_str().unwrap();
+    let (_, later) = server.post(Cma { code: "310120000000".into(), ..Cma::new("later") }.xml()).await;
+    let later = later["id"].as_str().unwrap();
+    until(&server, "/alerts/active", |answer| ids(answer) == [later]).await;
+    let as_page = |path: String| client().get(format!("{}{path}", server.url)).header("accept", "text/html").send();
+    let link = as_page(format!("/alerts/{id}")).await.unwrap();
+    assert_eq!((link.status().as_u16(), header(&link, "location")), (303, format!("/drills/{id}")));
+    for (tag, words) in [("zh-CN", "这是演练，没有发生任何险情"), ("en", "This is a drill. Nothing has happened.")]
+    {
+        let page = server.get(&format!("/drills/{id}?lang={tag}")).await;
+        assert_eq!(page.status(), 200);
+        let page = page.text().await.unwrap();
+        assert!(page.contains(words) && page.contains("noindex") && page.contains("演练"), "{page}");
+    }
+    // A warning has no page of a drill, and machines get nothing of one.
+    for path in [
+        format!("/drills/{later}"),
+        "/drills/x".into(),
+        format!("/alerts/{id}"),
+        format!("/alerts/{id}.cap"),
+        format!("/events/{id}"),
+    ] {
+        assert_eq!(server.get(&path).await.status(), 404, "{path}");
+    }
+    for path in [
+        "/",
+        "/alerts",
+        "/alerts/active",
+        "/feeds/atom.xml",
+        "/feeds/rss.xml",
+        "/feeds/shanghai/atom.xml",
+        "/regions/310118",
+    ] {
+        assert!(!text(&server, path).await.contains(id), "{path}");
+    }
+}
+
 /// As api.weather.gov's marine regions: what is at sea is asked for apart from land.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sea_area_is_a_region_and_no_county_is() {

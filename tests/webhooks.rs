@@ -341,7 +341,9 @@ async fn a_receiver_is_told_of_what_could_only_be_published_late() {
     let (_, late) = server.post(Cma::new("late").xml()).await;
     server.post(Cma { code: "310120000000".into(), ..Cma::new("next") }.xml()).await;
     other.until("the next", |other| other.at("/fine").len() == 1).await;
-    for statement in ["DROP TRIGGER breaks", "UPDATE alert SET decision = (SELECT decision FROM spare) WHERE identifier = 'late'"] {
+    for statement in
+        ["DROP TRIGGER breaks", "UPDATE alert SET decision = (SELECT decision FROM spare) WHERE identifier = 'late'"]
+    {
         sqlx::query(statement).execute(&mut store).await.unwrap();
     }
     other.until("the late one", |other| other.at("/fine").len() == 2).await;

@@ -296,12 +296,16 @@ async fn delay(hostile: usize) -> f64 {
 }
 
 fn feed(entries: &str) -> String {
-    format!("<?xml version=\"1.0\"?><feed xmlns=\"http://www.w3.org/2005/Atom\"><id>f</id><title>f</title>{entries}</feed>")
+    format!(
+        "<?xml version=\"1.0\"?><feed xmlns=\"http://www.w3.org/2005/Atom\"><id>f</id><title>f</title>{entries}</feed>"
+    )
 }
 
 fn entry(n: u64, alert: &str) -> String {
     let body = alert.split_once("?>").map_or(alert, |(_, body)| body);
-    format!("<entry><id>e{n}</id><title>{n}</title><updated>2026-01-01T00:00:00Z</updated><content type=\"text/xml\">{body}</content></entry>")
+    format!(
+        "<entry><id>e{n}</id><title>{n}</title><updated>2026-01-01T00:00:00Z</updated><content type=\"text/xml\">{body}</content></entry>"
+    )
 }
 
 /// What a site answers.
@@ -378,7 +382,8 @@ async fn answer(mut stream: TcpStream, page: &(impl Fn(&str) -> Page + Sync)) ->
             }
         }
         Page::Again => {
-            let again = format!("HTTP/1.1 302 Found\r\nLocation: {path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let again =
+                format!("HTTP/1.1 302 Found\r\nLocation: {path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             stream.write_all(again.as_bytes()).await?;
         }
     }

@@ -26,7 +26,9 @@ impl Fault {
     /// The store itself does not answer, or takes nothing: then nothing else can be published either, and everything waits.
     fn of_the_store(self) -> Result<StoreError, Self> {
         match self {
-            Self::Store(error) | Self::Desk(DeskError::Store(error)) if !matches!(error, StoreError::Corrupt { .. }) => {
+            Self::Store(error) | Self::Desk(DeskError::Store(error))
+                if !matches!(error, StoreError::Corrupt { .. }) =>
+            {
                 Ok(error)
             }
             other => Err(other),

@@ -278,7 +278,9 @@ fn sea_areas(value: &str, map: &RegionMap) -> Result<Vec<RegionCode>, String> {
         let region = region(&code, map)?;
         match region.kind {
             RegionKind::Sea => Ok(region.code.clone()),
-            _ => Err("not a sea area; `area` and `zone` take those on land / 不是海区，陆地请用 area 或 zone".to_owned()),
+            _ => {
+                Err("not a sea area; `area` and `zone` take those on land / 不是海区，陆地请用 area 或 zone".to_owned())
+            }
         }
     };
     list(value)?.into_iter().map(sea).collect()

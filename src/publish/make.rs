@@ -7,7 +7,8 @@ use chrono::{DateTime, FixedOffset, Utc};
 use super::Publication;
 use crate::approval::{Amendment, is_officers};
 use crate::cap::{
-    self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SignatureError, SigningKey, Status, WriteError,
+    self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SignatureError, SigningKey, Status,
+    WriteError,
 };
 use crate::messages::Language;
 use crate::regions::{Located, RegionCode, RegionMap};

@@ -15,6 +15,8 @@ mod links;
 mod mqtt;
 mod notice;
 mod poll;
+#[doc(hidden)]
+pub mod probe;
 mod problem;
 mod schedule;
 

@@ -106,8 +106,10 @@ mod tests {
         }
         assert_eq!(count(&store, "SELECT COUNT(*) FROM refusal WHERE bureau = 'hostile'").await, MOST_REFUSALS);
         assert_eq!(count(&store, "SELECT COUNT(*) FROM refusal WHERE bureau = 'quiet'").await, 1);
-        let newest: String =
-            sqlx::query_scalar("SELECT digest FROM refusal ORDER BY id DESC LIMIT 1").fetch_one(&store.read).await.unwrap();
+        let newest: String = sqlx::query_scalar("SELECT digest FROM refusal ORDER BY id DESC LIMIT 1")
+            .fetch_one(&store.read)
+            .await
+            .unwrap();
         assert_eq!(newest, (MOST_REFUSALS + 49).to_string(), "the newest stay");
         store.record_refusal(at, "quiet", "T5001", "[]", "d", &[b'x'; 100_000]).await.unwrap();
         assert_eq!(count(&store, "SELECT MAX(LENGTH(raw)) FROM refusal").await, i64::try_from(KEPT).unwrap());
@@ -127,7 +129,8 @@ mod tests {
             store.set_errand(&errand).await.unwrap();
         }
         assert_eq!(store.prune_logs(at(50)).await.unwrap(), 3);
-        let left: Vec<i64> = store.errands("webhook/x", 10).await.unwrap().iter().map(|errand| errand.release).collect();
+        let left: Vec<i64> =
+            store.errands("webhook/x", 10).await.unwrap().iter().map(|errand| errand.release).collect();
         assert_eq!(left, [4, 3]);
         assert_eq!(store.refusals(10).await.unwrap().len(), 1);
     }

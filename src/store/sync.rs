@@ -89,4 +89,20 @@ mod tests {
         log.failed.store(true, Ordering::SeqCst);
         assert!(matches!(syncer.wait().await, Err(StoreError::Disk)));
     }
+
+    #[tokio::test]
+    async fn only_what_begins_early_leaves_the_fsync_to_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("t.db").display());
+        let store = crate::store::Store::open(&crate::store::StoreOptions { url, max_size_mib: None }).await.unwrap();
+        assert!(store.syncer.is_there());
+        // 1 is NORMAL, 2 is FULL.
+        for (early, level) in [(false, 2_i64), (true, 1), (false, 2)] {
+            let mut tx = if early { store.begin_early().await } else { store.begin().await }.unwrap();
+            let now: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *tx).await.unwrap();
+            assert_eq!(now, level);
+            tx.commit().await.unwrap();
+        }
+        store.on_disk().await.unwrap();
+    }
 }

@@ -161,7 +161,8 @@ async fn links_that_do_not_answer_take_nobodys_place() {
     let looking = store(&server).await;
     until_source(&server, &looking, "bus", |row| row.good_at.is_some()).await;
     let link = |path: &str| {
-        json!({"type": "Feature", "properties": {}, "links": [{"rel": "canonical", "href": site.url(path)}]}).to_string()
+        json!({"type": "Feature", "properties": {}, "links": [{"rel": "canonical", "href": site.url(path)}]})
+            .to_string()
     };
     for n in 0..40 {
         site.put(&format!("/slow{n}"), Page::Silent);

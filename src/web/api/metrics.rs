@@ -20,7 +20,8 @@ use crate::store::StoreError;
 /// 200 when alerts can be taken and recorded; `degraded` when something that went out is not published as it should be.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let lamps = app.engine.lamps();
-    let looked = async { Ok::<_, StoreError>((app.store.open_chunks().await?, app.store.unpublished(None).await?.len())) };
+    let looked =
+        async { Ok::<_, StoreError>((app.store.open_chunks().await?, app.store.unpublished(None).await?.len())) };
     match looked.await {
         Ok((open, unpublished)) => {
             let unsigned = app.press.shown().board.unsigned();

@@ -158,9 +158,8 @@ fn unchanged(rendered: &Rendered, tags: Option<&str>, since: Option<&str>) -> bo
     match (tags, since) {
         (Some(tags), _) => tags.split(',').any(|tag| tag.trim() == "*" || plain(tag) == plain(&rendered.tag)),
         // Each thing that was shown has a second of its own (the press sees to it), so nothing is newer than its date.
-        (None, Some(since)) => {
-            NaiveDateTime::parse_from_str(since.trim(), HTTP_DATE).is_ok_and(|since| rendered.updated <= since.and_utc())
-        }
+        (None, Some(since)) => NaiveDateTime::parse_from_str(since.trim(), HTTP_DATE)
+            .is_ok_and(|since| rendered.updated <= since.and_utc()),
         _ => false,
     }
 }

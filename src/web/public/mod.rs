@@ -4,6 +4,7 @@
 //! packed form, and handed out from memory until something changes.
 
 mod answer;
+mod drill;
 mod feeds;
 mod machine;
 mod map;
@@ -24,6 +25,7 @@ pub(super) fn router() -> Router<Site> {
         .route("/regions/{code}", get(pages::region))
         .route("/sources/{bureau}", get(pages::source))
         .route("/events/{chain}", get(pages::event))
+        .route("/drills/{id}", get(drill::show))
         .route("/alerts", get(machine::archive))
         .route("/alerts/active", get(machine::active))
         .route("/alerts/active/count", get(machine::count))

@@ -127,6 +127,9 @@ pub struct SigningConfig {
     pub key_file: PathBuf,
     /// Its certificate in PEM, sent with each signature.
     pub certificate_file: Option<PathBuf>,
+    /// What cannot be signed is not published until it can be; where false, it is published unsigned, and that is told.
+    #[serde(default)]
+    pub required: bool,
 }
 
 /// Residents who sign up themselves.
@@ -361,7 +364,8 @@ impl TryFrom<f64> for Price {
 pub struct HousekeepingConfig {
     /// When, as seconds, minutes, hours, day, month, weekday, in China Standard Time.
     pub schedule: String,
-    /// Recipients' addresses and outcomes of finished releases are kept so long, days. Alerts are kept for good.
+    /// Recipients' addresses and outcomes of finished releases, refusals, and the logs of webhooks are kept so long, days. Alerts are
+    /// kept for good.
     pub keep_days: u32,
 }
 

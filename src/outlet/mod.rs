@@ -6,6 +6,7 @@
 
 mod errands;
 mod press;
+mod print;
 mod receivers;
 
 pub use press::{Press, Shown};

@@ -89,6 +89,10 @@ async fn answers_are_asked_for_once_and_packed() {
     server.post(Cma::new("y").xml()).await;
     until(&server, "/alerts/active", |answer| !ids(answer).is_empty()).await;
     let client = client();
+    // What changed twice in a second has its date from the next second on.
+    while header(&server.get("/").await, "last-modified").is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     for path in ["/alerts/active", "/feeds/atom.xml", "/", "/alerts"] {
         let url = format!("{}{path}", server.url);
         let first = client.get(&url).send().await.unwrap();
@@ -126,6 +130,9 @@ async fn questions_that_are_not_understood_get_a_problem_document() {
         ("/alerts?cursor=x", 400),
         ("/alerts/active/area/999999", 400),
         ("/alerts/active/zone/310000", 400),
+        ("/alerts/active/region/310118", 400),
+        ("/alerts/active/region/nowhere", 400),
+        ("/alerts/active/region/HZB?area=310000", 400),
         ("/alerts/active/count?x=1", 400),
         ("/alerts/aaaaaaaaaaaaaaaa", 404),
         ("/alerts/nothing.cap", 404),
@@ -191,4 +198,64 @@ async fn one_alert_comes_as_the_asker_likes_it() {
     }
     let page = client.get(&url).header("accept", "text/html,application/xml;q=0.9,*/*;q=0.8").send().await.unwrap();
     assert_eq!((page.status().as_u16(), header(&page, "location")), (303, format!("/events/{id}#a-{id}")));
+}
+
+/// Those who take part in a drill follow the link in its message; everybody else finds nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_in_a_drills_message_says_that_it_is_a_drill_and_nothing_else_leads_there() {
+    let server = Server::start("");
+    let drill = Cma { status: "Exercise", ..Cma::new("drill") };
+    let (status, answer) = server.post(drill.xml()).await;
+    assert_eq!((status, answer["state"].as_str()), (201, Some("released")), "{answer}");
+    let id = answer["id"].as_str().unwrap();
+    let (_, later) = server.post(Cma { code: "310120000000".into(), ..Cma::new("later") }.xml()).await;
+    let later = later["id"].as_str().unwrap();
+    until(&server, "/alerts/active", |answer| ids(answer) == [later]).await;
+    let as_page = |path: String| client().get(format!("{}{path}", server.url)).header("accept", "text/html").send();
+    let link = as_page(format!("/alerts/{id}")).await.unwrap();
+    assert_eq!((link.status().as_u16(), header(&link, "location")), (303, format!("/drills/{id}")));
+    for (tag, words) in [("zh-CN", "这是演练，没有发生任何险情"), ("en", "This is a drill. Nothing has happened.")]
+    {
+        let page = server.get(&format!("/drills/{id}?lang={tag}")).await;
+        assert_eq!(page.status(), 200);
+        let page = page.text().await.unwrap();
+        assert!(page.contains(words) && page.contains("noindex") && page.contains("演练"), "{page}");
+    }
+    // A warning has no page of a drill, and machines get nothing of one.
+    for path in [
+        format!("/drills/{later}"),
+        "/drills/x".into(),
+        format!("/alerts/{id}"),
+        format!("/alerts/{id}.cap"),
+        format!("/events/{id}"),
+    ] {
+        assert_eq!(server.get(&path).await.status(), 404, "{path}");
+    }
+    for path in [
+        "/",
+        "/alerts",
+        "/alerts/active",
+        "/feeds/atom.xml",
+        "/feeds/rss.xml",
+        "/feeds/shanghai/atom.xml",
+        "/regions/310118",
+    ] {
+        assert!(!text(&server, path).await.contains(id), "{path}");
+    }
+}
+
+/// As api.weather.gov's marine regions: what is at sea is asked for apart from land.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sea_area_is_a_region_and_no_county_is() {
+    let server = Server::start("");
+    let surge = Cma { event: ("风暴潮", "Storm surge"), code: "HZB".into(), ..Cma::new("surge") };
+    let (_, surge) = server.post(surge.xml().replace("CPEAS Geographic Code", "TOCSIN Sea Area")).await;
+    server.post(Cma::new("typhoon").xml()).await;
+    until(&server, "/alerts/active", |answer| ids(answer).len() == 2).await;
+    let at_sea = server.json("/alerts/active/region/HZB").await;
+    assert_eq!(ids(&at_sea), [surge["id"].as_str().unwrap()]);
+    assert_eq!(ids(&server.json("/alerts/active?region=HZB").await), ids(&at_sea));
+    let land = server.json("/alerts/active/region/310118").await;
+    assert!(land["en"].as_str().is_some_and(|why| why.contains("not a sea area")), "{land}");
+    assert!(land["zh"].as_str().is_some_and(|why| why.contains("不是海区")), "{land}");
 }

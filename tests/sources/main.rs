@@ -13,6 +13,7 @@ mod support;
 mod absence;
 mod content;
 mod corpus;
+mod day;
 mod folder;
 mod foreign;
 mod forms;

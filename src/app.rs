@@ -33,7 +33,7 @@ use crate::residents::Residents;
 use crate::rules::Audience;
 use crate::sources::{self, Door, SourceConfig};
 use crate::staff::{Staff, StaffError, Standing};
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Store, StoreError, StoreOptions, set_listening};
 
 /// Everything that runs.
 pub struct App {
@@ -202,6 +202,8 @@ impl App {
         let organisations = Organisations::new(store.clone(), held, time, &config.organisations);
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let devices = Arc::new(Devices::new(store.clone(), held, time, &config.devices.clone().unwrap_or_default()));
+        // Whoever listened before has stopped; the listener says so when it is there again.
+        set_listening(&store, None).await?;
         let mqtt = channels_config.mqtt.as_ref().map(|mqtt| &mqtt.via);
         keepers.extend(of_broker(config, mqtt, (&store, &policy), (&devices, &desk), &stop));
         let secure = base.starts_with("https://");

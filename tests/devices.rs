@@ -29,7 +29,7 @@ const RULES: &str = "[[approval]]\nname = \"none\"\n[[rule]]\nname = \"all\"\nwh
 [[rule]]\nname = \"drill\"\nwhen = { status = [\"Exercise\"] }\naudience = [\"drill\"]\nchannels = [\"mqtt\"]\npriority = 3\napproval = \"none\"\n";
 
 const DEVICES: &str = "id,kind,name,region,lat,lon,organisation,lowest,drills\n\
-    qp-siren,siren,金泽镇文化站楼顶,310118,31.04,120.92,,yellow,no\n\
+    qp-siren,siren,朱家角镇文化站楼顶,310118,31.10,121.05,,yellow,no\n\
     qp-far,siren,华新镇政府,310118,31.24,121.23,,yellow,no\n\
     sj-horn,loudspeaker,泗泾村口,310117,,,,red,yes\n";
 
@@ -387,7 +387,7 @@ async fn a_siren_plays_says_so_and_is_stopped_and_one_that_was_off_plays_nothing
     let before = far.message().await;
     assert_eq!(before.1["action"], "stop", "of the first, retained");
     let near = Cma { event: ("暴雨", "Rainstorm"), colour: RED, ..Cma::new("shape") };
-    let shape = "</areaDesc><polygon>31.00,120.88 31.00,120.96 31.08,120.96 31.08,120.88 31.00,120.88</polygon>";
+    let shape = "</areaDesc><polygon>31.08,121.02 31.08,121.08 31.12,121.08 31.12,121.02 31.08,121.02</polygon>";
     let xml = near.xml().replace("</areaDesc><geocode><valueName>CPEAS Geographic Code</valueName><value>310118000000</value></geocode>", shape);
     let (status, answer) = site.server.post(xml).await;
     assert_eq!(status, 201, "{answer}");
@@ -427,10 +427,7 @@ async fn a_hostile_device_is_refused_and_counted_and_holds_up_nobody() {
     }
     bad.publish(&topic("qp-siren", "played"), b"{\"id\":\"'; DROP TABLE device\"}", false).await;
     for _ in 0..1_500 {
-        bad.client.publish(&beat, QoS::AtMostOnce, false, "{}").await.unwrap();
-        if bad.client.try_publish(&beat, QoS::AtMostOnce, false, "{}").is_err() {
-            tokio::time::timeout(Duration::from_millis(5), bad.events.poll()).await.map(drop).unwrap_or_default();
-        }
+        bad.client.try_publish(&beat, QoS::AtMostOnce, false, "{}").unwrap();
     }
     bad.publish(&beat, b"{}", false).await;
     let firmware = b"{\"battery\":64,\"firmware\":\"2.1.0\"}";

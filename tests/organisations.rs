@@ -124,7 +124,15 @@ async fn contacts_come_in_with_their_consent_and_a_table_brings_nobody_back() {
 
 /// A program of the port.
 #[derive(Clone, Default)]
-struct Program(Arc<Mutex<Vec<(String, String)>>>);
+struct Program(Arc<Mutex<Vec<Post>>>);
+
+/// One post as it came.
+#[derive(Clone)]
+struct Post {
+    path: String,
+    signature: String,
+    body: String,
+}
 
 impl Program {
     async fn start() -> (Self, u16) {
@@ -136,25 +144,27 @@ impl Program {
         (program, port)
     }
 
-    fn alerts(&self) -> Vec<String> {
-        let body = |(_, body): &(String, String)| serde_json::from_str::<Value>(body).unwrap();
-        self.0.lock().unwrap().iter().map(|post| body(post)["alert"].as_str().unwrap().to_owned()).collect()
+    /// The alerts that were posted there.
+    fn alerts(&self, path: &str) -> Vec<String> {
+        let alert = |post: &Post| serde_json::from_str::<Value>(&post.body).unwrap()["alert"].as_str().unwrap().to_owned();
+        self.0.lock().unwrap().iter().filter(|post| post.path == path).map(alert).collect()
     }
 
-    async fn until(&self, n: usize) -> Vec<String> {
-        for _ in 0..1_500 {
-            if self.alerts().len() >= n {
-                return self.alerts();
+    async fn first(&self, path: &str) -> Vec<String> {
+        for _ in 0..3_000 {
+            if !self.alerts(path).is_empty() {
+                return self.alerts(path);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{n} posts never came: {:?}", self.alerts());
+        panic!("nothing came to {path}");
     }
 }
 
-async fn take(State(program): State<Program>, headers: HeaderMap, body: Bytes) {
-    let signature = headers.get("tocsin-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    program.0.lock().unwrap().push((signature.to_owned(), String::from_utf8(body.to_vec()).unwrap()));
+async fn take(State(program): State<Program>, uri: axum::http::Uri, headers: HeaderMap, body: Bytes) {
+    let signature = headers.get("tocsin-signature").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (path, body) = (uri.path().to_owned(), String::from_utf8(body.to_vec()).unwrap());
+    program.0.lock().unwrap().push(Post { path, signature, body });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,8 +198,8 @@ async fn a_webhook_is_posted_what_concerns_its_organisation_from_the_day_it_is_s
     send(Cma { code: "310117000000".into(), ..Cma::new("elsewhere") }).await;
     send(Cma { event: rain, colour: ("蓝色", "blue", "Minor"), ..Cma::new("below") }).await;
     let first = send(Cma::new("own")).await;
-    assert_eq!(program.until(1).await, [first.clone()]);
-    let (signature, body) = program.0.lock().unwrap()[0].clone();
+    assert_eq!(program.first("/control").await, [first.clone()]);
+    let Post { signature, body, .. } = program.0.lock().unwrap()[0].clone();
     let (time, tag) = signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
     let tag: Vec<u8> = (0..tag.len() / 2).map(|at| u8::from_str_radix(&tag[at * 2..at * 2 + 2], 16).unwrap()).collect();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
@@ -206,8 +216,9 @@ async fn a_webhook_is_posted_what_concerns_its_organisation_from_the_day_it_is_s
     while ready().await.is_empty() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let last = send(Cma { event: ("大风", "Gale"), code: "310118000000".into(), colour: RED, ..Cma::new("last") }).await;
-    let _ = last;
+    let last = send(Cma { event: ("风暴潮", "Storm surge"), colour: RED, ..Cma::new("last") }).await;
+    assert_eq!(program.first("/other").await, [last], "a new one begins with what comes next");
+    assert_eq!(program.alerts("/control"), [first]);
     let (_, log, _) = server.tocsin(&["webhooks"]);
     assert!(log.contains("qp-port.control"), "the log of one that has ended stays: {log}");
 }

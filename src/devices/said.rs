@@ -84,7 +84,8 @@ fn heartbeat(payload: &[u8]) -> Option<Said> {
         Some(value) => Some(percent(value)?),
         None => None,
     };
-    let plain = |text: &String| text.len() <= 40 && text.chars().all(|c| c.is_ascii_graphic());
+    let version = |c: char| c.is_ascii_alphanumeric() || ".-_+".contains(c);
+    let plain = |text: &String| text.len() <= 40 && text.chars().all(version);
     if beat.firmware.as_ref().is_some_and(|text| !plain(text)) {
         return None;
     }

@@ -48,7 +48,7 @@ fn what_a_device_says_is_read_strictly() {
         ("heartbeat", "{\"battery\":86.6,\"firmware\":\"2.1\",\"new\":[1]}", Ok(beat(Some(87), Some("2.1")))),
         ("heartbeat", "{\"battery\":101}", Err(Refusal::Content)),
         ("heartbeat", "{\"battery\":\"full\"}", Err(Refusal::Content)),
-        ("heartbeat", "{\"firmware\":\"<script>\\n\"}", Err(Refusal::Content)),
+        ("heartbeat", "{\"firmware\":\"<script>\"}", Err(Refusal::Content)),
         ("heartbeat", "[]", Err(Refusal::Content)),
         ("heartbeat", "{", Err(Refusal::Content)),
         ("played", "{\"id\":\"abc234\"}", Ok(Said::Played { alert: "abc234".into() })),

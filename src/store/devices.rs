@@ -1,6 +1,6 @@
 //! Devices, what they say of themselves, and accounts at the broker.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
@@ -100,9 +100,12 @@ impl Store {
     pub(crate) async fn note_devices(&self, news: &BTreeMap<String, News>) -> Result<BTreeSet<String>, StoreError> {
         let alerts: BTreeSet<&str> =
             news.values().flat_map(|one| &one.played).map(|(alert, _)| alert.as_str()).collect();
-        let mut told = BTreeMap::new();
+        // By alert and address: the releases that told it, and as which recipient.
+        let mut told: HashMap<(&str, u64), Vec<(i64, u64)>> = HashMap::new();
         for alert in alerts {
-            told.insert(alert, self.told_by_mqtt(alert).await?);
+            for (release, recipient) in self.told_by_mqtt(alert).await? {
+                told.entry((alert, address_of(recipient))).or_default().push((release, recipient));
+            }
         }
         let mut strangers = BTreeSet::new();
         let mut tx = self.begin().await?;
@@ -129,9 +132,8 @@ impl Store {
                 continue;
             }
             for (alert, at) in &one.played {
-                let Some(told) = told.get(alert.as_str()) else { continue };
                 for address in own_addresses(&mut tx, id).await? {
-                    for (release, recipient) in told.iter().filter(|(_, recipient)| address_of(*recipient) == address) {
+                    for (release, recipient) in told.get(&(alert.as_str(), address)).into_iter().flatten() {
                         sqlx::query(
                             "INSERT INTO acknowledgement (release, recipient, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                         )

@@ -55,6 +55,48 @@ pub struct Config {
     pub signing: Option<SigningConfig>,
     /// Residents who sign up themselves.
     pub residents: ResidentsConfig,
+    /// Organisations.
+    pub organisations: OrganisationsConfig,
+    /// Sirens, loudspeakers and signs; nobody listens to them where left out.
+    pub devices: Option<DevicesConfig>,
+    /// The MQTT broker's accounts; Tocsin keeps none where left out.
+    pub broker: Option<BrokerConfig>,
+}
+
+/// Organisations.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OrganisationsConfig {
+    /// Private networks that their webhooks may lie in: `127.0.0.1:9000`, `10.0.0.0/8`.
+    pub allow_private: Vec<String>,
+}
+
+/// Sirens, loudspeakers and signs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DevicesConfig {
+    /// A device says so often that it lives, seconds.
+    pub heartbeat_seconds: u32,
+    /// So many missed ones make it silent.
+    pub missed: u8,
+    /// Of more than so many percent silent in a prefecture its operators are called.
+    pub alarm_percent: u8,
+    /// And of so many at least.
+    pub alarm_least: u16,
+}
+
+impl Default for DevicesConfig {
+    fn default() -> Self {
+        Self { heartbeat_seconds: 60, missed: 3, alarm_percent: 20, alarm_least: 3 }
+    }
+}
+
+/// The MQTT broker's accounts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// The folder in which mosquitto's password and ACL files are kept current.
+    pub accounts: PathBuf,
 }
 
 /// What stands open to everybody.
@@ -496,6 +538,11 @@ impl Config {
             }
         }
         self.check_outlets()?;
+        for (name, is_there) in [("devices", self.devices.is_some()), ("broker", self.broker.is_some())] {
+            if is_there && self.channels.mqtt.is_none() {
+                return Err(format!("{name}: needs [channels.mqtt]: that is the broker"));
+            }
+        }
         let mut sources = std::collections::BTreeSet::new();
         for source in &self.sources {
             source.check()?;

@@ -45,6 +45,8 @@ fn content_of(chain: &str, rank: u8, state: Option<&str>) -> Content {
         chain: chain.into(),
         rank,
         state: state.map(str::to_owned),
+        device: Some("sound".into()),
+        exercise: false,
     })
 }
 
@@ -122,6 +124,7 @@ async fn a_region_has_its_state_retained_and_an_event_and_a_cancel_clears_it() {
     assert!(properties.user_properties.contains(&("tocsin-key".into(), key)));
     let expected = [
         pair("tocsin/v1/current/310118/typhoon", "on"),
+        pair("tocsin/v1/device/siren-1/alert/a", "sound"),
         pair("tocsin/v1/exercise/current/310118/typhoon", "on"),
         pair("tocsin/v1/status", "online"),
     ];

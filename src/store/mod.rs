@@ -9,6 +9,7 @@ mod alerts;
 mod audience;
 mod chains;
 mod chunks;
+mod devices;
 mod drafts;
 mod duty;
 mod escalations;
@@ -16,6 +17,7 @@ mod journal;
 mod ladder;
 mod notices;
 mod officers;
+mod organisations;
 #[cfg(feature = "passkeys")]
 mod passkeys;
 mod places;
@@ -36,6 +38,9 @@ pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
 pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
 pub(crate) use chunks::NewChunk;
+pub(crate) use devices::{
+    DeviceRow, News, delete_device, insert_device, set_account, set_alarm, set_listening, touch_accounts,
+};
 pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal, open_proposals};
 pub(crate) use duty::{end_override, end_rotation, insert_override, set_rotation};
 pub use escalations::{EscalationRow, OpenRow, QueueRow};
@@ -47,6 +52,10 @@ pub use officers::OfficerRow;
 pub(crate) use officers::{
     Credentials, administrators, count_failure, insert_officer, is_suspended, officer_named, set_active, set_addresses,
     set_credentials, set_failures, set_grant, set_subject, use_totp_step,
+};
+pub(crate) use organisations::{
+    ContactRow, HookRow, NewContact, delete_contact, delete_hook, delete_organisation, insert_contact, insert_hook,
+    put_organisation,
 };
 #[cfg(feature = "passkeys")]
 pub(crate) use passkeys::{PasskeyRow, delete_passkey, insert_passkey, update_passkey};
@@ -354,6 +363,7 @@ fn migrator() -> Migrator {
         step(5, "sources", include_str!("../../migrations/0005_sources.sql")),
         step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
         step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
+        step(11, "devices", include_str!("../../migrations/0011_devices.sql")),
         step(12, "queue", include_str!("../../migrations/0012_queue.sql")),
         step(13, "outlets", include_str!("../../migrations/0013_outlets.sql")),
     ])

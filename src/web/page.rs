@@ -92,10 +92,7 @@ struct Notice<'a> {
 
 /// A page that says why not. The text holds both languages, apart by ` / `.
 pub(super) fn notice(status: StatusCode, frame: &Frame, (code, text): (&str, &str)) -> Response {
-    let text = match text.split_once(" / ") {
-        Some((zh, en)) => frame.t.pick(zh, en),
-        None => text,
-    };
+    let text = frame.t.either(text);
     page_with(status, &Notice { frame, code, text })
 }
 

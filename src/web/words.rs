@@ -39,6 +39,11 @@ impl Words {
         }
     }
 
+    /// The half of a text that holds both languages, apart by ` / `.
+    pub(super) fn either<'a>(&self, text: &'a str) -> &'a str {
+        text.split_once(" / ").map_or(text, |(zh, en)| self.pick(zh, en))
+    }
+
     /// The BCP 47 tag.
     pub(super) fn tag(&self) -> &'static str {
         self.language.tag()

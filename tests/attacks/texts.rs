@@ -60,6 +60,8 @@ async fn no_text_becomes_a_script_or_a_header() {
         "/console/people".to_owned(),
         "/console/duty".to_owned(),
         "/console/sources".to_owned(),
+        "/console/devices".to_owned(),
+        "/console/organisations".to_owned(),
         "/console/compose".to_owned(),
         "/console/me".to_owned(),
         format!("/sign-in?next={query}"),

@@ -75,6 +75,19 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         Ok(all) => drop(unpublished.set(i64::try_from(all.len()).unwrap_or(i64::MAX))),
         Err(error) => tracing::error!(%error, "what could not be published cannot be read"),
     }
+    let (devices, refusals) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge<u64, AtomicU64>>::default());
+    registry.register("devices", "Sirens, loudspeakers and signs, by how they are", devices.clone());
+    registry.register("device_refusals", "What devices said and was refused since start, by reason", refusals.clone());
+    match app.devices.all().await {
+        Ok((all, _)) => all.iter().for_each(|(row, presence)| {
+            let kind = row.device.kind.as_str().to_owned();
+            devices.get_or_create(&vec![("kind", kind), ("presence", presence.as_str().to_owned())]).inc();
+        }),
+        Err(error) => tracing::error!(%error, "devices cannot be read"),
+    }
+    for (reason, n) in app.devices.counts.all() {
+        refusals.get_or_create(&vec![("reason", reason.to_owned())]).set(n);
+    }
     match app.store.open_chunks().await {
         Ok(n) => drop(open.set(i64::try_from(n).unwrap_or(i64::MAX))),
         Err(error) => {

@@ -4,11 +4,13 @@
 mod acts;
 mod alert;
 mod compose;
+mod devices;
 mod diff;
 mod duty;
 mod live;
 mod map;
 mod me;
+mod organisations;
 mod outlets;
 mod people;
 mod picture;
@@ -52,6 +54,13 @@ pub(super) fn router() -> Router<Site> {
         .route("/console/people/{id}/invite", post(people::invite_again))
         .route("/console/people/{id}/tie", post(people::tie))
         .route("/console/people/proposals/{id}", post(people::decide))
+        .route("/console/devices", get(devices::show).post(devices::put))
+        .route("/console/devices/import", post(devices::import))
+        .route("/console/devices/{id}/{act}", post(devices::act))
+        .route("/console/organisations", get(organisations::list).post(organisations::put))
+        .route("/console/organisations/import", post(organisations::import))
+        .route("/console/organisations/{code}", get(organisations::one))
+        .route("/console/organisations/{code}/{act}", post(organisations::act))
         .route("/console/me", get(me::show))
         .route("/console/me/addresses", post(me::addresses))
         .route("/console/me/push", post(me::push))

@@ -14,13 +14,13 @@ const HAND: (u32, u32) = (360, 740);
 const NARROW: (u32, u32) = (320, 640);
 
 /// axe-core, where `cargo xtask test` has fetched it.
-fn axe() -> Option<String> {
+pub fn axe() -> Option<String> {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules/axe-core/axe.min.js");
     std::fs::read_to_string(file).ok()
 }
 
 /// What is seriously wrong with the page for people who read it another way.
-async fn faults(browser: &Browser, axe: &str) -> Vec<String> {
+pub async fn faults(browser: &Browser, axe: &str) -> Vec<String> {
     if browser.run("return window.axe === undefined").await == true {
         browser.run(&format!("{axe}; window.axe = axe;")).await;
     }
@@ -132,6 +132,8 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
         ("record", "/console/record".into()),
         ("sources", "/console/sources".into()),
         ("people", "/console/people".into()),
+        ("devices", "/console/devices".into()),
+        ("organisations", "/console/organisations".into()),
         ("me", "/console/me".into()),
         ("notice", "/console/alerts/none".into()),
         ("sign-in", "/sign-in".into()),

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, Price, ServerConfig};
 use crate::delivery::LeaveLinks;
 use crate::devices::{self, Devices};
-use crate::dispatch::{Engine, EngineOptions, Provider};
+use crate::dispatch::{Engine, EngineOptions, Provider, WaysOut};
 use crate::grave::GraveSettings;
 use crate::housekeeping;
 use crate::intake::Intake;
@@ -184,8 +184,12 @@ impl App {
             let (mqtt, states) = (Arc::clone(mqtt), in_force(&store, clock.as_ref()).await?);
             tokio::spawn(async move { mqtt.restore(states).await });
         }
-        let options =
-            EngineOptions { clock: Arc::clone(&clock), leave: leave.clone(), policy: Some(Arc::clone(&policy)) };
+        let inbound = inbound_secret(config)?;
+        let options = EngineOptions {
+            clock: Arc::clone(&clock),
+            leave: WaysOut { links: leave.clone(), answers: inbound.is_some() },
+            policy: Some(Arc::clone(&policy)),
+        };
         let engine = Engine::start(store.clone(), providers, options).await?;
         let stop = CancellationToken::new();
         let keeper =
@@ -214,7 +218,6 @@ impl App {
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let (kinds, limits) = (channels.iter().copied().collect(), config.residents.limits.clone());
         let residents = Residents::new(store.clone(), held, time, (base, limits), kinds, engine.waker());
-        let inbound = inbound_secret(config)?;
         let base = base.trim_end_matches('/').to_owned();
         Ok(Self {
             store,

@@ -242,6 +242,8 @@ pub struct ServerConfig {
     pub tls: Option<TlsConfig>,
     /// Connections at once; the next ones wait.
     pub connections: usize,
+    /// Folder with further languages of the pages for residents and everybody, one file each.
+    pub languages: Option<PathBuf>,
     /// Proxies in front, addresses or networks, whose `X-Forwarded-For` says where requests come from.
     pub proxies: Vec<String>,
 }
@@ -249,7 +251,15 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         let listen = ([127, 0, 0, 1], 8460).into();
-        Self { listen, public_url: None, leave_secret_file: None, tls: None, connections: 4_096, proxies: Vec::new() }
+        Self {
+            listen,
+            public_url: None,
+            leave_secret_file: None,
+            tls: None,
+            connections: 4_096,
+            languages: None,
+            proxies: Vec::new(),
+        }
     }
 }
 

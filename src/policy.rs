@@ -84,7 +84,10 @@ impl Policy {
             locate: config.regions.locate.clone(),
             rules,
             templates,
-            messages: config.messages.clone(),
+            messages: MessageOptions {
+                own_base: config.server.public_url.clone().unwrap_or_default(),
+                ..config.messages.clone()
+            },
             bureaus: config.bureaus.clone(),
             keys,
             signing,

@@ -150,6 +150,17 @@ impl Store {
         sqlx::query(sql).bind(id).fetch_optional(&self.read).await?.as_ref().map(printed).transpose()
     }
 
+    /// The newest publication of an alert whose id begins so.
+    pub(crate) async fn printed_beginning(&self, short: &str) -> Result<Option<Publication>, StoreError> {
+        // Up to the text that follows every id with this beginning: the index is of use.
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} {FROM} WHERE publication.alert >= $1 AND publication.alert < $2
+             ORDER BY publication.release DESC LIMIT 1"
+        ));
+        let row = sqlx::query(sql).bind(short).bind(format!("{short}~")).fetch_optional(&self.read).await?;
+        row.as_ref().map(publication).transpose()
+    }
+
     /// The publication of a release.
     pub(crate) async fn printed_release(&self, release: i64) -> Result<Option<Printed>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tocsin::approval::Desk;
 use tocsin::clock::Clock;
 use tocsin::config::BureauConfig;
-use tocsin::dispatch::{Engine, EngineOptions, Provider};
+use tocsin::dispatch::{Engine, EngineOptions, Provider, WaysOut};
 use tocsin::intake::{Format, Intake, Receipt, RefusalCode};
 use tocsin::messages::{MessageOptions, Templates};
 use tocsin::policy::Policy;
@@ -144,7 +144,8 @@ impl World {
             let channel: Arc<dyn Channel> = channel.clone();
             Provider { name, channel, rate: None, workers: 1, window: 64 }
         };
-        let options = EngineOptions { clock: Arc::clone(&time), leave: None, policy: Some(Arc::clone(&POLICY)) };
+        let options =
+            EngineOptions { clock: Arc::clone(&time), leave: WaysOut::default(), policy: Some(Arc::clone(&POLICY)) };
         let engine = Engine::start(store.clone(), vec![provider(&sms), provider(&mqtt)], options).await.unwrap();
         let desk = Desk::new(store.clone(), Arc::clone(&POLICY), Arc::clone(&time), "", engine.waker());
         let intake = Intake::new(store.clone(), Arc::clone(&POLICY), time, Arc::new(desk));

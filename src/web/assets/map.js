@@ -27,7 +27,7 @@ if (place && window.L) {
       fillColor: hatch, fillOpacity: on ? (share === undefined ? full : 0.12 + 0.88 * share) : 0,
     };
   };
-  const answer = await fetch("/console/map.json", { headers: BY_ITSELF }).catch(() => null);
+  const answer = await fetch("/regions.geojson", { headers: BY_ITSELF }).catch(() => null);
   const ground = answer?.ok ? await answer.json() : { type: "FeatureCollection", features: [] };
   // Land lies under the counties, so that a pale one is a little of its level, not of the sea.
   const land = { stroke: false, fillColor: "#f2f0eb", fillOpacity: 1 };

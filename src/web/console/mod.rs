@@ -8,12 +8,10 @@ mod devices;
 mod diff;
 mod duty;
 mod live;
-mod map;
 mod me;
 mod organisations;
 mod outlets;
 mod people;
-mod picture;
 mod preview;
 mod queue;
 mod record;
@@ -38,7 +36,6 @@ pub(super) fn router() -> Router<Site> {
     Router::new()
         .merge(of_world::<LiveWorld>())
         .merge(of_world::<Exercise>())
-        .route("/console/map.json", get(map::counties))
         .route("/console/record", get(record::show))
         .route("/console/record.csv", get(record::export))
         .route("/console/sources", get(sources::show))

@@ -114,7 +114,7 @@ fn render(doc: Doc) -> Rendered {
     }
 }
 
-fn pack(body: &[u8]) -> Option<Bytes> {
+pub(in crate::web) fn pack(body: &[u8]) -> Option<Bytes> {
     if body.len() < WORTH_PACKING {
         return None;
     }
@@ -164,7 +164,7 @@ fn unchanged(rendered: &Rendered, tags: Option<&str>, since: Option<&str>) -> bo
     }
 }
 
-fn takes_gzip(accepted: &str) -> bool {
+pub(in crate::web) fn takes_gzip(accepted: &str) -> bool {
     accepted.split(',').any(|one| {
         let mut parts = one.split(';').map(str::trim);
         let gzip = matches!(parts.next(), Some("gzip" | "x-gzip" | "*"));

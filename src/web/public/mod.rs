@@ -9,9 +9,10 @@ mod feeds;
 mod machine;
 mod map;
 mod pages;
+mod short;
 mod told;
 
-pub(super) use answer::Answers;
+pub(super) use answer::{Answers, pack, takes_gzip};
 
 use axum::Router;
 use axum::routing::get;
@@ -26,6 +27,7 @@ pub(super) fn router() -> Router<Site> {
         .route("/sources/{bureau}", get(pages::source))
         .route("/events/{chain}", get(pages::event))
         .route("/drills/{id}", get(drill::show))
+        .route("/a/{id}", get(short::follow))
         .route("/alerts", get(machine::archive))
         .route("/alerts/active", get(machine::active))
         .route("/alerts/active/count", get(machine::count))

@@ -130,6 +130,12 @@ impl Browser {
         self.cdp("Emulation.setEmulatedMedia", json!({"media": "", "features": features})).await;
     }
 
+    /// Asks for everything anew from here on, also for what may be kept for a while.
+    pub async fn keep_nothing(&self) {
+        self.cdp("Network.enable", json!({})).await;
+        self.cdp("Network.setCacheDisabled", json!({"cacheDisabled": true})).await;
+    }
+
     /// Signed in with this session.
     pub async fn enter(&self, token: &str) {
         let cookie = json!({"name": "tocsin", "value": token, "url": self.base, "httpOnly": true, "sameSite": "Lax"});
@@ -138,7 +144,7 @@ impl Browser {
 
     /// Goes to a path of the server, or to a whole address.
     pub async fn goto(&self, path: &str) {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let url = if path.contains("://") { path.to_owned() } else { format!("{}{path}", self.base) };
         self.post("/url", &json!({"url": url})).await.unwrap();
     }
 
@@ -327,7 +333,7 @@ impl Browser {
         let params = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let picture = self.cdp("Page.captureScreenshot", params).await;
         let picture = base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots/console");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots").join(env!("CARGO_CRATE_NAME"));
         std::fs::create_dir_all(&folder).unwrap();
         let n = self.shots.fetch_add(1, Ordering::Relaxed) + 1;
         let path = folder.join(format!("{}-{n:02}-{name}.png", self.journey));

@@ -1,25 +1,40 @@
-//! The ground of the map: the counties' outlines, thinned for a screen.
+//! The ground of maps: the counties' outlines, thinned for a screen. The same for officers and for residents.
 
 use std::sync::OnceLock;
 
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::site::Site;
+use crate::cap::Point;
 use crate::regions::RegionMap;
-use crate::web::session::SignedIn;
-use crate::web::site::Site;
 
 /// Corners lie on a grid of this many lines a degree, about 400 m: neighbours' borders stay one line.
 const GRID: f64 = 250.0;
 
-static GROUND: OnceLock<String> = OnceLock::new();
+/// Plain, and packed.
+static GROUND: OnceLock<(Bytes, Option<Bytes>)> = OnceLock::new();
 
-pub(super) async fn counties(State(site): State<Site>, SignedIn(_): SignedIn) -> Response {
-    let ground = GROUND.get_or_init(|| outlines(&site.app.policy.load().map).to_string());
-    let headers = [(header::CONTENT_TYPE, "application/geo+json"), (header::CACHE_CONTROL, "private, max-age=3600")];
-    (headers, ground.clone()).into_response()
+/// Every county and sea area as GeoJSON.
+pub(super) async fn counties(State(site): State<Site>, headers: HeaderMap) -> Response {
+    let (plain, packed) = GROUND.get_or_init(|| {
+        let plain = outlines(&site.app.policy.load().map).to_string();
+        let packed = super::public::pack(plain.as_bytes());
+        (plain.into(), packed)
+    });
+    let shared = [
+        (header::CONTENT_TYPE, "application/geo+json"),
+        (header::CACHE_CONTROL, "private, max-age=3600"),
+        (header::VARY, "Accept-Encoding"),
+    ];
+    let wanted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match packed.as_ref().filter(|_| super::public::takes_gzip(wanted)) {
+        Some(packed) => (shared, [(header::CONTENT_ENCODING, "gzip")], packed.clone()).into_response(),
+        None => (shared, plain.clone()).into_response(),
+    }
 }
 
 fn outlines(map: &RegionMap) -> Value {
@@ -38,7 +53,7 @@ fn outlines(map: &RegionMap) -> Value {
     json!({"type": "FeatureCollection", "features": features})
 }
 
-fn thin(ring: &[crate::cap::Point]) -> Option<Value> {
+fn thin(ring: &[Point]) -> Option<Value> {
     let snap = |degrees: f64| (degrees * GRID).round() / GRID;
     let mut kept: Vec<[f64; 2]> = ring.iter().map(|point| [snap(point.lon), snap(point.lat)]).collect();
     kept.dedup();

@@ -58,10 +58,8 @@ impl Site {
         let config = write_config(folder.path(), &config);
         std::fs::write(path("devices.csv"), devices).unwrap();
         let (table, made) = (path("devices.csv"), path("accounts.csv"));
-        let well = tocsin(
-            &config,
-            &["devices", "import", table.to_str().unwrap(), "--accounts", made.to_str().unwrap()],
-        );
+        let well =
+            tocsin(&config, &["devices", "import", table.to_str().unwrap(), "--accounts", made.to_str().unwrap()]);
         assert!(well.0, "{well:?}");
         let mut accounts: BTreeMap<String, String> = std::fs::read_to_string(&made)
             .unwrap()
@@ -291,7 +289,11 @@ async fn each_account_reads_and_says_what_is_its_own_and_nothing_else() {
     let heard = school.messages_before(&site, &own).await;
     assert!(heard.iter().all(|(topic, _)| topic == "tocsin/v1/status"), "{heard:?}");
     let heard = siren.messages_before(&site, &Cma { event: ("台风", "Typhoon"), ..Cma::new("second") }).await;
-    let strange: Vec<_> = heard.iter().map(|(topic, _)| topic).filter(|t| !t.contains("/device/qp-siren/alert/") && *t != "tocsin/v1/status").collect();
+    let strange: Vec<_> = heard
+        .iter()
+        .map(|(topic, _)| topic)
+        .filter(|t| !t.contains("/device/qp-siren/alert/") && *t != "tocsin/v1/status")
+        .collect();
     assert!(strange.is_empty() && !heard.is_empty(), "{heard:?}");
 
     // A new password: the old one ends when the broker has read its files, which are written by themselves.
@@ -388,7 +390,10 @@ async fn a_siren_plays_says_so_and_is_stopped_and_one_that_was_off_plays_nothing
     assert_eq!(before.1["action"], "stop", "of the first, retained");
     let near = Cma { event: ("暴雨", "Rainstorm"), colour: RED, ..Cma::new("shape") };
     let shape = "</areaDesc><polygon>31.08,121.02 31.08,121.08 31.12,121.08 31.12,121.02 31.08,121.02</polygon>";
-    let xml = near.xml().replace("</areaDesc><geocode><valueName>CPEAS Geographic Code</valueName><value>310118000000</value></geocode>", shape);
+    let xml = near.xml().replace(
+        "</areaDesc><geocode><valueName>CPEAS Geographic Code</valueName><value>310118000000</value></geocode>",
+        shape,
+    );
     let (status, answer) = site.server.post(xml).await;
     assert_eq!(status, 201, "{answer}");
     assert_eq!(siren.message().await.1["id"], answer["id"]);

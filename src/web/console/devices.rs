@@ -196,7 +196,9 @@ pub(super) async fn put(State(site): State<Site>, posted: Posted) -> Response {
         Ok::<_, Fault>(site.app.devices.put(&device, Some(&posted.session.officer)).await?)
     };
     match done.await {
-        Ok(made) => show_with(&site, &posted.session, Done { accounts: made.into_iter().collect(), ..Done::default() }).await,
+        Ok(made) => {
+            show_with(&site, &posted.session, Done { accounts: made.into_iter().collect(), ..Done::default() }).await
+        }
         Err(fault) => fault.show(&Frame::of::<Live>(&posted.session, "devices")),
     }
 }
@@ -206,7 +208,7 @@ pub(super) async fn import(State(site): State<Site>, posted: Posted) -> Response
     match site.app.devices.import(file.as_bytes(), dry, Some(&posted.session.officer)).await {
         Ok(mut imported) => {
             let accounts = std::mem::take(&mut imported.accounts);
-            let words = Words { language: posted.session.officer.language };
+            let words = Words::from(posted.session.officer.language);
             let told = imported_text(words, imported.dry, imported.added, imported.changed, imported.bad.len());
             show_with(&site, &posted.session, Done { accounts, imported: Some(imported), told }).await
         }
@@ -214,11 +216,7 @@ pub(super) async fn import(State(site): State<Site>, posted: Posted) -> Response
     }
 }
 
-pub(super) async fn act(
-    State(site): State<Site>,
-    Path((id, act)): Path<(String, String)>,
-    posted: Posted,
-) -> Response {
+pub(super) async fn act(State(site): State<Site>, Path((id, act)): Path<(String, String)>, posted: Posted) -> Response {
     let by = Some(&posted.session.officer);
     let done = async {
         let id = slug(&id)?;

@@ -43,7 +43,7 @@ pub(super) async fn show(
     paged(&site, &headers, query, format!("/drills/{id}"), async move |_, words, around| {
         let id = id.parse::<AlertId>().map_err(|_| UNKNOWN)?;
         let row = drill(&own.app.store, &id).await?.ok_or(UNKNOWN)?;
-        render(&Drill { around, headline: row.headline, sent: moment(row.sent, words.language) })
+        render(&Drill { around, headline: row.headline, sent: moment(row.sent, words) })
     })
     .await
 }

@@ -3,9 +3,9 @@
 use sqlx::Connection as _;
 use tocsin::messages::Language;
 
-use super::every_page::{axe, faults};
 use crate::browser::{Browser, DESKTOP};
 use crate::stage::{Props, UNPROVED};
+use crate::support::axe;
 
 const NARROW: (u32, u32) = (320, 700);
 
@@ -69,7 +69,7 @@ async fn a_siren_is_put_on_record_and_found_when_it_is_silent() {
     let gone = chrono::Utc::now().timestamp_millis() - 600_000;
     let sql = "UPDATE device SET seen_at = $1, offline_at = $1, battery = 12";
     sqlx::query(sql).bind(gone).execute(&mut store).await.unwrap();
-    let axe = axe();
+    let axe = axe::script();
     let mut bad = Vec::new();
     for (session, silent) in [(&chinese.session, "失联"), (&english.session, "silent")] {
         browser.enter(session).await;
@@ -89,7 +89,12 @@ async fn a_siren_is_put_on_record_and_found_when_it_is_silent() {
                     browser.assert_fits().await;
                     let look = format!("{}-{silent}-{dark}-{}", path.rsplit('/').next().unwrap(), size.0);
                     if let Some(axe) = &axe {
-                        bad.extend(faults(&browser, axe).await.into_iter().map(|fault| format!("{look}: {fault}")));
+                        bad.extend(
+                            axe::faults(&browser, axe, axe::GRAVE)
+                                .await
+                                .into_iter()
+                                .map(|fault| format!("{look}: {fault}")),
+                        );
                     }
                     browser.shot(&look).await;
                 }

@@ -219,7 +219,7 @@ impl House {
     }
 
     async fn settle(&self, ids: &[String]) {
-        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        let deadline = std::time::Instant::now() + Duration::from_secs(300);
         for id in ids {
             loop {
                 assert!(std::time::Instant::now() < deadline, "{id} does not come or settle: {}", self.server.log());

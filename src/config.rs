@@ -396,7 +396,6 @@ pub struct Price(f64);
 
 impl Price {
     /// What so many cost.
-    #[expect(clippy::cast_precision_loss, reason = "nobody sends so many messages that a fen would be lost")]
     pub fn of(self, units: u64) -> f64 {
         self.0 * units as f64
     }

@@ -146,9 +146,9 @@ async fn what_is_too_large_is_refused_readably_and_every_answer_is_guarded() {
     let li = crew.officer("li", &["signer:310000", "author:310000"]).await;
     let token = crew.token(&li, &["approve"], 1).await;
     let browser = li.browser(&server).await;
-    let long = "x".repeat(3 << 20);
+    let (long, longer) = ("x".repeat(3 << 20), "x".repeat(5 << 20));
     says(browser.post("/console/me/addresses", &[("sms", &long)]).await, 413, "T5004");
-    says(browser.post("/console/compose/check", &[("title", &long)]).await, 413, "T5004");
+    says(browser.post("/console/compose/check", &[("title", &longer)]).await, 413, "T5004");
     let (status, _) = browser.api(&token, "escalations/1/take", &json!({"reason": "x".repeat(5 << 20)})).await;
     assert!(matches!(status, 400 | 413), "{status}");
     let many: Vec<(&str, &str)> = (0..100_000).map(|_| ("region", "310118")).collect();

@@ -102,6 +102,11 @@ function compose(map, layer, drawn, line, choose) {
   };
   ["polygons", "circles"].forEach((name) => field(name).addEventListener("input", draw));
   draw();
+  const look = () => {
+    const bounds = drawn.getBounds();
+    if (bounds.isValid()) map.fitBounds(bounds.pad(0.5), { animate: false });
+  };
+  look();
   let tool = "county";
   let corners = [];
   let sketch = null;
@@ -153,7 +158,10 @@ function compose(map, layer, drawn, line, choose) {
     const { most, corners } = upload.dataset;
     const there = field("polygons").value.split("\n").filter((text) => text.trim()).length;
     const { rings, well, bad } = await outlines(file, { room: most - there, most, corners });
-    if (rings.length > 0) add("polygons", rings.map((ring) => ring.map(corner).join(" ")).join("\n"));
+    if (rings.length > 0) {
+      add("polygons", rings.map((ring) => ring.map(corner).join(" ")).join("\n"));
+      look();
+    }
     const say = (list) => list.map(([what, value]) => upload.dataset[what].replace("{}", value)).join(" ");
     $("[data-upload-well]").textContent = say(well);
     $("[data-upload-bad]").textContent = say(bad);

@@ -208,7 +208,7 @@ async fn each_packet_has_its_own_answer() {
     let keys = refusing.sink.tally.keys();
     for (n, class) in classes.iter().enumerate() {
         let key = Key::derive(1, ChannelKind::Mqtt, n as u64);
-        let there = keys.contains_key(&format!("tocsin/v1/device/d{n} {key}"));
+        let there = keys.contains_key(&format!("tocsin/v1/device/d{n}/alert/a {key}"));
         assert_eq!(there, *class == Class::Accepted, "d{n}: {class:?}");
         assert!(matches!(class, Class::Accepted | Class::Throttled));
     }

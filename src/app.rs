@@ -325,7 +325,13 @@ fn of_broker(
     let Some(mqtt) = mqtt else { return Vec::new() };
     let mut tasks = Vec::new();
     if let Some(broker) = &config.broker {
-        tasks.push(tokio::spawn(broker::keep(store.clone(), Arc::clone(policy), mqtt.clone(), broker.accounts.clone(), stop.clone())));
+        tasks.push(tokio::spawn(broker::keep(
+            store.clone(),
+            Arc::clone(policy),
+            mqtt.clone(),
+            broker.accounts.clone(),
+            stop.clone(),
+        )));
     }
     if config.devices.is_some() {
         tasks.push(tokio::spawn(devices::listen(Arc::clone(devices), mqtt.clone(), stop.clone())));

@@ -90,7 +90,10 @@ async fn contacts_come_in_with_their_consent_and_a_table_brings_nobody_back() {
     assert_eq!(kept[0].get::<String, _>("consent"), "2026-1");
     let agreed = chrono::DateTime::parse_from_rfc3339("2026-03-02T22:00:00+08:00").unwrap();
     assert_eq!(kept[1].get::<i64, _>("consent_at"), agreed.timestamp_millis());
-    assert_eq!((kept[0].get::<String, _>("source"), kept[0].get::<String, _>("entered_by")), (digest.clone(), "operator".into()));
+    assert_eq!(
+        (kept[0].get::<String, _>("source"), kept[0].get::<String, _>("entered_by")),
+        (digest.clone(), "operator".into())
+    );
     assert!(!kept[0].get::<String, _>("name").contains("李明"), "names are sealed");
     let record = rows(folder.path(), "SELECT kind, detail FROM record ORDER BY seq").await;
     let kinds: Vec<String> = record.iter().map(|row| row.get("kind")).collect();
@@ -105,7 +108,8 @@ async fn contacts_come_in_with_their_consent_and_a_table_brings_nobody_back() {
     server.until(answer["id"].as_str().unwrap(), |states| states["channels"]["email"]["accepted"] == 2).await;
     let blue = Cma { colour: ("蓝色", "blue", "Minor"), event: ("暴雨", "Rainstorm"), ..Cma::new("blue") };
     let (_, answer) = server.post(blue.xml()).await;
-    let marker = Cma { event: ("暴雨", "Rainstorm"), colour: YELLOW, code: "310117000000".into(), ..Cma::new("marker") };
+    let marker =
+        Cma { event: ("暴雨", "Rainstorm"), colour: YELLOW, code: "310117000000".into(), ..Cma::new("marker") };
     server.post(marker.xml()).await;
     let states = server.until(answer["id"].as_str().unwrap(), |states| !states.is_null()).await;
     assert_eq!(states["channels"]["email"]["accepted"].as_u64().unwrap_or(0), 0, "blue is below yellow: {states}");
@@ -146,7 +150,8 @@ impl Program {
 
     /// The alerts that were posted there.
     fn alerts(&self, path: &str) -> Vec<String> {
-        let alert = |post: &Post| serde_json::from_str::<Value>(&post.body).unwrap()["alert"].as_str().unwrap().to_owned();
+        let alert =
+            |post: &Post| serde_json::from_str::<Value>(&post.body).unwrap()["alert"].as_str().unwrap().to_owned();
         self.0.lock().unwrap().iter().filter(|post| post.path == path).map(alert).collect()
     }
 
@@ -162,7 +167,8 @@ impl Program {
 }
 
 async fn take(State(program): State<Program>, uri: axum::http::Uri, headers: HeaderMap, body: Bytes) {
-    let signature = headers.get("tocsin-signature").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let signature =
+        headers.get("tocsin-signature").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let (path, body) = (uri.path().to_owned(), String::from_utf8(body.to_vec()).unwrap());
     program.0.lock().unwrap().push(Post { path, signature, body });
 }
@@ -177,15 +183,14 @@ async fn a_webhook_is_posted_what_concerns_its_organisation_from_the_day_it_is_s
     let (well, out, error) = server.tocsin(&["--json", "organisations", "hook", "qp-port", "control", &url]);
     assert!(well, "{error}");
     let secret = serde_json::from_str::<Value>(&out).unwrap()["secret"].as_str().unwrap().to_owned();
-    for (bad, why) in [
-        ("http://169.254.169.254/latest", "https"),
-        ("https://10.0.0.8/x", "private"),
-        ("file:///etc/passwd", "https"),
-    ] {
+    for (bad, why) in
+        [("http://169.254.169.254/latest", "https"), ("https://10.0.0.8/x", "private"), ("file:///etc/passwd", "https")]
+    {
         let (well, _, error) = server.tocsin(&["organisations", "hook", "qp-port", "evil", bad]);
         assert!(!well && error.contains(why), "{bad}: {error}");
     }
-    let seen = async || rows(server.folder.path(), "SELECT name FROM outlet WHERE name = 'webhook/qp-port.control'").await;
+    let seen =
+        async || rows(server.folder.path(), "SELECT name FROM outlet WHERE name = 'webhook/qp-port.control'").await;
     while seen().await.is_empty() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -212,7 +217,8 @@ async fn a_webhook_is_posted_what_concerns_its_organisation_from_the_day_it_is_s
     assert!(server.tocsin(&["organisations", "hook", "qp-port", "control"]).0);
     let other = format!("http://127.0.0.1:{port}/other");
     assert!(server.tocsin(&["organisations", "hook", "qp-port", "other", &other]).0);
-    let ready = async || rows(server.folder.path(), "SELECT name FROM outlet WHERE name = 'webhook/qp-port.other'").await;
+    let ready =
+        async || rows(server.folder.path(), "SELECT name FROM outlet WHERE name = 'webhook/qp-port.other'").await;
     while ready().await.is_empty() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -232,8 +238,10 @@ async fn administrators_keep_their_own_regions_and_looking_is_on_record() {
     let zhejiang = crew.officer("zhou", &["administrator:330000", "operator:330000"]).await.browser(&server).await;
     let author = crew.officer("auth", &["author:310000"]).await.browser(&server).await;
     let shanghai = crew.officer("shen", &["administrator:310000"]).await.browser(&server).await;
-    let one = [("code", "sj-school"), ("name", "松江小学"), ("kind", "school"), ("regions", "310117"), ("lowest", "blue")];
-    let device = [("id", "qp-1"), ("kind", "siren"), ("name", "楼顶"), ("region", "310118"), ("lowest", "red"), ("point", "")];
+    let one =
+        [("code", "sj-school"), ("name", "松江小学"), ("kind", "school"), ("regions", "310117"), ("lowest", "blue")];
+    let device =
+        [("id", "qp-1"), ("kind", "siren"), ("name", "楼顶"), ("region", "310118"), ("lowest", "red"), ("point", "")];
     let moved = [("code", "qp-port"), ("name", "x"), ("kind", "port"), ("regions", "330100"), ("lowest", "blue")];
     for stranger in [&zhejiang, &author] {
         for (path, form) in [
@@ -262,7 +270,14 @@ async fn administrators_keep_their_own_regions_and_looking_is_on_record() {
     assert_eq!((lines.len(), lines[0].actor.as_str(), lines[0].subject.as_str()), (1, "shen", "qp-port"));
 
     assert_eq!(shanghai.post("/console/organisations", &one).await.0, 303);
-    let agreed = [("name", "王老师"), ("duty", "校长"), ("phone", "13800000009"), ("language", "zh-CN"), ("consent", "2026-1"), ("consent_at", "2026-03-01T08:00")];
+    let agreed = [
+        ("name", "王老师"),
+        ("duty", "校长"),
+        ("phone", "13800000009"),
+        ("language", "zh-CN"),
+        ("consent", "2026-1"),
+        ("consent_at", "2026-03-01T08:00"),
+    ];
     assert_eq!(shanghai.post("/console/organisations/sj-school/contact", &agreed).await.0, 303);
     let (status, page) = shanghai.post("/console/organisations/sj-school/contact", &agreed).await;
     assert!(status == 400 && page.contains("T5003"), "the same number is not taken twice: {page}");
@@ -276,7 +291,13 @@ async fn administrators_keep_their_own_regions_and_looking_is_on_record() {
     assert_eq!(shanghai.post("/console/devices/qp-1/end", &[]).await.0, 303);
 
     // Where it moves, the contacts follow; when it ends, nothing of anybody is left.
-    let wider = [("code", "sj-school"), ("name", "松江小学"), ("kind", "school"), ("regions", "310117 310118"), ("lowest", "red")];
+    let wider = [
+        ("code", "sj-school"),
+        ("name", "松江小学"),
+        ("kind", "school"),
+        ("regions", "310117 310118"),
+        ("lowest", "red"),
+    ];
     assert_eq!(shanghai.post("/console/organisations", &wider).await.0, 303);
     let places = "SELECT place.id FROM place JOIN contact ON contact.subscriber = place.subscriber WHERE organisation = 'sj-school'";
     assert_eq!(rows(server.folder.path(), places).await.len(), 2);

@@ -28,7 +28,8 @@ pub fn write(folder: &Path, passwords: &str, acl: &str) -> std::io::Result<Writt
     let mut written = Written::Same;
     for (name, text) in [(ACL, acl), (PASSWORDS, passwords)] {
         let local = std::fs::read_to_string(folder.join(format!("{name}.{LOCAL}"))).unwrap_or_default();
-        let head = "# Kept by tocsin; what is written here by hand is lost. Other accounts: NAME.local beside this file.\n";
+        let head =
+            "# Kept by tocsin; what is written here by hand is lost. Other accounts: NAME.local beside this file.\n";
         // mosquitto 2.0 takes no comments in its password file.
         let text = if name == ACL { format!("{local}\n{head}{text}") } else { joined(&local, text) };
         if std::fs::read(folder.join(name)).is_ok_and(|now| now == text.as_bytes()) {

@@ -36,11 +36,7 @@ pub enum BrokerError {
 ///
 /// # Errors
 /// When the store or our own password's file cannot be read.
-pub async fn account_files(
-    store: &Store,
-    map: &RegionMap,
-    mqtt: &MqttConfig,
-) -> Result<(String, String), BrokerError> {
+pub async fn account_files(store: &Store, map: &RegionMap, mqtt: &MqttConfig) -> Result<(String, String), BrokerError> {
     let (accounts, organisations) = (store.accounts().await?, store.organisations().await?);
     let devices: Vec<_> = store.devices().await?.into_iter().map(|row| row.device).collect();
     let mut passwords = String::new();

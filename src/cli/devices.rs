@@ -76,7 +76,8 @@ async fn list(context: &Context, devices: &Devices) -> Result<bool, Failure> {
     if listening.is_none() {
         println!("nobody listens to devices just now: [devices] in config.toml, a running server, and its broker do");
     }
-    let mut table_rows = vec![["id", "kind", "county", "is", "seen (UTC)", "battery", "stands"].map(str::to_owned).to_vec()];
+    let mut table_rows =
+        vec![["id", "kind", "county", "is", "seen (UTC)", "battery", "stands"].map(str::to_owned).to_vec()];
     for (row, presence) in &rows {
         let seen = row.seen_at.map_or_else(|| "-".into(), |at| at.format("%m-%d %H:%M:%S").to_string());
         table_rows.push(vec![

@@ -59,7 +59,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<bool, Fai
             if context.json {
                 println!("{}", json!({"webhook": format!("{code}.{name}"), "secret": secret}));
             } else {
-                println!("the webhook {code}.{name} is set; its posts are signed with this secret, shown once:\n  {secret}");
+                println!(
+                    "the webhook {code}.{name} is set; its posts are signed with this secret, shown once:\n  {secret}"
+                );
             }
             Ok(true)
         }

@@ -89,7 +89,8 @@ fn device(row: &Row) -> Result<Device, (&'static str, String)> {
         region: row.get("region").parse().map_err(|e: BadRegionCode| ("region", e.to_string()))?,
         point: point(row.get("lat"), row.get("lon")).map_err(|why| ("lat", why))?,
         organisation,
-        lowest: level.ok_or_else(|| say("lowest", "请写 red、orange、yellow 或 blue", "use red, orange, yellow or blue"))?,
+        lowest: level
+            .ok_or_else(|| say("lowest", "请写 red、orange、yellow 或 blue", "use red, orange, yellow or blue"))?,
         drills: match row.get("drills") {
             "" | "no" => false,
             "yes" => true,

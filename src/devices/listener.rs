@@ -73,7 +73,9 @@ async fn one_connection(devices: &Arc<Devices>, prefix: &str, client: &AsyncClie
                 }
             }
             Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                if let Some(code) = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_))) {
+                if let Some(code) =
+                    ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)))
+                {
                     break format!("SUBACK {code:?}");
                 }
                 note(devices, true).await;

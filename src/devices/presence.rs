@@ -31,7 +31,12 @@ pub enum Presence {
 
 impl Presence {
     /// How a device is, given since when devices are listened to: while we were away its heartbeats went by unheard.
-    pub(crate) fn of(row: &DeviceRow, listening: Option<DateTime<Utc>>, rule: PresenceRule, now: DateTime<Utc>) -> Self {
+    pub(crate) fn of(
+        row: &DeviceRow,
+        listening: Option<DateTime<Utc>>,
+        rule: PresenceRule,
+        now: DateTime<Utc>,
+    ) -> Self {
         if let Some(since) = row.offline_at {
             return Self::Silent(since);
         }

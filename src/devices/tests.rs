@@ -74,9 +74,8 @@ fn a_topic_is_of_one_device_or_of_none() {
 #[test]
 fn one_that_talks_without_end_is_not_listened_to_and_the_others_are() {
     let (mut ear, counts) = (Ear::default(), Counts::default());
-    let mut hear = |id: &str, second| {
-        ear.hear("t", (&format!("t/device/{id}/heartbeat"), b"", false), &counts, at(second))
-    };
+    let mut hear =
+        |id: &str, second| ear.hear("t", (&format!("t/device/{id}/heartbeat"), b"", false), &counts, at(second));
     assert_eq!((0..500).filter(|_| hear("loud", 0)).count(), 20);
     assert!(hear("calm", 0), "another one is heard");
     assert_eq!((0..500).filter(|_| hear("loud", 5)).count(), 5, "one a second after that");

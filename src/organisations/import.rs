@@ -15,11 +15,24 @@ use crate::cap::Colour;
 use crate::delivery::Address;
 use crate::messages::Language;
 use crate::residents::BadRow;
-use crate::store::{Entry, NewContact, OfficerRow, StoreError, insert_contact, put_organisation, record, touch_accounts};
+use crate::store::{
+    Entry, NewContact, OfficerRow, StoreError, insert_contact, put_organisation, record, touch_accounts,
+};
 
 /// The columns, in any order; those after `duty` may be left out, but `consent` and `consent_at`.
 pub const COLUMNS: [&str; 12] = [
-    "code", "name", "kind", "regions", "contact", "duty", "consent", "consent_at", "phone", "email", "language", "lowest",
+    "code",
+    "name",
+    "kind",
+    "regions",
+    "contact",
+    "duty",
+    "consent",
+    "consent_at",
+    "phone",
+    "email",
+    "language",
+    "lowest",
 ];
 const NEEDED: usize = 8;
 
@@ -147,7 +160,11 @@ impl Organisations {
         }
         let at = moment(row.get("consent_at")).filter(|at| *at <= self.clock.now());
         let at = at.ok_or_else(|| {
-            ("consent_at", "请写同意的时间，如 2026-03-01，不晚于现在 / when they agreed: 2026-03-01, not in the future".to_owned())
+            (
+                "consent_at",
+                "请写同意的时间，如 2026-03-01，不晚于现在 / when they agreed: 2026-03-01, not in the future"
+                    .to_owned(),
+            )
         })?;
         let person = (row.get("contact"), row.get("duty"));
         let contact = self.contact(&one, person, language, addresses, (consent, at), "", by).map_err(say("contact"))?;
@@ -165,8 +182,11 @@ impl Organisations {
         let regions = regions.collect::<Result<_, crate::regions::BadRegionCode>>();
         let regions = regions.map_err(|e| ("regions", e.to_string()))?;
         let level = row.get("lowest");
-        let lowest = if level.is_empty() { Some(Colour::Blue) } else { Colour::ALL.into_iter().find(|c| c.as_str() == level) };
-        let lowest = lowest.ok_or_else(|| ("lowest", "请写 red、orange、yellow 或 blue / use red, orange, yellow or blue".to_owned()))?;
+        let lowest =
+            if level.is_empty() { Some(Colour::Blue) } else { Colour::ALL.into_iter().find(|c| c.as_str() == level) };
+        let lowest = lowest.ok_or_else(|| {
+            ("lowest", "请写 red、orange、yellow 或 blue / use red, orange, yellow or blue".to_owned())
+        })?;
         let created_at = self.clock.now();
         let one = Organisation { code, name: row.get("name").to_owned(), kind, regions, lowest, created_at };
         self.checked(&one, None, by).map_err(|error| ("regions", error.to_string()))

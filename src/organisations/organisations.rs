@@ -142,15 +142,13 @@ impl Organisations {
 
     /// The places of an organisation's contact: each of its counties.
     pub(super) fn places(&self, one: &Organisation, language: Language, channels: &[ChannelKind]) -> Vec<Place> {
-        let wishes = Wishes {
-            lowest: one.lowest,
-            languages: vec![language],
-            channels: channels.to_vec(),
-            ..Wishes::default()
-        };
+        let wishes =
+            Wishes { lowest: one.lowest, languages: vec![language], channels: channels.to_vec(), ..Wishes::default() };
         let name: String = one.name.chars().take(20).collect();
         let counties = counties(&one.regions, &self.policy.load().map).into_iter();
-        counties.map(|region| Place { id: 0, name: name.clone(), region, point: None, wishes: wishes.clone() }).collect()
+        counties
+            .map(|region| Place { id: 0, name: name.clone(), region, point: None, wishes: wishes.clone() })
+            .collect()
     }
 
     /// Adds a contact who has agreed; their addresses, as they are told first, second and so on.
@@ -183,7 +181,8 @@ impl Organisations {
             return Err(KeepError::input("号码或邮箱已登记，或本人已退订 / the addresses are on record, or were left"));
         }
         let masked: Vec<_> = addresses.iter().map(|address| mask(&address.value)).collect();
-        let detail = json!({"duty": new.duty, "addresses": masked, "consent": new.consent.0, "consent_at": new.consent.1});
+        let detail =
+            json!({"duty": new.duty, "addresses": masked, "consent": new.consent.0, "consent_at": new.consent.1});
         record(&mut tx, now, &Entry::new(actor(by), "organisation.contact", code, detail)).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
@@ -254,7 +253,13 @@ impl Organisations {
     ///
     /// # Errors
     /// When its address cannot be posted to, there are too many, or it is not theirs to do.
-    pub async fn set_hook(&self, code: &Slug, name: &Slug, url: &str, by: Option<&OfficerRow>) -> Result<String, KeepError> {
+    pub async fn set_hook(
+        &self,
+        code: &Slug,
+        name: &Slug,
+        url: &str,
+        by: Option<&OfficerRow>,
+    ) -> Result<String, KeepError> {
         self.owned(code, by).await?;
         let hooks = self.store.hooks().await?;
         let others = hooks.iter().filter(|hook| hook.organisation == *code && hook.name != *name).count();

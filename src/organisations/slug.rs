@@ -7,7 +7,9 @@ pub struct Slug(String);
 
 /// A text that cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` 不能作代号，请用 2 到 40 个小写字母、数字和 - / `{0}` cannot be a code: 2 to 40 small letters, digits and -")]
+#[error(
+    "`{0}` 不能作代号，请用 2 到 40 个小写字母、数字和 - / `{0}` cannot be a code: 2 to 40 small letters, digits and -"
+)]
 pub struct BadSlug(String);
 
 impl Slug {

@@ -49,7 +49,8 @@ async fn look(
 ) -> Result<(), StoreError> {
     let organisations = press.store.organisations().await?;
     let organisations: BTreeMap<_, _> = organisations.into_iter().map(|one| (one.code.clone(), one)).collect();
-    let hooks = press.store.hooks().await?.into_iter().map(|hook| (format!("{}.{}", hook.organisation, hook.name), hook));
+    let hooks =
+        press.store.hooks().await?.into_iter().map(|hook| (format!("{}.{}", hook.organisation, hook.name), hook));
     let hooks: BTreeMap<String, HookRow> = hooks.collect();
     let stale: Vec<String> = running
         .iter()

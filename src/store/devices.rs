@@ -45,7 +45,8 @@ pub(crate) struct News {
     pub(crate) played: Vec<(String, DateTime<Utc>)>,
 }
 
-const DEVICE: &str = "SELECT device.id AS id, device.subscriber AS subscriber, kind, device.name AS name, device.region AS region,
+const DEVICE: &str =
+    "SELECT device.id AS id, device.subscriber AS subscriber, kind, device.name AS name, device.region AS region,
     organisation, drills, seen_at, offline_at, battery, firmware, refused, problem, place.point AS point,
     place.hazards AS hazards, place.wishes AS wishes
     FROM device LEFT JOIN place ON place.subscriber = device.subscriber";
@@ -231,7 +232,8 @@ impl Store {
 }
 
 async fn own_addresses(tx: &mut Tx, id: &str) -> Result<Vec<u64>, StoreError> {
-    let sql = "SELECT address.id FROM device JOIN address ON address.subscriber = device.subscriber WHERE device.id = $1";
+    let sql =
+        "SELECT address.id FROM device JOIN address ON address.subscriber = device.subscriber WHERE device.id = $1";
     let ids: Vec<i64> = sqlx::query_scalar(sql).bind(id).fetch_all(&mut **tx).await?;
     Ok(ids.into_iter().filter_map(|id| u64::try_from(id).ok()).collect())
 }
@@ -352,13 +354,18 @@ pub(crate) async fn touch_accounts(tx: &mut Tx) -> Result<(), StoreError> {
 /// Notes since when devices are listened to; None for nobody listens.
 pub(crate) async fn set_listening(store: &Store, since: Option<DateTime<Utc>>) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
-    let sql = "INSERT INTO counter (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    let sql =
+        "INSERT INTO counter (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     sqlx::query(sql).bind(LISTENING).bind(since.map_or(0, |at| at.timestamp_millis())).execute(&mut *tx).await?;
     Ok(tx.commit().await?)
 }
 
 /// Notes that somebody was called for a region, or that all is well there again.
-pub(crate) async fn set_alarm(tx: &mut Tx, region: &RegionCode, since: Option<DateTime<Utc>>) -> Result<(), StoreError> {
+pub(crate) async fn set_alarm(
+    tx: &mut Tx,
+    region: &RegionCode,
+    since: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
     match since {
         Some(since) => {
             let sql = "INSERT INTO device_alarm (region, since) VALUES ($1, $2) ON CONFLICT DO NOTHING";

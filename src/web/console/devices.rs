@@ -196,7 +196,9 @@ pub(super) async fn put(State(site): State<Site>, posted: Posted) -> Response {
         Ok::<_, Fault>(site.app.devices.put(&device, Some(&posted.session.officer)).await?)
     };
     match done.await {
-        Ok(made) => show_with(&site, &posted.session, Done { accounts: made.into_iter().collect(), ..Done::default() }).await,
+        Ok(made) => {
+            show_with(&site, &posted.session, Done { accounts: made.into_iter().collect(), ..Done::default() }).await
+        }
         Err(fault) => fault.show(&Frame::of::<Live>(&posted.session, "devices")),
     }
 }
@@ -214,11 +216,7 @@ pub(super) async fn import(State(site): State<Site>, posted: Posted) -> Response
     }
 }
 
-pub(super) async fn act(
-    State(site): State<Site>,
-    Path((id, act)): Path<(String, String)>,
-    posted: Posted,
-) -> Response {
+pub(super) async fn act(State(site): State<Site>, Path((id, act)): Path<(String, String)>, posted: Posted) -> Response {
     let by = Some(&posted.session.officer);
     let done = async {
         let id = slug(&id)?;

@@ -103,8 +103,11 @@ fn level_name(colour: Colour, words: Words) -> &'static str {
 
 /// Levels to choose from.
 pub(super) fn levels(words: Words, chosen: Colour) -> Vec<Choice> {
-    let choice =
-        |colour: Colour| Choice { code: colour.as_str().into(), name: level_name(colour, words).into(), on: colour == chosen };
+    let choice = |colour: Colour| Choice {
+        code: colour.as_str().into(),
+        name: level_name(colour, words).into(),
+        on: colour == chosen,
+    };
     Colour::ALL.into_iter().map(choice).collect()
 }
 
@@ -172,9 +175,8 @@ async fn list_with(site: &Site, session: &Session, imported: Option<Imported>) -
             level: level_name(one.lowest, words),
             contacts: counts.get(one.code.as_str()).copied().unwrap_or(0),
         };
-        let told = imported
-            .as_ref()
-            .map(|done| imported_text(words, done.dry, done.contacts, done.known, done.bad.len()));
+        let told =
+            imported.as_ref().map(|done| imported_text(words, done.dry, done.contacts, done.known, done.bad.len()));
         Ok::<_, Fault>(OrganisationsPage {
             told: told.unwrap_or_default(),
             rows: site.app.store.organisations().await?.iter().map(row).collect(),
@@ -203,7 +205,13 @@ async fn one_with(site: &Site, session: &Session, code: &str, shown: Shown) -> R
     }
 }
 
-async fn load(app: &App, session: &Session, code: &str, frame: Frame, mut shown: Shown) -> Result<OrganisationPage, Fault> {
+async fn load(
+    app: &App,
+    session: &Session,
+    code: &str,
+    frame: Frame,
+    mut shown: Shown,
+) -> Result<OrganisationPage, Fault> {
     let words = frame.t;
     let code: Slug = code.parse().map_err(|_| Fault::Unknown)?;
     let one = app.store.organisation(&code).await?.ok_or(Fault::Unknown)?;

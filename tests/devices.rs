@@ -19,10 +19,13 @@ use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, LastWill, Packet, PubAckReas
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Row as _};
+use support::crew::Crew;
 use support::{Cma, ORANGE, RED, Server, tocsin, write_config};
 use tocsin::app::store_options;
 use tocsin::config::Config;
+use tocsin::delivery::Address;
 use tocsin::store::{RecordFilter, Store};
+use tocsin_channels::ChannelKind;
 use tocsin_sinks::real::{Mosquitto, free_port};
 
 const RULES: &str = "[[approval]]\nname = \"none\"\n[[rule]]\nname = \"all\"\nwhen = { status = [\"Actual\"] }\naudience = [\"public\"]\nchannels = [\"mqtt\"]\npriority = 0\napproval = \"none\"\n\
@@ -282,9 +285,11 @@ async fn each_account_reads_and_says_what_is_its_own_and_nothing_else() {
 
     // Each reads its own county, or its own alerts, whatever it subscribes to.
     let elsewhere = Cma { code: "310117000000".into(), colour: RED, ..Cma::new("songjiang") };
-    site.send(&elsewhere).await;
-    let (at, _) = horn.message().await;
+    site.send(&Cma { code: "310117000000".into(), event: ("暴雨", "Rainstorm"), ..Cma::new("below") }).await;
+    let id = site.send(&elsewhere).await;
+    let (at, said) = horn.message().await;
     assert!(at.starts_with("tocsin/v1/device/sj-horn/alert/"), "{at}");
+    assert_eq!(said["id"], id.as_str(), "a yellow one is below what this horn plays");
     let own = Cma { event: ("暴雨", "Rainstorm"), colour: RED, ..Cma::new("qingpu") };
     let heard = school.messages_before(&site, &own).await;
     assert!(heard.iter().all(|(topic, _)| topic == "tocsin/v1/status"), "{heard:?}");
@@ -452,6 +457,10 @@ async fn a_hostile_device_is_refused_and_counted_and_holds_up_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_goes_is_silent_at_once_and_many_silent_ones_are_called_for_once() {
     let site = Site::with(DEVICES, "alarm_percent = 50\nalarm_least = 2").await;
+    let crew = Crew::of(&site.server).await;
+    let operator = crew.officer("op", &["operator:310000"]).await;
+    let address = Address::parse(ChannelKind::Email, "op@example.org").unwrap();
+    crew.staff.set_own_addresses(&operator.row, &[address]).await.unwrap();
     let (siren, far, horn) = (site.device("qp-siren").await, site.device("qp-far").await, site.device("sj-horn").await);
     let ids = ["qp-siren", "qp-far", "sj-horn"];
     let gone = |all: &Value| ids.iter().filter(|id| all[*id]["gone"] == true).count();
@@ -464,7 +473,7 @@ async fn a_device_that_goes_is_silent_at_once_and_many_silent_ones_are_called_fo
     assert!(!well && out.contains("\"silent\":1"), "{out}");
     drop(far);
     site.until("two are gone", |all| gone(all) == 2).await;
-    let store = site.store().await;
+    let store = crew.store.clone();
     let count = async |kind: &str| {
         let filter = RecordFilter { kind: Some(kind.into()), ..RecordFilter::default() };
         store.record_lines(&filter, 10).await.unwrap()
@@ -479,6 +488,9 @@ async fn a_device_that_goes_is_silent_at_once_and_many_silent_ones_are_called_fo
     }
     assert_eq!(lines.len(), 1, "{}", site.server.log());
     assert_eq!(lines[0].detail, json!({"silent": 2, "devices": 3}).to_string());
+    let called = count("device.call").await;
+    assert_eq!((called.len(), called[0].subject.as_str()), (1, "op"));
+    assert_eq!(called[0].detail, json!({"addresses": 1}).to_string());
     // Well again, and said so.
     let _back = site.device("qp-siren").await;
     for _ in 0..200 {

@@ -21,7 +21,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 use support::crew::Crew;
-use support::{Cma, RED, Server, YELLOW, tocsin, write_config};
+use support::{Cma, Server, YELLOW, tocsin, write_config};
 use tocsin::store::RecordFilter;
 use tocsin_sinks::{Tally, smtp};
 
@@ -222,7 +222,7 @@ async fn a_webhook_is_posted_what_concerns_its_organisation_from_the_day_it_is_s
     while ready().await.is_empty() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let last = send(Cma { event: ("风暴潮", "Storm surge"), colour: RED, ..Cma::new("last") }).await;
+    let last = send(Cma { event: rain, ..Cma::new("last") }).await;
     assert_eq!(program.first("/other").await, [last], "a new one begins with what comes next");
     assert_eq!(program.alerts("/control"), [first]);
     let (_, log, _) = server.tocsin(&["webhooks"]);

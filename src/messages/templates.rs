@@ -86,7 +86,7 @@ macro_rules! shipped {
 const SHIPPED: &[(&str, &str)] = shipped! {
     "common" "advice.txt", "sms" "message.txt", "email" "subject.txt", "email" "body.txt", "email" "body.html",
     "push" "title.txt", "push" "body.txt", "sms" "message.earthquake.txt", "email" "body.earthquake.txt",
-    "email" "body.earthquake.html", "push" "body.earthquake.txt", "device" "speech.txt", "page" "message.txt", "page" "subject.txt", "page" "body.txt",
+    "email" "body.earthquake.html", "push" "body.earthquake.txt", "device" "speech.txt", "device" "speech.earthquake.txt", "page" "message.txt", "page" "subject.txt", "page" "body.txt",
 };
 
 impl Templates {

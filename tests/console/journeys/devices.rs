@@ -18,7 +18,7 @@ async fn a_siren_is_put_on_record_and_found_when_it_is_silent() {
     let english = roll.officer("smith", "Jo Smith", Language::English, "operator:310000").await;
     roll.close().await;
     let stage = props.start();
-    let browser = Browser::open(&stage.server.url, "devices", DESKTOP).await;
+    let mut browser = Browser::open(&stage.server.url, "devices", DESKTOP).await;
     browser.forgive("status of 400");
     browser.enter(&chinese.session).await;
 

@@ -19,7 +19,6 @@ async fn a_siren_is_put_on_record_and_found_when_it_is_silent() {
     roll.close().await;
     let stage = props.start();
     let browser = Browser::open(&stage.server.url, "devices", DESKTOP).await;
-    browser.forgive("status of 400");
     browser.enter(&chinese.session).await;
 
     // The port, and whom to call there.

@@ -51,9 +51,35 @@ impl Table {
             if n >= ROWS {
                 return Err(KeepError::input(format!("超过 {ROWS} 行 / more than {ROWS} rows")));
             }
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = line_of(text, record.position().map_or(0, csv::Position::byte));
             rows.push((line, Row(header.iter().cloned().zip(record.iter().map(str::to_owned)).collect())));
         }
         Ok(Self { rows })
+    }
+}
+
+/// The line that a row begins on. The reader's own count is one short where lines end with CRLF, as spreadsheets write them: it stands
+/// before the LF still.
+fn line_of(text: &str, byte: u64) -> u64 {
+    let at = usize::try_from(byte).unwrap_or(usize::MAX).min(text.len());
+    let (before, after) = text.as_bytes().split_at(at);
+    let ends = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let skipped =
+        after.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n').count() as u64;
+    1 + ends(before) + skipped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_named_by_its_line_however_lines_end() {
+        for end in ["\n", "\r\n"] {
+            let text = ["a,b", "1,2", "\"3", "x\",4", "", "5,6", ""].join(end);
+            let table = Table::of(text.as_bytes(), &["a", "b"], 2).unwrap();
+            let lines: Vec<u64> = table.rows.iter().map(|(line, _)| *line).collect();
+            assert_eq!(lines, [2, 3, 6], "{end:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use sqlx::Connection as _;
 use tocsin::messages::Language;
 
+
 use crate::browser::{Browser, DESKTOP};
 use crate::stage::{Props, UNPROVED};
 use crate::support::axe;
@@ -18,8 +19,7 @@ async fn a_siren_is_put_on_record_and_found_when_it_is_silent() {
     let english = roll.officer("smith", "Jo Smith", Language::English, "operator:310000").await;
     roll.close().await;
     let stage = props.start();
-    let mut browser = Browser::open(&stage.server.url, "devices", DESKTOP).await;
-    browser.forgive("status of 400");
+    let browser = Browser::open(&stage.server.url, "devices", DESKTOP).await;
     browser.enter(&chinese.session).await;
 
     // The port, and whom to call there.
@@ -89,12 +89,7 @@ async fn a_siren_is_put_on_record_and_found_when_it_is_silent() {
                     browser.assert_fits().await;
                     let look = format!("{}-{silent}-{dark}-{}", path.rsplit('/').next().unwrap(), size.0);
                     if let Some(axe) = &axe {
-                        bad.extend(
-                            axe::faults(&browser, axe, axe::GRAVE)
-                                .await
-                                .into_iter()
-                                .map(|fault| format!("{look}: {fault}")),
-                        );
+                        bad.extend(axe::faults(&browser, axe, axe::GRAVE).await.into_iter().map(|fault| format!("{look}: {fault}")));
                     }
                     browser.shot(&look).await;
                 }

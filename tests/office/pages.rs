@@ -52,7 +52,7 @@ async fn search_finds_by_headline_number_sender_and_place_and_knows_no_other_wor
         assert_eq!(found(&li, "/console", words, "").await.0, expected, "{words}");
     }
     for words in ["青浦", "台风", "four", drill.as_str()] {
-        assert_eq!(found(&li, "/exercise", words, "").await.0, [drill.clone()], "{words}");
+        assert_eq!(found(&li, "/exercise", words, "").await.0, std::slice::from_ref(drill), "{words}");
     }
     for words in ["two-rain", "奉贤"] {
         assert!(found(&li, "/exercise", words, "").await.0.is_empty(), "{words}");

@@ -32,6 +32,9 @@ async fn a_whole_journey_is_a_row_for_each_step_in_order_with_its_time() {
         ("places", "310118 310120 310115"),
     ];
     let draft = leads_to(&author, "/console/compose/new/save", &form).await;
+    let (_, page) = author.get(&draft).await;
+    let seen = page.split("name=\"seen\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let form = [&form[..], &[("seen", seen)]].concat();
     let alert = leads_to(&author, &format!("{draft}/submit"), &form).await;
     assert!(alert.starts_with("/console/alerts/"), "{alert}");
 

@@ -39,7 +39,7 @@ async fn moments(app: &App, alert: &str, words: Words) -> Result<Vec<Moment>, St
     let filter = RecordFilter { subject: Some(alert.to_owned()), ..RecordFilter::default() };
     let mut lines = app.store.record_lines(&filter, LINES).await?;
     // What was written here began as a draft, which has lines of its own.
-    let drafts: Vec<_> = lines.iter().filter(|line| line.kind == "draft.submit").map(|line| draft(line)).collect();
+    let drafts: Vec<_> = lines.iter().filter(|line| line.kind == "draft.submit").map(draft).collect();
     for subject in drafts {
         let filter = RecordFilter { subject: Some(subject), ..RecordFilter::default() };
         lines.extend(app.store.record_lines(&filter, LINES).await?);

@@ -33,7 +33,7 @@ async fn pages_answer_in_one_line_in_both_languages_without_script_or_strangers(
             assert!(header(&answer, "content-security-policy").contains("default-src 'none'"));
             let page = answer.text().await.unwrap();
             assert!(page.contains(words), "{path} {tag}: {page}");
-            assert!(page.contains(&format!("<html lang=\"{tag}\">")));
+            assert!(page.contains(&format!("<html lang=\"{tag}\" dir=\"ltr\">")));
             assert!(page.len() + css < 100_000, "{path}: {} and {css}", page.len());
             let outside = page.replace("http://www.w3.org/2000/svg", "");
             assert!(!outside.contains("<script") && !outside.contains("://") && !outside.contains("style="), "{path}");
@@ -41,13 +41,13 @@ async fn pages_answer_in_one_line_in_both_languages_without_script_or_strangers(
         }
         // A browser that asks for English gets it without a parameter.
         let asked = client().get(format!("{}{path}", server.url)).header("accept-language", "en-GB,en;q=0.9,zh;q=0.5");
-        assert!(asked.send().await.unwrap().text().await.unwrap().contains("<html lang=\"en\">"), "{path}");
+        assert!(asked.send().await.unwrap().text().await.unwrap().contains("<html lang=\"en\""), "{path}");
     }
     let found =
         client().get(format!("{}/regions?q=%E9%9D%92%E6%B5%A6%E5%8C%BA&lang=en", server.url)).send().await.unwrap();
     assert_eq!((found.status().as_u16(), header(&found, "location").as_str()), (303, "/regions/310118?lang=en"));
     let steps = text(&server, "/regions/310118?lang=zh-CN").await;
-    assert!(steps.contains("<ol class=\"steps\"><li>"), "{steps}");
+    assert!(steps.contains("<ol class=\"steps\" lang=\"zh-CN\" dir=\"auto\"><li>"), "{steps}");
     let map = text(&server, "/").await;
     assert!(map.contains("url(#h-yellow)") && map.contains("<svg class=\"map\" role=\"img\""));
 }

@@ -29,6 +29,8 @@ struct Got {
     status: u16,
     location: String,
     cookie: String,
+    /// What the browser keeps of the addresses that it has proved.
+    mark: String,
     body: String,
 }
 
@@ -57,9 +59,12 @@ impl Site {
         let header = |name| answer.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
         let (location, cookie) = (header(LOCATION), header(SET_COOKIE));
         assert!(header(CONTENT_SECURITY_POLICY).contains("default-src 'none'"), "every page has its policy");
+        let cookies = answer.headers().get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+        let mark =
+            cookies.clone().find(|cookie| cookie.starts_with("__Host-tocsin_own=")).unwrap_or_default().to_owned();
         // Wherever a page leads to is here.
         assert!(location.is_empty() || (location.starts_with('/') && !location.starts_with("//")), "{location}");
-        Got { status: answer.status().as_u16(), location, cookie, body: answer.text().await.unwrap() }
+        Got { status: answer.status().as_u16(), location, cookie, mark, body: answer.text().await.unwrap() }
     }
 
     async fn get(&self, path: &str, cookie: &str) -> Got {
@@ -100,6 +105,17 @@ impl Site {
         let text: String = row.get(0);
         pool.close().await;
         text
+    }
+
+    /// How many messages were sent so far.
+    async fn messages(&self) -> i64 {
+        sqlx::any::install_default_drivers();
+        let path = self.server.folder.path().join("t.db").display().to_string();
+        let pool = sqlx::AnyPool::connect(&format!("sqlite://{path}")).await.unwrap();
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM dispatch";
+        let n: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+        pool.close().await;
+        n
     }
 
     async fn ask(&self, address: &str) -> Got {
@@ -170,7 +186,10 @@ async fn a_person_without_scripts_signs_up_changes_takes_along_and_deletes() {
         .await;
     assert_eq!(changed.status, 303, "{}", changed.body);
     let page = site.get("/me?year=1", &me).await.body;
-    assert!(page.contains("老家") && page.contains("学校 · 青浦区 · 精确位置"), "{page}");
+    assert!(
+        page.contains("老家") && page.contains("<bdi>学校</bdi> · <bdi lang=\"zh-CN\">青浦区</bdi> · 精确位置"),
+        "{page}"
+    );
     let all: serde_json::Value =
         serde_json::from_str(&site.post("/me/export", &me, &[("csrf", &csrf)]).await.body).unwrap();
     assert_eq!(all["addresses"][0]["address"], "+8613812345678");
@@ -180,7 +199,7 @@ async fn a_person_without_scripts_signs_up_changes_takes_along_and_deletes() {
     );
     assert_eq!(site.post("/me/test", &me, &[("csrf", &csrf)]).await.status, 303);
     let page = site.get("/me", &me).await.body;
-    assert!(page.contains("短信 +861********78: <strong>"), "the test's result is shown");
+    assert!(page.contains("短信 <bdi dir=\"ltr\">+861********78</bdi>: <strong>"), "the test's result is shown");
     assert_eq!(site.post("/me/delete", &me, &[("csrf", &csrf)]).await.status, 422, "not by a slip");
     assert_eq!(site.post("/me/delete", &me, &[("csrf", &csrf), ("sure", "1")]).await.status, 200);
     assert_eq!(site.get("/me", &me).await.location, "/sign-up", "nothing is left to see");
@@ -313,4 +332,33 @@ async fn a_gateway_brings_stop_by_either_form_and_nobody_else_can() {
     assert_eq!(json("hello").await["reply"], serde_json::Value::Null);
     assert!(json("td").await["reply"].as_str().unwrap().contains("Done"));
     assert_eq!(json("td").await["reply"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn the_browser_that_proved_an_address_is_let_in_whatever_strangers_asked_for() {
+    let site = Site::start();
+    let token = field(&site.ask("13812345678").await.body, "token");
+    let said = site.said().await;
+    let at = said.find("验证码").unwrap() + "验证码".len();
+    let entered = site.post("/sign-up/code", "", &[("token", &token), ("code", &said[at..at + 6])]).await;
+    assert_eq!(entered.status, 303, "{}", entered.body);
+    for part in ["HttpOnly", "SameSite=Lax", "Secure", "Max-Age=34560000"] {
+        assert!(entered.mark.contains(part), "{}", entered.mark);
+    }
+    let mark = entered.mark.split(';').next().unwrap();
+    for _ in 0..8 {
+        assert_eq!(site.ask("13812345678").await.status, 200);
+    }
+    let before = site.messages().await;
+    let strangers = site.ask("13812345678").await;
+    assert_eq!(site.messages().await, before, "strangers have used up what it gets unasked");
+    let own = site.post("/sign-up", mark, &form("13812345678")).await;
+    assert_eq!(site.messages().await, before + 1, "its own browser gets a code");
+    let without = |got: &Got| got.body.replace(&field(&got.body, "token"), "TOKEN");
+    assert_eq!((own.status, without(&own)), (strangers.status, without(&strangers)), "and nobody sees a difference");
+    // With everything else that goes too.
+    let me = site.sign_up("13912345678").await;
+    let csrf = field(&site.get("/me", &me).await.body, "csrf");
+    let gone = site.post("/me/delete", &me, &[("csrf", &csrf), ("sure", "1")]).await;
+    assert!(gone.mark.starts_with("__Host-tocsin_own=;") && gone.mark.contains("Max-Age=0"), "{}", gone.mark);
 }

@@ -154,7 +154,7 @@ pub(super) fn changes(new: &Publication, old: &Publication, shown: &Shown, words
     if new.is_the_end() {
         return found;
     }
-    let mark = |publication: &Publication| words.s(Mark::of(publication.colour()).name).to_owned();
+    let mark = |publication: &Publication| words.s(Mark::of(publication.colour()).name);
     if new.colour() != old.colour() {
         found.push(words.f("Level: {}", change(mark(old), mark(new))));
     }
@@ -170,12 +170,12 @@ pub(super) fn changes(new: &Publication, old: &Publication, shown: &Shown, words
         found.push(words.f("No longer: {}", named(&gone)));
     }
     if new.expires != old.expires {
-        found.push(words.f("Until: {}", change(moment(old.expires, words), moment(new.expires, words))));
+        found.push(words.f("Until: {}", change(&moment(old.expires, words), &moment(new.expires, words))));
     }
     found
 }
 
-fn change(from: String, to: String) -> String {
+fn change(from: &str, to: &str) -> String {
     format!("{from} → {to}")
 }
 

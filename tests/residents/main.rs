@@ -59,9 +59,8 @@ impl Site {
         let header = |name| answer.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
         let (location, cookie) = (header(LOCATION), header(SET_COOKIE));
         assert!(header(CONTENT_SECURITY_POLICY).contains("default-src 'none'"), "every page has its policy");
-        let cookies = answer.headers().get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
-        let mark =
-            cookies.clone().find(|cookie| cookie.starts_with("__Host-tocsin_own=")).unwrap_or_default().to_owned();
+        let mut cookies = answer.headers().get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+        let mark = cookies.find(|cookie| cookie.starts_with("__Host-tocsin_own=")).unwrap_or_default().to_owned();
         // Wherever a page leads to is here.
         assert!(location.is_empty() || (location.starts_with('/') && !location.starts_with("//")), "{location}");
         Got { status: answer.status().as_u16(), location, cookie, mark, body: answer.text().await.unwrap() }

@@ -23,6 +23,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    rustls::crypto::ring::default_provider().install_default().expect("the first provider");
     if let Some(kind) = arguments.first().and_then(|first| first.strip_prefix("sink=")) {
         return runtime.block_on(process::be_a_sink(kind));
     }
@@ -32,7 +33,6 @@ fn main() {
     if let Some(address) = arguments.first().and_then(|first| first.strip_prefix("posts=")) {
         return runtime.block_on(intake::be_bureaus(address));
     }
-    rustls::crypto::ring::default_provider().install_default().expect("the first provider");
     let json = arguments.iter().any(|argument| argument == "--json");
     let at = arguments.iter().position(|argument| argument == "--runs");
     let runs: u32 = at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(5);

@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::approval::{self, Desk};
 use crate::broker;
 use crate::clock::Clock;
-use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, ServerConfig};
+use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, Price, ServerConfig};
 use crate::delivery::LeaveLinks;
 use crate::devices::{self, Devices};
-use crate::dispatch::{Engine, EngineOptions, Provider};
+use crate::dispatch::{Engine, EngineOptions, Provider, WaysOut};
 use crate::grave::GraveSettings;
 use crate::housekeeping;
 use crate::intake::Intake;
@@ -45,6 +45,8 @@ pub struct App {
     pub intake: Arc<Intake>,
     /// Where we go for alerts ourselves.
     pub sources: Vec<SourceConfig>,
+    /// Programs that are told of what is published: how tables name each, and its address.
+    pub receivers: Vec<(String, String)>,
     /// The officers' desk.
     pub desk: Arc<Desk>,
     /// What sends.
@@ -57,6 +59,8 @@ pub struct App {
     pub channels: BTreeSet<ChannelKind>,
     /// What each allows a second, where it is limited.
     pub rates: BTreeMap<ChannelKind, u32>,
+    /// What one costs on each, where config says.
+    pub prices: BTreeMap<ChannelKind, Price>,
     /// The key that browsers are given when they subscribe, where pushes are sent.
     pub push_key: Option<String>,
     /// The officers.
@@ -180,8 +184,12 @@ impl App {
             let (mqtt, states) = (Arc::clone(mqtt), in_force(&store, clock.as_ref()).await?);
             tokio::spawn(async move { mqtt.restore(states).await });
         }
-        let options =
-            EngineOptions { clock: Arc::clone(&clock), leave: leave.clone(), policy: Some(Arc::clone(&policy)) };
+        let inbound = inbound_secret(config)?;
+        let options = EngineOptions {
+            clock: Arc::clone(&clock),
+            leave: WaysOut { links: leave.clone(), answers: inbound.is_some() },
+            policy: Some(Arc::clone(&policy)),
+        };
         let engine = Engine::start(store.clone(), providers, options).await?;
         let stop = CancellationToken::new();
         let keeper =
@@ -210,19 +218,24 @@ impl App {
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let (kinds, limits) = (channels.iter().copied().collect(), config.residents.limits.clone());
         let residents = Residents::new(store.clone(), held, time, (base, limits), kinds, engine.waker());
-        let inbound = inbound_secret(config)?;
         let base = base.trim_end_matches('/').to_owned();
         Ok(Self {
             store,
             policy,
             intake,
             sources: config.sources.clone(),
+            receivers: config
+                .webhooks
+                .iter()
+                .map(|hook| (format!("webhook/{}", hook.name), hook.url.clone()))
+                .collect(),
             desk,
             engine,
             clock,
             leave,
             channels,
             rates,
+            prices: prices(&channels_config),
             push_key,
             staff,
             organisation,
@@ -392,6 +405,16 @@ fn rates(config: &ChannelsConfig) -> BTreeMap<ChannelKind, u32> {
         (ChannelKind::Push, config.push.as_ref().and_then(|channel| channel.rate)),
     ];
     all.into_iter().filter_map(|(kind, rate)| Some((kind, rate?.per_second.get()))).collect()
+}
+
+fn prices(config: &ChannelsConfig) -> BTreeMap<ChannelKind, Price> {
+    let all = [
+        (ChannelKind::Sms, config.sms.as_ref().and_then(|channel| channel.price)),
+        (ChannelKind::Email, config.email.as_ref().and_then(|channel| channel.price)),
+        (ChannelKind::Mqtt, config.mqtt.as_ref().and_then(|channel| channel.price)),
+        (ChannelKind::Push, config.push.as_ref().and_then(|channel| channel.price)),
+    ];
+    all.into_iter().filter_map(|(kind, price)| Some((kind, price?))).collect()
 }
 
 type Providers = (Vec<Provider>, Option<Arc<Mqtt>>, Option<String>);

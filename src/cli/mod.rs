@@ -74,6 +74,10 @@ enum Command {
     Reject(desk::JudgeArgs),
     /// Take back what waits
     Withdraw(desk::JudgeArgs),
+    /// Change the end, the area or the words of what waits
+    Amend(desk::AmendArgs),
+    /// Let some counties of what waits be decided apart
+    Split(desk::SplitArgs),
     /// Stop an alert that goes out
     Stop(desk::StopArgs),
     /// Let a stopped alert go on
@@ -191,6 +195,8 @@ async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
         Command::Return(args) => desk::judge(context, args, "return").await,
         Command::Reject(args) => desk::judge(context, args, "reject").await,
         Command::Withdraw(args) => desk::judge(context, args, "withdraw").await,
+        Command::Amend(args) => desk::amend(context, args).await,
+        Command::Split(args) => desk::split(context, args).await,
         Command::Stop(args) => desk::stop(context, args).await,
         Command::Resume(args) => desk::resume(context, args).await,
         Command::Correct(args) => desk::correct(context, args).await,

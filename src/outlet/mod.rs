@@ -7,6 +7,7 @@
 mod errands;
 mod hooks;
 mod press;
+mod print;
 mod receivers;
 
 pub use press::{Press, Shown};

@@ -174,7 +174,7 @@ pub(crate) async fn delete_organisation(tx: &mut Tx, code: &Slug) -> Result<bool
 /// without one there is no contact.
 pub(crate) async fn insert_contact(store: &Store, tx: &mut Tx, new: &NewContact) -> Result<usize, StoreError> {
     let (consent, at) = (&new.consent.0, new.consent.1);
-    let subscriber = insert_resident(tx, new.language, consent, at).await?;
+    let subscriber = insert_resident(tx, (new.language, new.language.tag()), consent, at).await?;
     let mut added = 0;
     for address in &new.addresses {
         let id = take_ids(tx, "address", 1).await?;

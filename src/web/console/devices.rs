@@ -208,7 +208,7 @@ pub(super) async fn import(State(site): State<Site>, posted: Posted) -> Response
     match site.app.devices.import(file.as_bytes(), dry, Some(&posted.session.officer)).await {
         Ok(mut imported) => {
             let accounts = std::mem::take(&mut imported.accounts);
-            let words = Words { language: posted.session.officer.language };
+            let words = Words::from(posted.session.officer.language);
             let told = imported_text(words, imported.dry, imported.added, imported.changed, imported.bad.len());
             show_with(&site, &posted.session, Done { accounts, imported: Some(imported), told }).await
         }

@@ -8,11 +8,11 @@ mod devices;
 mod diff;
 mod duty;
 mod live;
-mod map;
 mod me;
 mod organisations;
+mod outlets;
 mod people;
-mod picture;
+mod preview;
 mod queue;
 mod record;
 mod sources;
@@ -36,14 +36,15 @@ pub(super) fn router() -> Router<Site> {
     Router::new()
         .merge(of_world::<LiveWorld>())
         .merge(of_world::<Exercise>())
-        .route("/console/map.json", get(map::counties))
         .route("/console/record", get(record::show))
         .route("/console/record.csv", get(record::export))
         .route("/console/sources", get(sources::show))
+        .route("/console/outlets", get(outlets::show))
         .route("/console/duty", get(duty::show))
         .route("/console/duty/test", post(duty::test))
         .route("/console/duty/override", post(duty::stand_in))
         .route("/console/duty/rotation", post(duty::rotation))
+        .route("/console/duty/{what}/{id}/end", post(duty::end))
         .route("/console/people", get(people::show).post(people::invite))
         .route("/console/people/{id}/role", post(people::role))
         .route("/console/people/{id}/active", post(people::active))

@@ -324,10 +324,10 @@ async fn each_account_reads_and_says_what_is_its_own_and_nothing_else() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(Client::connect(site.options("dev.qp-siren")).await.is_err(), "the old one is not");
-    let rights = std::fs::read_to_string(site.file("acl")).unwrap();
     assert!(site.server.tocsin(&["devices", "end", "qp-siren"]).0);
-    for _ in 0..200 {
-        if std::fs::read_to_string(site.file("acl")).unwrap() != rights {
+    // The passwords are put in place last.
+    for _ in 0..400 {
+        if !std::fs::read_to_string(site.file("passwords")).unwrap().contains("qp-siren") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -3,7 +3,6 @@
 use sqlx::Connection as _;
 use tocsin::messages::Language;
 
-
 use crate::browser::{Browser, DESKTOP};
 use crate::stage::{Props, UNPROVED};
 use crate::support::axe;
@@ -89,7 +88,12 @@ async fn a_siren_is_put_on_record_and_found_when_it_is_silent() {
                     browser.assert_fits().await;
                     let look = format!("{}-{silent}-{dark}-{}", path.rsplit('/').next().unwrap(), size.0);
                     if let Some(axe) = &axe {
-                        bad.extend(axe::faults(&browser, axe, axe::GRAVE).await.into_iter().map(|fault| format!("{look}: {fault}")));
+                        bad.extend(
+                            axe::faults(&browser, axe, axe::GRAVE)
+                                .await
+                                .into_iter()
+                                .map(|fault| format!("{look}: {fault}")),
+                        );
                     }
                     browser.shot(&look).await;
                 }

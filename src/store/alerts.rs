@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{QueryBuilder, Row};
 
-use super::{Store, StoreError, Tx, insert_incidents, insert_link, take_ids};
+use super::{Store, StoreError, Tx, insert_incidents, insert_link};
 use crate::chains::Why;
 
 /// Where an alert stands on its way.
@@ -244,33 +244,6 @@ impl Store {
         .bind(id)
         .fetch_all(&self.read)
         .await?)
-    }
-
-    /// Keeps what was not taken, its first 64 KiB, with the reason.
-    pub(crate) async fn record_refusal(
-        &self,
-        at: DateTime<Utc>,
-        bureau: &str,
-        code: &str,
-        findings: &str,
-        digest: &str,
-        raw: &[u8],
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let id = take_ids(&mut tx, "refusal", 1).await?;
-        sqlx::query(
-            "INSERT INTO refusal (id, at, bureau, code, findings, digest, raw) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(id)
-        .bind(at.timestamp_millis())
-        .bind(bureau)
-        .bind(code)
-        .bind(findings)
-        .bind(digest)
-        .bind(raw.get(..65_536).unwrap_or(raw))
-        .execute(&mut *tx)
-        .await?;
-        Ok(tx.commit().await?)
     }
 }
 

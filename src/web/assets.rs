@@ -14,6 +14,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("passkeys.js", "text/javascript; charset=utf-8", include_bytes!("assets/passkeys.js")),
     ("portal.css", "text/css; charset=utf-8", include_bytes!("assets/portal.css")),
     ("portal.js", "text/javascript; charset=utf-8", include_bytes!("assets/portal.js")),
+    ("places.js", "text/javascript; charset=utf-8", include_bytes!("assets/places.js")),
     ("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")),
     ("vendor/leaflet.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/leaflet.js")),
     ("vendor/leaflet.css", "text/css; charset=utf-8", include_bytes!("assets/vendor/leaflet.css")),

@@ -4,6 +4,7 @@ mod api;
 mod assets;
 mod body;
 mod console;
+mod ground;
 mod leave;
 mod limits;
 mod listen;
@@ -30,6 +31,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 pub use listen::ListenError;
 use tokio_util::sync::CancellationToken;
+pub use words::{LanguageError, load_languages};
 
 use self::site::Site;
 use crate::app::App;
@@ -58,6 +60,7 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
         .route("/invitation/{token}", get(sign_in::invitation).post(sign_in::accept))
         .route("/assets/{*path}", get(assets::asset))
         .route("/sw.js", get(assets::worker))
+        .route("/regions.geojson", get(ground::counties))
         .route("/leave/{token}", get(leave::ask).post(leave::leave))
         .layer(DefaultBodyLimit::max(cap::MAX_BYTES))
         .layer(middleware::from_fn_with_state(secure, security::headers))
@@ -75,6 +78,7 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ListenError> {
     let tls = server.tls.as_ref().map(listen::acceptor).transpose()?;
+    server.languages.as_deref().map(words::load_languages).transpose()?;
     let proxies = proxies::Proxies::new(&server.proxies).map_err(ListenError::Proxy)?;
     let listener = tokio::net::TcpListener::bind(server.listen).await?;
     ready(listener.local_addr()?);

@@ -6,6 +6,7 @@ pub(crate) mod guard;
 mod subscription;
 mod vapid;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,6 +17,7 @@ use guard::Guard;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode};
 use ring::rand::SystemRandom;
+use serde_json::Value;
 pub use subscription::{Subscription, SubscriptionError};
 pub use vapid::{VapidKey, generate_key};
 
@@ -37,7 +39,7 @@ const TOPIC: HeaderName = HeaderName::from_static("topic");
 
 /// What a window's messages share.
 struct Shared<'a> {
-    payload: &'a [u8],
+    payload: &'a str,
     ttl: HeaderValue,
     urgency: HeaderValue,
     topic: HeaderValue,
@@ -87,7 +89,7 @@ impl Push {
         }
         let refused = |_| Answer::new(Class::Content, "the topic cannot stand in a header");
         Ok(Shared {
-            payload: content.payload.as_bytes(),
+            payload: &content.payload,
             ttl: HeaderValue::from(http::seconds_until(window.expires).min(self.longest_ttl)),
             // The upper lanes wake a phone whatever else is said of them.
             urgency: HeaderValue::from_static(if window.lane <= 1 { Urgency::High } else { content.urgency }.as_str()),
@@ -103,10 +105,11 @@ impl Push {
         if let Err(why) = self.guard.check(&subscription.endpoint) {
             return Answer::new(Class::BadAddress, why);
         }
-        let body = match encrypt(&subscription, shared.payload, &self.random) {
-            Ok(body) => body,
-            Err(error) => return Answer::new(Class::BadAddress, error.to_string()),
-        };
+        let body =
+            match encrypt(&subscription, personal(shared.payload, message.why.as_deref()).as_bytes(), &self.random) {
+                Ok(body) => body,
+                Err(error) => return Answer::new(Class::BadAddress, error.to_string()),
+            };
         let authorization = match self.vapid.header(&subscription.endpoint) {
             Ok(header) => header,
             Err(error) => return Answer::new(Class::Policy, error.to_string()),
@@ -126,6 +129,18 @@ impl Push {
             Err(error) => http::failure(&error.without_url()),
         }
     }
+}
+
+/// The payload with what is said to this person alone behind its body, where there is room.
+fn personal<'a>(payload: &'a str, why: Option<&str>) -> Cow<'a, str> {
+    let Some(why) = why else { return Cow::Borrowed(payload) };
+    let longer = || {
+        let mut read: Value = serde_json::from_str(payload).ok()?;
+        let body = read.get_mut("body")?;
+        *body = format!("{} {}", body.as_str()?, why).into();
+        Some(read.to_string()).filter(|longer| longer.len() <= MAX_PLAIN)
+    };
+    longer().map_or(Cow::Borrowed(payload), Cow::Owned)
 }
 
 /// What a push service's answer means (RFC 8030 sections 5 and 7.3, RFC 8292 section 4.2).
@@ -167,5 +182,20 @@ impl Channel for Push {
             answers.push(self.send_one(&shared, message));
         }
         futures_util::stream::iter(answers).buffered(self.concurrency).collect().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_stands_behind_the_body_where_there_is_room() {
+        let payload = "{\"body\":\"避险\",\"tag\":\"t\",\"title\":\"红色\"}";
+        let read: Value = serde_json::from_str(&personal(payload, Some("因“家”"))).unwrap();
+        assert_eq!((&read["body"], &read["tag"]), (&"避险 因“家”".into(), &"t".into()));
+        assert_eq!(personal(payload, None), payload);
+        assert_eq!(personal(payload, Some(&"长".repeat(2_000))), payload, "no room");
+        assert_eq!(personal("not JSON", Some("x")), "not JSON");
     }
 }

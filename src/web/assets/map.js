@@ -27,7 +27,7 @@ if (place && window.L) {
       fillColor: hatch, fillOpacity: on ? (share === undefined ? full : 0.12 + 0.88 * share) : 0,
     };
   };
-  const answer = await fetch("/console/map.json", { headers: BY_ITSELF }).catch(() => null);
+  const answer = await fetch("/regions.geojson", { headers: BY_ITSELF }).catch(() => null);
   const ground = answer?.ok ? await answer.json() : { type: "FeatureCollection", features: [] };
   // Land lies under the counties, so that a pale one is a little of its level, not of the sea.
   const land = { stroke: false, fillColor: "#f2f0eb", fillOpacity: 1 };
@@ -59,6 +59,15 @@ if (place && window.L) {
   const line = { color: "#111", weight: 2, dashArray: "6 4", fill: false };
   polygons.forEach((ring) => L.polygon(ring, line).addTo(drawn));
   circles.forEach(([lat, lon, radius]) => L.circle([lat, lon], { ...line, radius }).addTo(drawn));
+  // Devices: a sign for each, the silent ones above the others.
+  const signs = { alive: "●", silent: "✕", never: "○", unknown: "○" };
+  const marks = JSON.parse(place.dataset.marks || "[]").map(({ at, is, name }) => {
+    const icon = L.divIcon({ className: `device ${is}`, html: signs[is] ?? "○", iconSize: [22, 22] });
+    const tip = document.createElement("span");
+    tip.textContent = name;
+    return L.marker(at, { icon, title: name, keyboard: false, zIndexOffset: is === "silent" ? 1_000 : 0 }).bindTooltip(tip).addTo(map);
+  });
+  if (marks.length) map.fitBounds(L.featureGroup(marks).getBounds().pad(0.3), { animate: false, maxZoom: 11 });
   place.dataset.ready = "1";
 
   if ("told" in place.dataset) {

@@ -216,7 +216,7 @@ async fn show<W: World>(
             .into_iter()
             .map(|c| {
                 let mark = crate::web::page::Mark::of(Some(c));
-                let name = format!("{} {}", mark.shape, words.pick(mark.zh, mark.en));
+                let name = format!("{} {}", mark.shape, words.s(mark.name));
                 choice(c.as_str(), &name, form.colour == c.as_str())
             })
             .collect(),
@@ -386,7 +386,8 @@ async fn submit<W: World>(
 async fn mail<W: World>(app: &App, session: &Session, form: &ComposeForm, words: Words) -> Result<(), Fault> {
     let (check, material) = checked::<W>(app, form, words).await?;
     let Some(material) = material else { return Err(Fault::Bad(check.faults.join("；"))) };
-    let picture = super::picture::of(&app.policy.load().map, &material.decision.regions);
+    let picture =
+        crate::messages::picture(&app.policy.load().map, &material.decision.regions, Colour::of_alert(&material.alert));
     let texts: Vec<_> =
         check.texts.iter().map(|t| format!("[{} {}] {} {}", t.channel, t.language, t.title, t.body)).collect();
     let drill = if W::EXERCISE { "【演练 EXERCISE】" } else { "" };

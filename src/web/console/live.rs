@@ -140,7 +140,7 @@ async fn alert_snapshot(app: &App, id: &str) -> Result<String, StoreError> {
     let held = app.store.is_held(id).await?;
     let state = app.store.alert(id).await?.map(|row| (row.state, row.superseded_by));
     let parts = app.store.escalation_states(id).await?;
-    let reason = |lamp: &Lamp, language| reason(lamp, Words { language });
+    let reason = |lamp: &Lamp, language| reason(lamp, Words::from(language));
     let lamps: BTreeMap<String, Value> = (app.engine.lamps().iter())
         .map(|lamp| {
             let [zh, en] = [Language::Chinese, Language::English].map(|language| reason(lamp, language));

@@ -199,9 +199,9 @@ mod tests {
         assert!(kinds.len() >= 18, "{kinds:?}");
         for kind in kinds.iter().filter(|kind| !apart.contains(&kind.as_str())) {
             for language in [Language::Chinese, Language::English] {
-                assert!(stage(kind, &serde_json::Value::Null, Words { language }).is_some(), "{kind} has no row");
+                assert!(stage(kind, &serde_json::Value::Null, Words::from(language)).is_some(), "{kind} has no row");
             }
         }
-        assert_eq!(stage("person.view", &serde_json::Value::Null, Words { language: Language::English }), None);
+        assert_eq!(stage("person.view", &serde_json::Value::Null, Words::from(Language::English)), None);
     }
 }

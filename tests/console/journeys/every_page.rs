@@ -8,32 +8,10 @@ use tocsin::rules::Position;
 
 use crate::browser::{Browser, DESKTOP};
 use crate::stage::{Props, UNPROVED, eventually, rules, step};
-use crate::support::{Cma, RED};
+use crate::support::{Cma, RED, axe};
 
 const HAND: (u32, u32) = (360, 740);
 const NARROW: (u32, u32) = (320, 640);
-
-/// axe-core, where `cargo xtask test` has fetched it.
-fn axe() -> Option<String> {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules/axe-core/axe.min.js");
-    std::fs::read_to_string(file).ok()
-}
-
-/// What is seriously wrong with the page for people who read it another way.
-async fn faults(browser: &Browser, axe: &str) -> Vec<String> {
-    if browser.run("return window.axe === undefined").await == true {
-        browser.run(&format!("{axe}; window.axe = axe;")).await;
-    }
-    browser.run("window.found = null; axe.run(document, {resultTypes: ['violations']}).then(r => { window.found = r.violations }, e => { window.found = [{id: String(e), impact: 'critical', nodes: []}] })").await;
-    browser.until("axe is done", "return window.found !== null").await;
-    let found = browser
-        .run(
-            "return window.found.filter(v => v.impact === 'serious' || v.impact === 'critical') \
-             .map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 150) + ' ' + (n.any[0]?.message ?? '')).join(' | '))",
-        )
-        .await;
-    found.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_fit_for_everybody_in_chinese_by_day_and_night_on_desk_and_in_hand() {
@@ -132,6 +110,8 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
         ("record", "/console/record".into()),
         ("sources", "/console/sources".into()),
         ("people", "/console/people".into()),
+        ("devices", "/console/devices".into()),
+        ("organisations", "/console/organisations".into()),
         ("me", "/console/me".into()),
         ("notice", "/console/alerts/none".into()),
         ("sign-in", "/sign-in".into()),
@@ -141,7 +121,7 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
         ("drill-live", format!("/exercise/alerts/{drill}/live")),
     ];
     browser.forgive("status of 404");
-    let axe = axe();
+    let axe = axe::script();
     if axe.is_none() {
         println!(
             "skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it); pages are not checked for accessibility"
@@ -165,7 +145,12 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
                     browser.assert_fits().await;
                 }
                 if let Some(axe) = axe.as_ref().filter(|_| size != HAND) {
-                    bad.extend(faults(&browser, axe).await.into_iter().map(|fault| format!("{look}: {fault}")));
+                    bad.extend(
+                        axe::faults(&browser, axe, axe::GRAVE)
+                            .await
+                            .into_iter()
+                            .map(|fault| format!("{look}: {fault}")),
+                    );
                 }
                 if dark == night {
                     browser.shot(&look).await;

@@ -1,5 +1,6 @@
 mod calls;
 mod compose;
+mod devices;
 mod drill;
 mod every_page;
 mod hostile;

@@ -74,7 +74,9 @@ async fn a_whole_journey_is_a_row_for_each_step_in_order_with_its_time() {
         "escalated",
         "officers called",
         "taken",
+        // What comes back calls its author.
         "returned",
+        "officers called",
         "changed",
         "officers called",
         "split",

@@ -8,6 +8,7 @@
 )]
 
 mod console;
+mod intake;
 mod ours;
 mod process;
 mod raw;
@@ -22,13 +23,16 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    rustls::crypto::ring::default_provider().install_default().expect("the first provider");
     if let Some(kind) = arguments.first().and_then(|first| first.strip_prefix("sink=")) {
         return runtime.block_on(process::be_a_sink(kind));
     }
     if let Some(what) = arguments.first().and_then(|first| first.strip_prefix("consoles=")) {
         return runtime.block_on(console::be_consoles(what));
     }
-    rustls::crypto::ring::default_provider().install_default().expect("the first provider");
+    if let Some(address) = arguments.first().and_then(|first| first.strip_prefix("posts=")) {
+        return runtime.block_on(intake::be_bureaus(address));
+    }
     let json = arguments.iter().any(|argument| argument == "--json");
     let at = arguments.iter().position(|argument| argument == "--runs");
     let runs: u32 = at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(5);
@@ -75,9 +79,27 @@ fn main() {
             print(json, &line.with_goal(goal));
         }
     }
+    for (name, goal) in [
+        ("alerts", Goal::AtLeast(0.5)),
+        ("large", Goal::AtMost(50.0)),
+        ("polling", Goal::AtMost(16.0)),
+        ("neighbours", Goal::AtMost(1.0)),
+    ] {
+        if wanted(name) {
+            known = true;
+            let line = match name {
+                "alerts" => runtime.block_on(intake::alerts(runs)),
+                "large" => runtime.block_on(intake::large(runs)),
+                "polling" => runtime.block_on(intake::polling()),
+                _ => runtime.block_on(intake::neighbours(runs)),
+            };
+            print(json, &line.with_goal(goal));
+        }
+    }
     if !known {
         eprintln!(
-            "no such measurement: email, sms, push, mqtt, plan, memory, points, places, approve, queue, consoles"
+            "no such measurement: email, sms, push, mqtt, plan, memory, points, places, approve, queue, consoles, alerts, large, \
+             polling, neighbours"
         );
         std::process::exit(2);
     }

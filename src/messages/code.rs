@@ -63,6 +63,8 @@ impl Personal<'_> {
                 chain: "test".into(),
                 rank: 3,
                 state: None,
+                device: None,
+                exercise: false,
             }),
         }
     }

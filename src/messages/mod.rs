@@ -2,6 +2,7 @@
 
 mod because;
 mod code;
+mod device;
 mod facts;
 mod fit;
 mod language;

@@ -65,7 +65,7 @@ impl Templates {
         Ok(match channel {
             ChannelKind::Sms => Content::Sms(page.sms()?),
             ChannelKind::Email => Content::Email(page.email()?),
-            ChannelKind::Mqtt => Content::Mqtt(page.mqtt()),
+            ChannelKind::Mqtt => Content::Mqtt(page.mqtt()?),
             ChannelKind::Push => Content::Push(page.push()?),
         })
     }
@@ -195,7 +195,7 @@ impl Page<'_> {
         Err(TemplateError::TooLong { what: "push message", language: facts.language.tag(), why })
     }
 
-    fn mqtt(&self) -> MqttContent {
+    fn mqtt(&self) -> Result<MqttContent, TemplateError> {
         let facts = self.facts;
         let time = |at: Option<chrono::DateTime<chrono::FixedOffset>>| at.map(|at| at.to_rfc3339());
         let event = json!({
@@ -223,13 +223,16 @@ impl Page<'_> {
         let state = (self.variant == Variant::Warn).then(|| event.clone());
         // Gravest first, as CAP lists severities.
         let rank = Severity::ALL.iter().position(|severity| *severity == facts.severity).unwrap_or(4);
-        MqttContent {
+        let speech = self.fill("device/speech.txt", 6, 0)?;
+        Ok(MqttContent {
             hazard: facts.hazard.slug().to_owned(),
             event,
             chain: facts.event_key.clone(),
             rank: u8::try_from(rank).unwrap_or(u8::MAX),
             state,
-        }
+            device: Some(super::device::play(facts, self.variant, &speech)),
+            exercise: facts.exercise,
+        })
     }
 }
 

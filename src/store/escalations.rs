@@ -275,7 +275,7 @@ mod tests {
 
     /// A new one of this many minutes.
     fn begin(minutes: u16, now: DateTime<Utc>) -> Escalation<Live> {
-        let within = Span::minutes(minutes.into());
+        let within = Span::minutes(minutes);
         let step = Step { page: Position::Primary, by: std::collections::BTreeSet::new(), within, then: Then::Hold };
         let approval = Approval {
             name: "test".into(),

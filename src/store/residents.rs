@@ -447,6 +447,7 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
         "DELETE FROM place WHERE subscriber = $1",
         "DELETE FROM resident_session WHERE subscriber = $1",
         "DELETE FROM resident WHERE subscriber = $1",
+        "DELETE FROM contact WHERE subscriber = $1",
         "DELETE FROM subscriber WHERE id = $1",
     ] {
         sqlx::query(sql).bind(subscriber).execute(&mut **tx).await?;

@@ -10,6 +10,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("console.css", "text/css; charset=utf-8", include_bytes!("assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_bytes!("assets/console.js")),
     ("map.js", "text/javascript; charset=utf-8", include_bytes!("assets/map.js")),
+    ("upload.js", "text/javascript; charset=utf-8", include_bytes!("assets/upload.js")),
     ("passkeys.js", "text/javascript; charset=utf-8", include_bytes!("assets/passkeys.js")),
     ("portal.css", "text/css; charset=utf-8", include_bytes!("assets/portal.css")),
     ("portal.js", "text/javascript; charset=utf-8", include_bytes!("assets/portal.js")),

@@ -40,6 +40,7 @@ use crate::config::ServerConfig;
 
 /// All routes. What streams ends when told to stop.
 pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
+    let secure = app.secure;
     let site = Site::new(app, stop);
     let router = Router::new();
     #[cfg(feature = "passkeys")]
@@ -62,7 +63,7 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
         .route("/regions.geojson", get(ground::counties))
         .route("/leave/{token}", get(leave::ask).post(leave::leave))
         .layer(DefaultBodyLimit::max(cap::MAX_BYTES))
-        .layer(middleware::from_fn(security::headers))
+        .layer(middleware::from_fn_with_state(secure, security::headers))
         .with_state(site)
 }
 

@@ -14,8 +14,10 @@ use crate::staff::Session;
 
 /// The session's cookie.
 pub(super) const SESSION: &str = "tocsin";
-/// The largest form: a drawn area with 100,000 corners has its own limit.
+/// The largest form.
 const FORM: usize = 2 * 1024 * 1024;
+/// The largest draft: its outlines may have as many corners as are read, with more decimals than anyone needs.
+const DRAFT: usize = 4 * 1024 * 1024;
 
 /// A form from another site.
 pub(super) const FOREIGN: (&str, &str) = ("T6102", "请求来自其他网站，已拒绝 / the request comes from another site");
@@ -134,7 +136,8 @@ impl FromRequest<Site> for Posted {
         if !same_origin(&parts.headers) {
             return Err(refuse(StatusCode::FORBIDDEN, FOREIGN));
         }
-        let Ok(bytes) = super::body::read(body, FORM).await else {
+        let most = if parts.uri.path().contains("/compose/") { DRAFT } else { FORM };
+        let Ok(bytes) = super::body::read(body, most).await else {
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, ("T5004", "内容过大 / the form is too large")));
         };
         let fields = Fields::parse(&bytes);

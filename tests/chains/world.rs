@@ -80,6 +80,17 @@ pub enum Heard {
     End,
 }
 
+impl Heard {
+    /// By its words.
+    pub fn of(text: &str) -> Self {
+        match text {
+            _ if text.contains("解除：") => Self::End,
+            _ if text.contains("已不在预警区内") => Self::Lifted,
+            _ => Self::Warn,
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl Channel for Remembering {
     fn kind(&self) -> ChannelKind {
@@ -88,8 +99,7 @@ impl Channel for Remembering {
 
     async fn send(&self, window: Window<'_>) -> Vec<Answer> {
         let heard = match window.content {
-            Content::Sms(sms) if sms.text.contains("解除：") => Heard::End,
-            Content::Sms(sms) if sms.text.contains("已不在预警区内") => Heard::Lifted,
+            Content::Sms(sms) => Heard::of(&sms.text),
             _ => Heard::Warn,
         };
         self.1.lock().unwrap().extend(window.messages.iter().map(|message| (message.to.clone(), heard)));

@@ -266,6 +266,38 @@ impl Browser {
         self.run(&script).await;
     }
 
+    /// Chooses a file, as the browser's own dialogue would.
+    pub async fn choose(&self, css: &str, file: &Path) {
+        self.find(css).await;
+        let expression = format!("document.querySelector({})", json!(css));
+        let found = self.cdp("Runtime.evaluate", json!({"expression": expression})).await;
+        let params = json!({"files": [file], "objectId": found["result"]["objectId"]});
+        self.cdp("DOM.setFileInputFiles", params).await;
+    }
+
+    /// Runs a script in every page before its own.
+    pub async fn prepare(&self, script: &str) {
+        self.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
+    }
+
+    /// The tab that it is in.
+    pub async fn tab(&self) -> String {
+        let handle = Self::answer(self.client.get(format!("{}/window", self.session))).await.unwrap();
+        handle.as_str().unwrap().to_owned()
+    }
+
+    /// Opens another tab before this one, which is hidden then.
+    pub async fn cover(&self) {
+        let made = self.post("/window/new", &json!({"type": "tab"})).await.unwrap();
+        self.turn_to(made["handle"].as_str().unwrap()).await;
+        self.cdp("Page.bringToFront", json!({})).await;
+    }
+
+    /// Goes on in another tab, wherever it stands.
+    pub async fn turn_to(&self, tab: &str) {
+        self.post("/window", &json!({"handle": tab})).await.unwrap();
+    }
+
     /// Keys for whatever has the focus.
     pub async fn press(&self, keys: &str) {
         let mut actions = Vec::new();

@@ -86,6 +86,8 @@ pub struct Message {
     pub leave: Option<String>,
     /// Why this person gets it, in the content's language, for channels that say so: one line.
     pub why: Option<String>,
+    /// A signed word that the person's device sends back when it has shown the message, for channels that carry one.
+    pub receipt: Option<String>,
 }
 
 /// What an adapter is asked to send as one: messages that differ only in who gets them.

@@ -95,16 +95,47 @@ impl Push {
         })
     }
 
+    /// Whether a subscription that somebody typed may be pushed to.
+    ///
+    /// # Errors
+    /// When it is none, or its endpoint lies where nothing may be sent.
+    pub fn allows(&self, to: &str) -> Result<(), String> {
+        let subscription = Subscription::parse(to).map_err(|error| error.to_string())?;
+        self.guard.check(&subscription.endpoint).map_err(str::to_owned)
+    }
+
+    /// Asks a service whether it still knows a subscription. Nobody is to notice: the service keeps nothing (TTL 0), and what a browser
+    /// that is there gets cannot be decrypted, so that it is thrown away before any script hears of it (Push API, "receiving a push
+    /// message"). A message that could be read would have to be shown: browsers end subscriptions that wake them without a word.
+    pub async fn probe(&self, to: &str) -> Answer {
+        let shared = Shared {
+            payload: b"",
+            ttl: HeaderValue::from(0),
+            urgency: HeaderValue::from_static(Urgency::VeryLow.as_str()),
+            topic: HeaderValue::from_static("check"),
+        };
+        let spoil = |mut body: Vec<u8>| {
+            body.last_mut().into_iter().for_each(|last| *last ^= 0xFF);
+            body
+        };
+        self.post(&shared, to, b"", spoil).await
+    }
+
     async fn send_one(&self, shared: &Shared<'_>, message: &Message) -> Answer {
-        let subscription = match Subscription::parse(&message.to) {
+        let own = message.receipt.as_deref().and_then(|receipt| with_receipt(shared.payload, receipt));
+        self.post(shared, &message.to, own.as_deref().unwrap_or(shared.payload), |body| body).await
+    }
+
+    async fn post(&self, shared: &Shared<'_>, to: &str, plain: &[u8], pack: impl Fn(Vec<u8>) -> Vec<u8>) -> Answer {
+        let subscription = match Subscription::parse(to) {
             Ok(subscription) => subscription,
             Err(error) => return Answer::new(Class::BadAddress, error.to_string()),
         };
         if let Err(why) = self.guard.check(&subscription.endpoint) {
             return Answer::new(Class::BadAddress, why);
         }
-        let body = match encrypt(&subscription, shared.payload, &self.random) {
-            Ok(body) => body,
+        let body = match encrypt(&subscription, plain, &self.random) {
+            Ok(body) => pack(body),
             Err(error) => return Answer::new(Class::BadAddress, error.to_string()),
         };
         let authorization = match self.vapid.header(&subscription.endpoint) {
@@ -128,23 +159,31 @@ impl Push {
     }
 }
 
+/// A payload with its reader's own receipt in it; None where there is no room, or the payload is no JSON object.
+fn with_receipt(payload: &[u8], receipt: &str) -> Option<Vec<u8>> {
+    let rest = payload.strip_prefix(b"{").filter(|rest| rest.len() > 1)?;
+    let own = [b"{\"receipt\":\"", receipt.as_bytes(), b"\",", rest].concat();
+    (own.len() <= MAX_PLAIN && receipt.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))).then_some(own)
+}
+
 /// What a push service's answer means (RFC 8030 sections 5 and 7.3, RFC 8292 section 4.2).
 async fn answer(mut response: reqwest::Response) -> Answer {
     let status = response.status();
     let wait = http::retry_after(&response);
     // The body is read so that the connection can be used again.
     let said = http::body(&mut response).await.unwrap_or_default();
+    let said = format!("{} {}", status.as_u16(), String::from_utf8_lossy(&said));
     let class = match status {
         status if status.is_success() => return Answer::ACCEPTED,
         // The only answers that mean the subscription is gone.
-        StatusCode::NOT_FOUND | StatusCode::GONE => Class::BadAddress,
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Answer::gone(said),
         StatusCode::TOO_MANY_REQUESTS => Class::Throttled,
         StatusCode::PAYLOAD_TOO_LARGE => Class::Content,
         status if status.is_server_error() => Class::Transient,
         // 400, 401, 403: our request or our key. Redirects are not followed: a service does not need them.
         _ => Class::Policy,
     };
-    Answer::new(class, format!("{} {}", status.as_u16(), String::from_utf8_lossy(&said))).retry_after(wait)
+    Answer::new(class, said).retry_after(wait)
 }
 
 #[async_trait::async_trait]

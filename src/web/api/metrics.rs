@@ -58,6 +58,15 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         Ok(sources) => sources.iter().for_each(|source| measure(source, &condition, &counts)),
         Err(error) => tracing::error!(%error, "the sources' health cannot be read"),
     }
+    let ended = Family::<Labels, Gauge<u64, AtomicU64>>::default();
+    registry.register("push_subscriptions_gone", "Subscriptions that their push service has ended, by whether their owner could be told elsewhere", ended.clone());
+    match app.store.gone_count().await {
+        Ok((gone, unheard)) => {
+            ended.get_or_create(&vec![("told", "no".to_owned())]).set(unheard);
+            ended.get_or_create(&vec![("told", "yes".to_owned())]).set(gone.saturating_sub(unheard));
+        }
+        Err(error) => tracing::error!(%error, "subscriptions that are gone cannot be counted"),
+    }
     match app.store.open_chunks().await {
         Ok(n) => drop(open.set(i64::try_from(n).unwrap_or(i64::MAX))),
         Err(error) => {

@@ -62,6 +62,7 @@ struct MePage {
     testing: bool,
     would: Option<Vec<WouldLine>>,
     consent: String,
+    push_key: String,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +151,7 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
             };
             all.into_iter().map(line).collect()
         }),
+        push_key: super::browser::push_key(site),
         consent: format!("{} · {}", mine.resident.consent, clock(mine.resident.consent_at)),
         t,
     })
@@ -198,14 +200,14 @@ pub(super) async fn test(State(site): State<Site>, Own { session, form }: Own) -
 }
 
 pub(super) async fn add_address(State(site): State<Site>, Own { session, form }: Own) -> Response {
-    let address = match super::sign_up::address(form.fields.get("address")) {
+    let address = match super::sign_up::address(&form.fields) {
         Ok(address) => address,
         Err(why) => return notice(StatusCode::UNPROCESSABLE_ENTITY, form.language, ("T6205", &why)),
     };
-    let by_code = address.channel == ChannelKind::Sms;
+    let channel = address.channel;
     let ask = Ask { address, language: form.language, places: Vec::new(), account: Some(session.subscriber) };
     match site.app.residents.ask(ask, form.from.ip(), "").await {
-        Ok(token) => super::sign_up::asked(Words { language: form.language }, by_code, token),
+        Ok(token) => super::sign_up::asked(Words { language: form.language }, channel, token),
         Err(error) => refused(&error, form.language),
     }
 }

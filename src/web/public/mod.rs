@@ -7,6 +7,7 @@ mod answer;
 mod feeds;
 mod machine;
 mod map;
+mod offline;
 mod pages;
 mod told;
 
@@ -20,6 +21,7 @@ use super::site::Site;
 pub(super) fn router() -> Router<Site> {
     Router::new()
         .route("/", get(pages::home))
+        .route("/offline", get(offline::show))
         .route("/regions", get(pages::find))
         .route("/regions/{code}", get(pages::region))
         .route("/sources/{bureau}", get(pages::source))

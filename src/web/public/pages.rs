@@ -23,7 +23,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const NO_REGION: Problem = Problem::Unknown("没有这个地区", "there is no such region");
 
 /// What every page shows around its own part.
-struct Around {
+pub(super) struct Around {
     t: Words,
     /// This page without a language, and what leads to the other language.
     path: String,
@@ -117,7 +117,7 @@ impl Around {
 }
 
 /// Makes a page, keeps it, and hands it out.
-async fn paged<F, Fut>(site: &Site, headers: &HeaderMap, query: Option<String>, path: String, make: F) -> Response
+pub(super) async fn paged<F, Fut>(site: &Site, headers: &HeaderMap, query: Option<String>, path: String, make: F) -> Response
 where
     F: FnOnce(Arc<Shown>, Words, Around) -> Fut,
     Fut: Future<Output = Result<String, Problem>>,
@@ -137,7 +137,7 @@ where
     page
 }
 
-fn render(template: &impl Template) -> Result<String, Problem> {
+pub(super) fn render(template: &impl Template) -> Result<String, Problem> {
     template.render().map_err(|error| {
         tracing::error!(%error, "a page could not be made");
         Problem::Unknown("页面暂时无法显示", "the page cannot be shown just now")

@@ -197,12 +197,14 @@ pub struct ServerConfig {
     pub tls: Option<TlsConfig>,
     /// Connections at once; the next ones wait.
     pub connections: usize,
+    /// Proxies in front, addresses or networks, whose `X-Forwarded-For` says where requests come from.
+    pub proxies: Vec<String>,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         let listen = ([127, 0, 0, 1], 8460).into();
-        Self { listen, public_url: None, leave_secret_file: None, tls: None, connections: 4_096 }
+        Self { listen, public_url: None, leave_secret_file: None, tls: None, connections: 4_096, proxies: Vec::new() }
     }
 }
 

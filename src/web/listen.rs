@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::pace::{self, Paced, Seats};
+use super::proxies::Proxies;
 use crate::config::TlsConfig;
 
 /// A handshake, and the head of a request, take no longer.
@@ -47,6 +48,9 @@ pub enum ListenError {
     /// The address.
     #[error("cannot listen: {0}")]
     Address(#[from] std::io::Error),
+    /// An entry of `proxies`.
+    #[error("server.proxies: `{0}` is no address and no network: write 10.0.0.1 or 10.0.0.0/8")]
+    Proxy(String),
     /// A file of `[server.tls]`.
     #[error("server.tls: {}: {why}", path.display())]
     File {
@@ -92,14 +96,20 @@ pub(super) fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, ListenError> {
     Ok(TlsAcceptor::from(Arc::new(server)))
 }
 
+/// What stands at the door.
+#[derive(Clone)]
+pub(super) struct Door {
+    /// TLS; plain HTTP without it.
+    pub(super) tls: Option<TlsAcceptor>,
+    /// Connections at once.
+    pub(super) connections: usize,
+    /// Who is believed about where requests come from.
+    pub(super) proxies: Proxies,
+}
+
 /// Accepts until told to stop; requests in flight are answered.
-pub(super) async fn accept(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    connections: usize,
-    router: Router,
-    stop: CancellationToken,
-) {
+pub(super) async fn accept(listener: TcpListener, door: Door, router: Router, stop: CancellationToken) {
+    let connections = door.connections;
     let stops = Stops { gently: stop.clone(), at_once: CancellationToken::new() };
     let addresses = Arc::<Seats>::default();
     let seats = Arc::new(Semaphore::new(connections.max(1)));
@@ -115,13 +125,15 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, from)) => {
-                let Some(own) = addresses.take(from.ip(), connections) else {
+                // A proxy carries everybody.
+                let share = if door.proxies.hold(from.ip()) { Some(None) } else { addresses.take(from.ip(), connections).map(Some) };
+                let Some(own) = share else {
                     tracing::debug!(%from, "an address has its share of the connections");
                     continue;
                 };
-                let (tls, router, stops) = (tls.clone(), router.clone(), stops.clone());
+                let (door, router, stops) = (door.clone(), router.clone(), stops.clone());
                 tasks.spawn(async move {
-                    greet(stream, from, tls, router, stops).await;
+                    greet(stream, from, door, router, stops).await;
                     drop((seat, own));
                 });
             }
@@ -146,11 +158,12 @@ struct Stops {
     at_once: CancellationToken,
 }
 
-async fn greet(stream: TcpStream, from: SocketAddr, tls: Option<TlsAcceptor>, router: Router, stops: Stops) {
+async fn greet(stream: TcpStream, from: SocketAddr, door: Door, router: Router, stops: Stops) {
     // Answers are small, and nobody shall wait for a second one.
     let _ = stream.set_nodelay(true);
     let stream = Paced::new(stream, pace::UNREAD);
-    let Some(tls) = tls else { return serve(stream, from, None, router, stops).await };
+    let origin = Origin { from, proxies: door.proxies };
+    let Some(tls) = door.tls else { return serve(stream, origin, None, router, stops).await };
     match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
             let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -158,16 +171,22 @@ async fn greet(stream: TcpStream, from: SocketAddr, tls: Option<TlsAcceptor>, ro
                 let digest = ring::digest::digest(&ring::digest::SHA256, leaf);
                 ClientCertificate(crate::hex(digest.as_ref()).into())
             });
-            serve(stream, from, certificate, router, stops).await;
+            serve(stream, origin, certificate, router, stops).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, %from, "a TLS handshake failed"),
         Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
     }
 }
 
+/// Where a connection comes from, and who is believed about where its requests do.
+struct Origin {
+    from: SocketAddr,
+    proxies: Proxies,
+}
+
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    from: SocketAddr,
+    Origin { from, proxies }: Origin,
     certificate: Option<ClientCertificate>,
     router: Router,
     stops: Stops,
@@ -175,7 +194,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let inner = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| pace::timely(Body::new(body), pace::UNSENT));
-        request.extensions_mut().insert(ConnectInfo(from));
+        let origin = proxies.origin(from, request.headers());
+        request.extensions_mut().insert(ConnectInfo(origin));
         if let Some(certificate) = &certificate {
             request.extensions_mut().insert(certificate.clone());
         }
@@ -237,7 +257,8 @@ mod tests {
         let (mut client, server) = duplex(1_024);
         let from = SocketAddr::from(([192, 0, 2, 1], 1));
         let server = Paced::new(server, Duration::from_millis(200));
-        let serving = tokio::spawn(serve(server, from, None, router, stops()));
+        let origin = Origin { from, proxies: Proxies::new(&[]).unwrap() };
+        let serving = tokio::spawn(serve(server, origin, None, router, stops()));
         client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         timeout(SOON, serving).await.unwrap().unwrap();
     }
@@ -248,7 +269,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let accepting = tokio::spawn(accept(listener, None, 16, router, stop.clone()));
+        let door = Door { tls: None, connections: 16, proxies: Proxies::new(&[]).unwrap() };
+        let accepting = tokio::spawn(accept(listener, door, router, stop.clone()));
         let mut slow = TcpStream::connect(at).await.unwrap();
         slow.write_all(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\nab")
             .await

@@ -14,6 +14,7 @@ mod page;
 #[cfg(feature = "passkeys")]
 mod passkeys;
 mod portal;
+mod proxies;
 mod public;
 mod security;
 mod session;
@@ -75,8 +76,10 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ListenError> {
     let tls = server.tls.as_ref().map(listen::acceptor).transpose()?;
+    let proxies = proxies::Proxies::new(&server.proxies).map_err(ListenError::Proxy)?;
     let listener = tokio::net::TcpListener::bind(server.listen).await?;
     ready(listener.local_addr()?);
-    listen::accept(listener, tls, server.connections, router(app, stop.clone()), stop).await;
+    let door = listen::Door { tls, connections: server.connections, proxies };
+    listen::accept(listener, door, router(app, stop.clone()), stop).await;
     Ok(())
 }

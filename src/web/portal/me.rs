@@ -7,7 +7,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::TimeDelta;
 use serde::Deserialize;
-use tocsin_channels::ChannelKind;
 
 use super::form::{Group, WishForm, channel_name, counties, place, wishes};
 use super::{Own, Resident, located, notice, refused, set_cookie};

@@ -24,10 +24,10 @@ const NO_REGION: Problem = Problem::Unknown("没有这个地区", "there is no s
 
 /// What every page shows around its own part.
 pub(super) struct Around {
-    t: Words,
+    pub(super) t: Words,
     /// This page without a language, and what leads to the other language.
-    path: String,
-    updated: String,
+    pub(super) path: String,
+    pub(super) updated: String,
 }
 
 /// A place or a source, with what holds there.

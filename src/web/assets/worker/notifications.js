@@ -14,7 +14,8 @@ const words = (lang) => lang.startsWith("zh")
 
 // Where a notification leads: nothing but pages of this server is opened.
 function page(told) {
-  if (told.event) return `/events/${encodeURIComponent(told.event)}?lang=${encodeURIComponent(told.lang ?? "zh-CN")}`;
+  // A drill stands on no public page.
+  if (told.event && !told.exercise) return `/events/${encodeURIComponent(told.event)}?lang=${encodeURIComponent(told.lang ?? "zh-CN")}`;
   const { pathname, search, hash } = new URL(told.url ?? "/", self.location.origin);
   return pathname + search + hash;
 }

@@ -9,9 +9,10 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod browser;
 mod journeys;
 mod officers;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+
+use support::browser;

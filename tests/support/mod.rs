@@ -1,6 +1,7 @@
 //! A running `tocsin serve` on a store of its own, and alerts of this minute.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod browser;
 pub mod crew;
 
 use std::io::{BufRead as _, BufReader};

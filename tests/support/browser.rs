@@ -295,7 +295,7 @@ impl Browser {
         let params = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let picture = self.cdp("Page.captureScreenshot", params).await;
         let picture = base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots/console");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots").join(env!("CARGO_CRATE_NAME"));
         std::fs::create_dir_all(&folder).unwrap();
         let n = self.shots.fetch_add(1, Ordering::Relaxed) + 1;
         let path = folder.join(format!("{}-{n:02}-{name}.png", self.journey));

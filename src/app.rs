@@ -197,7 +197,8 @@ impl App {
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let (kinds, limits) = (channels.iter().copied().collect(), config.residents.limits.clone());
         let push_key = push.as_ref().map(|push| push.public_key());
-        let residents = Residents::new(store.clone(), held, time, (base, limits), kinds, engine.waker()).with_push(push);
+        let residents =
+            Residents::new(store.clone(), held, time, (base, limits), kinds, engine.waker()).with_push(push);
         let residents = Arc::new(residents);
         keepers.push(tokio::spawn(residents::watch(Arc::clone(&residents), stop.clone())));
         let (receipts, writing) = Receipts::new(store.clone(), Arc::clone(&clock), stop.clone());

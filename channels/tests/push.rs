@@ -76,8 +76,13 @@ fn subscription(endpoint: &str) -> String {
 async fn send(push: &Push, endpoint: &str) -> tocsin_channels::Answer {
     let payload = serde_json::json!({"title": "台风红色预警"}).to_string();
     let content = Content::Push(PushContent { payload, topic: "abcDEF_-123".into(), urgency: Urgency::High });
-    let messages =
-        [Message { key: Key::derive(1, ChannelKind::Push, 1), to: subscription(endpoint), leave: None, why: None, receipt: None }];
+    let messages = [Message {
+        key: Key::derive(1, ChannelKind::Push, 1),
+        to: subscription(endpoint),
+        leave: None,
+        why: None,
+        receipt: None,
+    }];
     let expires = SystemTime::now() + Duration::from_secs(600);
     let window = Window { content: &content, lane: 0, language: "zh-CN", expires, messages: &messages };
     push.send(window).await.remove(0)
@@ -122,7 +127,11 @@ async fn each_answer_of_a_service_has_its_class_and_only_gone_means_gone() {
         let (addr, _got) = service(answer).await;
         let found = send(&push(&addr.to_string()), &format!("http://{addr}/p")).await;
         assert_eq!((found.class, found.retry_after), (class, wait.map(Duration::from_secs)), "{answer}");
-        assert_eq!(found.gone, class == Class::BadAddress, "{answer}: 404 and 410 end a subscription, nothing else does");
+        assert_eq!(
+            found.gone,
+            class == Class::BadAddress,
+            "{answer}: 404 and 410 end a subscription, nothing else does"
+        );
     }
     let port = tocsin_sinks::real::free_port().unwrap();
     let down = send(&push(&format!("127.0.0.1:{port}")), &format!("http://127.0.0.1:{port}/p")).await;

@@ -207,7 +207,9 @@ async fn talk(shared: &Shared, port: u16, socket: TcpStream) -> Result<(), Error
                 let (way, own) = unbounded_channel();
                 inbox = Some(own);
                 agent = hello(shared, said["uaid"].as_str().unwrap_or_default(), way);
-                Some(json!({"messageType": "hello", "status": 200, "uaid": agent, "use_webpush": true, "broadcasts": {}}))
+                Some(
+                    json!({"messageType": "hello", "status": 200, "uaid": agent, "use_webpush": true, "broadcasts": {}}),
+                )
             }
             Some("register") => Some(register(shared, &agent, port, &said)),
             Some("unregister") => Some(unregister(shared, &agent, &said)),
@@ -229,7 +231,8 @@ async fn talk(shared: &Shared, port: u16, socket: TcpStream) -> Result<(), Error
     }
     drop(inbox);
     // It may have come back meanwhile, by another connection.
-    if let Some(way) = lock(shared).agents.get_mut(&agent).filter(|way| way.as_ref().is_some_and(|way| way.is_closed())) {
+    if let Some(way) = lock(shared).agents.get_mut(&agent).filter(|way| way.as_ref().is_some_and(|way| way.is_closed()))
+    {
         *way = None;
     }
     Ok(())

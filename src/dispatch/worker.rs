@@ -192,7 +192,9 @@ impl Chunk<'_> {
             return;
         }
         match self.desk.store.end_gone(&ids, self.desk.clock.now()).await {
-            Ok(ended) => tracing::info!(addresses = ended, channel = %self.desk.kind(), "addresses that are gone were ended"),
+            Ok(ended) => {
+                tracing::info!(addresses = ended, channel = %self.desk.kind(), "addresses that are gone were ended")
+            }
             Err(error) => tracing::error!(%error, "addresses that are gone could not be ended"),
         }
     }

@@ -64,11 +64,7 @@ impl Personal<'_> {
                     _ => ("test", "/me#test"),
                 };
                 let payload = json!({"title": subject, "body": text, "tag": kind, "lang": language.tag(), "variant": kind, "url": url});
-                Content::Push(PushContent {
-                    payload: payload.to_string(),
-                    topic: kind.into(),
-                    urgency: Urgency::High,
-                })
+                Content::Push(PushContent { payload: payload.to_string(), topic: kind.into(), urgency: Urgency::High })
             }
             ChannelKind::Mqtt => Content::Mqtt(MqttContent {
                 hazard: "test".into(),

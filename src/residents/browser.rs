@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tocsin_channels::push::Push;
-use tocsin_channels::{Class, ChannelKind};
+use tocsin_channels::{ChannelKind, Class};
 use tokio_util::sync::CancellationToken;
 
 use super::sign_up::{ResidentError, Residents};
@@ -87,8 +87,12 @@ impl Residents {
             return Err(ResidentError::Proof);
         }
         let detail = json!({"service": new.service()});
-        record(&mut tx, now, &Entry::new("resident", "resident.browser-moved", format!("resident:{subscriber}"), detail))
-            .await?;
+        record(
+            &mut tx,
+            now,
+            &Entry::new("resident", "resident.browser-moved", format!("resident:{subscriber}"), detail),
+        )
+        .await?;
         tx.commit().await.map_err(StoreError::from)?;
         let id = u64::try_from(id).unwrap_or_default();
         Ok(self.store.check_again(&[id], now + QUIET).await?)

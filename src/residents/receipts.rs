@@ -37,7 +37,11 @@ pub enum Reported {
 
 impl Receipts {
     /// Takes reports until told to stop; gives what writes them, to be run.
-    pub fn new(store: Store, clock: Arc<dyn Clock>, stop: CancellationToken) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, reports) = mpsc::channel(WAITING);
         (Self { store: store.clone(), clock, queue }, write(store, reports, stop))
     }

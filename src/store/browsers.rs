@@ -162,13 +162,11 @@ impl Store {
 
     /// Browsers from which nothing was heard for so long that their push service is to be asked.
     pub(crate) async fn due_checks(&self, now: DateTime<Utc>, limit: i64) -> Result<Vec<(u64, String)>, StoreError> {
-        let sql =
-            format!("SELECT id, value FROM address WHERE check_at > 0 AND check_at <= $1 AND {LIVES} ORDER BY check_at LIMIT $2");
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(now.timestamp_millis())
-            .bind(limit)
-            .fetch_all(&self.read)
-            .await?;
+        let sql = format!(
+            "SELECT id, value FROM address WHERE check_at > 0 AND check_at <= $1 AND {LIVES} ORDER BY check_at LIMIT $2"
+        );
+        let rows =
+            sqlx::query(AssertSqlSafe(sql)).bind(now.timestamp_millis()).bind(limit).fetch_all(&self.read).await?;
         let one = |row: &sqlx::any::AnyRow| {
             let (id, value): (i64, String) = (row.try_get("id")?, row.try_get("value")?);
             Ok((u64::try_from(id).unwrap_or_default(), self.vault.open(&value).unwrap_or_default()))

@@ -126,7 +126,11 @@ pub(super) async fn accept(listener: TcpListener, door: Door, router: Router, st
         match accepted {
             Ok((stream, from)) => {
                 // A proxy carries everybody.
-                let share = if door.proxies.hold(from.ip()) { Some(None) } else { addresses.take(from.ip(), connections).map(Some) };
+                let share = if door.proxies.hold(from.ip()) {
+                    Some(None)
+                } else {
+                    addresses.take(from.ip(), connections).map(Some)
+                };
                 let Some(own) = share else {
                     tracing::debug!(%from, "an address has its share of the connections");
                     continue;

@@ -65,7 +65,8 @@ impl Profile {
         ] {
             prefs.push((name.to_owned(), value));
         }
-        let lines: String = prefs.iter().map(|(name, value)| format!("user_pref({}, {value});\n", json!(name))).collect();
+        let lines: String =
+            prefs.iter().map(|(name, value)| format!("user_pref({}, {value});\n", json!(name))).collect();
         std::fs::write(folder.path().join("user.js"), lines).unwrap();
         Self { folder }
     }
@@ -140,7 +141,9 @@ impl Firefox {
     /// Goes to a path of the server.
     pub async fn goto(&self, path: &str) {
         let url = format!("{}{path}", self.base);
-        self.ask("browsingContext.navigate", json!({"context": self.context, "url": url, "wait": "complete"})).await.unwrap();
+        self.ask("browsingContext.navigate", json!({"context": self.context, "url": url, "wait": "complete"}))
+            .await
+            .unwrap();
     }
 
     async fn try_run(&self, body: &str) -> Result<Value, String> {
@@ -218,7 +221,8 @@ impl Firefox {
     pub async fn shot(&self, name: &str) -> PathBuf {
         let params = json!({"context": self.context, "origin": "document"});
         let picture = self.ask("browsingContext.captureScreenshot", params).await.unwrap_or_default();
-        let picture = base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap_or_default()).unwrap();
+        let picture =
+            base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap_or_default()).unwrap();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots/app");
         std::fs::create_dir_all(&folder).unwrap();
         let n = self.shots.fetch_add(1, Ordering::Relaxed) + 1;

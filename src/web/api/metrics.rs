@@ -59,7 +59,11 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         Err(error) => tracing::error!(%error, "the sources' health cannot be read"),
     }
     let ended = Family::<Labels, Gauge<u64, AtomicU64>>::default();
-    registry.register("push_subscriptions_gone", "Subscriptions that their push service has ended, by whether their owner could be told elsewhere", ended.clone());
+    registry.register(
+        "push_subscriptions_gone",
+        "Subscriptions that their push service has ended, by whether their owner could be told elsewhere",
+        ended.clone(),
+    );
     match app.store.gone_count().await {
         Ok((gone, unheard)) => {
             ended.get_or_create(&vec![("told", "no".to_owned())]).set(unheard);

@@ -124,10 +124,7 @@ pub(super) async fn ask(State(site): State<Site>, Form { from, language, fields 
     match site.app.residents.ask(ask, from.ip(), fields.get("work")).await {
         Ok(token) => asked(t, channel, token),
         Err(
-            error @ (ResidentError::Input(_)
-            | ResidentError::Channel
-            | ResidentError::Endpoint
-            | ResidentError::Work),
+            error @ (ResidentError::Input(_) | ResidentError::Channel | ResidentError::Endpoint | ResidentError::Work),
         ) => {
             let status = if matches!(error, ResidentError::Work) { StatusCode::TOO_MANY_REQUESTS } else { unfit };
             form(&site, t, status, &error.to_string(), &fields).await

@@ -117,7 +117,13 @@ impl Around {
 }
 
 /// Makes a page, keeps it, and hands it out.
-pub(super) async fn paged<F, Fut>(site: &Site, headers: &HeaderMap, query: Option<String>, path: String, make: F) -> Response
+pub(super) async fn paged<F, Fut>(
+    site: &Site,
+    headers: &HeaderMap,
+    query: Option<String>,
+    path: String,
+    make: F,
+) -> Response
 where
     F: FnOnce(Arc<Shown>, Words, Around) -> Fut,
     Fut: Future<Output = Result<String, Problem>>,

@@ -136,8 +136,8 @@ impl Personal<'_> {
             Self::BrowserGone => (
                 pick("您的一个浏览器收不到预警了", "One of your browsers no longer gets warnings"),
                 pick(
-                    "它的推送登记已失效（可能关闭了通知、清除了数据或卸载了应用）。此处仍会收到预警。要恢复，请在该浏览器重新登记。",
-                    "Its subscription has ended: notifications were turned off, or its data or the app removed. You still get warnings here. To have them there again, sign that browser up anew.",
+                    "您的一个浏览器收不到预警了：可能关闭了通知、清除了数据或卸载了应用。此处仍会收到预警。要恢复，请用那个浏览器重新登记。",
+                    "One of your browsers no longer gets warnings: notifications were turned off, or its data or the app removed. You still get them here. To have them there again, sign that browser up anew.",
                 ),
             ),
             Self::Test => (

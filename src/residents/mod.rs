@@ -13,6 +13,8 @@ mod wishes;
 mod work;
 
 #[cfg(test)]
+mod browser_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use browser::watch;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row};
 
 use super::addresses::{IDS, push_ids};
+use super::residents::forget_use;
 use super::{Store, StoreError, Tx};
 use crate::delivery::Address;
 use crate::messages::Language;
@@ -226,6 +227,13 @@ impl Store {
         .bind(self.digest(new))
         .execute(&mut **tx)
         .await?;
+        // What went to it alone goes with it when its owner deletes everything.
+        sqlx::query("UPDATE personal_release SET digest = $2 WHERE digest = $1")
+            .bind(self.digest(old))
+            .bind(self.digest(new))
+            .execute(&mut **tx)
+            .await?;
+        forget_use(tx, &self.digest(old)).await?;
         Ok(done.rows_affected() == 1)
     }
 }

@@ -313,5 +313,6 @@ fn migrator() -> Migrator {
         step(5, "sources", include_str!("../../migrations/0005_sources.sql")),
         step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
         step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
+        step(9, "browsers", include_str!("../../migrations/0009_browsers.sql")),
     ])
 }

@@ -1,5 +1,6 @@
 //! From a warning to the words on a screen, and back to who has seen it.
 
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use crate::stage::Stage;
@@ -51,7 +52,10 @@ async fn a_typhoon_is_read_in_chinese_its_update_takes_its_place_and_only_the_en
     );
     stage.seen(&id, "shown", 1).await;
 
-    let third = Cma { msg_type: "Update", colour: RED, ..Cma::new("muifa-3") }.refers_to(&second);
+    // Each ends earlier: what says the same, to last as long, is told to nobody again.
+    let shorter =
+        |hours, name| Cma { msg_type: "Update", colour: RED, expires: TimeDelta::hours(hours), ..Cma::new(name) };
+    let third = shorter(5, "muifa-3").refers_to(&second);
     let id = stage.release(&third).await;
     stage.seen(&id, "shown", 1).await;
     let up = firefox.notified("another update", says("台风红色预警更新")).await;
@@ -60,7 +64,7 @@ async fn a_typhoon_is_read_in_chinese_its_update_takes_its_place_and_only_the_en
 
     firefox.close().await;
     stage.eventually("the browser is away", || !stage.service.connected()).await;
-    let fourth = Cma { msg_type: "Update", colour: RED, ..Cma::new("muifa-4") }.refers_to(&third);
+    let fourth = shorter(4, "muifa-4").refers_to(&third);
     let missed = stage.release(&fourth).await;
     let before = stage.service.posted().len();
     stage.eventually("it is posted", || stage.service.posted().len() >= before && stage.service.waiting() == 1).await;

@@ -45,6 +45,7 @@ async fn without_a_network_the_app_says_what_was_in_force_and_what_to_do_and_hol
         "bounded, and nobody's own"
     );
 
+    browser.goto("/?lang=zh-CN").await;
     let errors = browser.cdp("Page.getInstallabilityErrors", json!({})).await["installabilityErrors"].clone();
     let errors: Vec<_> =
         errors.as_array().unwrap().iter().filter(|e| e["errorId"] != "in-incognito").cloned().collect();

@@ -20,6 +20,14 @@ pub struct Stage {
     pub sms: Sink,
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.server.log());
+        }
+    }
+}
+
 impl Stage {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -30,7 +38,7 @@ impl Stage {
         let more = format!(
             "[rules]\nfile = \"{}\"\n\n[channels.push]\nvia = {{ vapid_key_file = \"{}\", contact = \"mailto:d@example.org\", allow_private = [\"{}\"] }}\n\n\
              [channels.sms.via]\nmethod = \"POST\"\nurl = \"http://{}/sms\"\nbody = {{ json = {{ to = \"{{to}}\", text = \"{{text}}\" }} }}\n\
-             answers = [{{ status = \"2xx\", class = \"accepted\" }}]\n",
+             answers = [{{ status = \"2\", class = \"accepted\" }}]\n",
             path("rules.toml"),
             path("vapid.der"),
             service.posts.addr,

@@ -37,14 +37,18 @@ async fn what_comes_out_goes_in_again_and_changes_nothing() {
     let (first, _one) = store(None).await;
     import(&first, &MAP, MIXED.as_bytes(), Utc::now(), |_| {}).await.unwrap();
     let mut out = Vec::new();
-    let written = export(&first, &mut out, |_| {}).await.unwrap();
+    let written = export(&first, &mut out, Utc::now(), |_| {}).await.unwrap();
     let again = import(&first, &MAP, out.as_slice(), Utc::now(), |_| {}).await.unwrap();
     assert_eq!((again.rows, again.subscribers, again.addresses, again.bad), (written, 0, 0, 0));
+    let lines = first.record_from(1, 100).await.unwrap();
+    let told: Vec<_> = lines.iter().filter(|line| line.kind == "person.export").collect();
+    assert_eq!(told.len(), 1, "that all addresses were written down is on record");
+    assert!(told[0].detail.contains("addresses") && !told[0].detail.contains('@'), "{}", told[0].detail);
 
     let (second, _two) = store(None).await;
     import(&second, &MAP, out.as_slice(), Utc::now(), |_| {}).await.unwrap();
     let mut back = Vec::new();
-    export(&second, &mut back, |_| {}).await.unwrap();
+    export(&second, &mut back, Utc::now(), |_| {}).await.unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(back).unwrap());
 }
 
@@ -78,7 +82,7 @@ async fn the_same_seed_makes_the_same_people() {
         };
         simulate(&store, &MAP, &made, Utc::now(), |_| {}).await.unwrap();
         let mut out = Vec::new();
-        export(&store, &mut out, |_| {}).await.unwrap();
+        export(&store, &mut out, Utc::now(), |_| {}).await.unwrap();
         // Browsers' keys are new each time; all else is the seed's.
         let text = String::from_utf8(out).unwrap();
         let plain: Vec<_> = text.lines().map(|line| line.split("\"\"auth").next().unwrap().to_owned()).collect();

@@ -1,6 +1,6 @@
 //! The officers' desk: acts, deadlines and what follows from them, each in one transaction with its line in the record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::ComposeError;
 use super::compose::{Draft, Replaced};
 use super::escalation::{Act, ActError, Effect, Escalation, Who};
-use super::page::{Call, page};
+use super::page::{Call, callable, page, page_authors};
 use super::split::Part;
 use crate::cap::{self, Alert};
 use crate::clock::Clock;
@@ -269,15 +269,24 @@ impl Desk {
         now: DateTime<Utc>,
     ) -> Result<(), DeskError> {
         let policy = self.policy.load_full();
-        for effect in effects {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            let call = |step| Call {
+                id: row.id,
+                alert: &row.alert,
+                headline: &material.headline,
+                escalation: &row.escalation,
+                step,
+                base: &self.base,
+            };
             match effect {
                 Effect::Page(step) => {
-                    let (id, alert) = (row.id, row.alert.clone());
-                    let escalation = &row.escalation;
-                    let call =
-                        Call { id, alert: &alert, headline: &material.headline, escalation, step, base: &self.base };
-                    page(tx, &self.store, &policy, &call, now).await?;
+                    if page(tx, &self.store, &policy, &call(step), now).await? == 0 {
+                        let next = callable(&self.store, &policy, &row.escalation, now).await?;
+                        effects.extend(row.escalation.nobody_called(next, now));
+                    }
                 }
+                Effect::CallAuthors => page_authors(tx, &self.store, &policy, &call(0), now).await?,
                 Effect::Release { by } => self.go_out(tx, row, &policy, material, by, now).await?,
             }
         }

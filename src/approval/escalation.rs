@@ -41,6 +41,12 @@ pub struct Escalation<W: World> {
     pub revision: u32,
     /// What officers changed.
     pub amendment: Amendment,
+    /// Counties that officers took away, sorted.
+    #[serde(default)]
+    pub trimmed: Vec<RegionCode>,
+    /// Why they changed what they changed last.
+    #[serde(default)]
+    pub changed_why: String,
     /// Who has said yes to this revision.
     pub signatures: Vec<Signature>,
     /// Who signed, or which rule, once it is approved.
@@ -52,6 +58,9 @@ pub struct Escalation<W: World> {
     pub due: Option<DateTime<Utc>>,
     /// The last step's time is over.
     pub overdue: bool,
+    /// Nobody could be called: no officer of this step or of those after it is on duty with an address.
+    #[serde(default)]
+    pub uncalled: bool,
     /// Who looks at it.
     pub taken: Option<Taken>,
     /// When the alert itself is over.
@@ -79,11 +88,14 @@ impl<W: World> Escalation<W> {
             state: State::Waiting,
             revision: 0,
             amendment: Amendment::default(),
+            trimmed: Vec::new(),
+            changed_why: String::new(),
             signatures: Vec::new(),
             approved_by: String::new(),
             step: 0,
             due: None,
             overdue: false,
+            uncalled: false,
             taken: None,
             expires,
             world: PhantomData,
@@ -134,8 +146,8 @@ impl<W: World> Escalation<W> {
                 let reason = judged(who, &reason)?;
                 self.state = State::Returned { by: who.name.clone(), reason };
                 self.signatures.clear();
-                (self.due, self.taken, self.overdue) = (None, None, false);
-                Ok(Vec::new())
+                (self.due, self.taken, self.overdue, self.uncalled) = (None, None, false, false);
+                Ok(vec![Effect::CallAuthors])
             }
             Act::Reject(reason) => {
                 self.waits()?;
@@ -172,6 +184,20 @@ impl<W: World> Escalation<W> {
             State::Waiting => self.deadline(now),
             _ => Vec::new(),
         }
+    }
+
+    /// The steps after this one that would be next if nobody answered, in order. A step whose end lets something go out, or holds
+    /// it, is not passed over.
+    pub fn steps_after(&self, step: usize) -> impl Iterator<Item = usize> {
+        let goes_on = |at: &usize| self.approval.steps.get(*at).is_some_and(|step| step.then == Then::Next);
+        (step..).take_while(goes_on).map(|at| at + 1).take_while(|at| *at < self.approval.steps.len())
+    }
+
+    /// Nobody can be called for the step that it is at. Where a later one has somebody, it is their turn now.
+    pub fn nobody_called(&mut self, next: Option<usize>, now: DateTime<Utc>) -> Vec<Effect> {
+        let effects = next.map_or_else(Vec::new, |next| self.climb_from(next, now));
+        self.uncalled = next.is_none();
+        effects
     }
 
     /// A newer alert has taken its place.
@@ -220,6 +246,7 @@ impl<W: World> Escalation<W> {
         let mut part = self.clone();
         part.regions.retain(|own| regions.contains(own));
         part.within.clone_from(&part.regions);
+        part.trimmed.clear();
         self.regions = stay;
         self.within.retain(|own| !part.regions.contains(own));
         self.begin_anew();
@@ -307,7 +334,7 @@ impl<W: World> Escalation<W> {
         if !who.any(&[Role::Author, Role::Reviewer, Role::Signer]) {
             return Err(ActError::NotYours);
         }
-        said(reason)?;
+        let reason = said(reason)?;
         if regions.iter().any(|region| !self.regions.contains(region)) {
             return Err(ActError::MoreRegions);
         }
@@ -318,8 +345,9 @@ impl<W: World> Escalation<W> {
         if amendment.expires.is_some_and(|end| end <= now || end > self.expires) {
             return Err(ActError::BadEnd);
         }
-        self.regions.retain(|own| regions.contains(own));
-        self.amendment = amendment;
+        self.trimmed.extend(self.regions.extract_if(.., |own| !regions.contains(own)));
+        self.trimmed.sort_unstable();
+        (self.amendment, self.changed_why) = (amendment, reason);
         self.authors.insert(who.id);
         self.begin_anew();
         Ok(self.climb_from(0, now))
@@ -351,7 +379,7 @@ impl<W: World> Escalation<W> {
     }
 
     fn climb_from(&mut self, step: usize, now: DateTime<Utc>) -> Vec<Effect> {
-        self.step = step;
+        (self.step, self.uncalled) = (step, false);
         self.due = self.ladder_step().map(|step| now + step.within.time());
         // Without a ladder nobody is called: it waits in the queue.
         if self.due.is_some() { vec![Effect::Page(step)] } else { Vec::new() }

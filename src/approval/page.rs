@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use tocsin_channels::{ChannelKind, Content, EmailContent, Picture};
 
 use super::desk::DeskError;
-use super::escalation::Escalation;
+use super::escalation::{Escalation, State};
 use crate::delivery::{Packer, officer_recipient};
 use crate::messages::{Language, PageFacts, Templates};
 use crate::officers::Role;
@@ -32,28 +32,63 @@ pub(super) struct Call<'a, W: World> {
     pub(super) base: &'a str,
 }
 
-/// Calls the officers of a step, and records who was called; when nobody can be, the record and the log say so.
+/// Whom a call reaches: packed addresses by channel and language.
+#[derive(Default)]
+struct Recipients(BTreeMap<(ChannelKind, Language), Packer>);
+
+impl Recipients {
+    async fn add(&mut self, store: &Store, officer: &OfficerRow, by: &BTreeSet<ChannelKind>) -> Result<(), DeskError> {
+        for (id, address) in store.officer_addresses(officer.id).await? {
+            if by.contains(&address.channel) {
+                let packer = self.0.entry((address.channel, officer.language)).or_insert_with(Packer::new);
+                packer.push(officer_recipient(id), crate::delivery::ELSEWHERE, &address.value);
+            }
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.0.values().map(Packer::len).sum()
+    }
+}
+
+/// The first of these steps whose officers have an address to be called at.
+pub(super) async fn callable<W: World>(
+    store: &Store,
+    policy: &Policy,
+    escalation: &Escalation<W>,
+    now: DateTime<Utc>,
+) -> Result<Option<usize>, DeskError> {
+    for at in escalation.steps_after(escalation.step) {
+        let Some(step) = escalation.approval.steps.get(at) else { break };
+        let mut recipients = Recipients::default();
+        for officer in &officers(store, policy, &escalation.jurisdiction, step.page, now).await?.0 {
+            recipients.add(store, officer, &step.by).await?;
+        }
+        if recipients.len() > 0 {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+/// Calls the officers of a step, and records who was called; gives how many addresses there are. When there are none, the record
+/// and the log say so.
 pub(super) async fn page<W: World>(
     tx: &mut Tx,
     store: &Store,
     policy: &Policy,
     call: &Call<'_, W>,
     now: DateTime<Utc>,
-) -> Result<(), DeskError> {
-    let Some(step) = call.escalation.approval.steps.get(call.step) else { return Ok(()) };
+) -> Result<usize, DeskError> {
+    let Some(step) = call.escalation.approval.steps.get(call.step) else { return Ok(0) };
     let (called, on_roster) = officers(store, policy, &call.escalation.jurisdiction, step.page, now).await?;
-    let mut recipients: BTreeMap<(ChannelKind, Language), Packer> = BTreeMap::new();
-    let mut names = Vec::new();
+    let mut recipients = Recipients::default();
     for officer in &called {
-        names.push(officer.name.clone());
-        for (id, address) in store.officer_addresses(officer.id).await? {
-            if step.by.contains(&address.channel) {
-                let packer = recipients.entry((address.channel, officer.language)).or_insert_with(Packer::new);
-                packer.push(officer_recipient(id), crate::delivery::ELSEWHERE, &address.value);
-            }
-        }
+        recipients.add(store, officer, &step.by).await?;
     }
-    let reached: usize = recipients.values().map(Packer::len).sum();
+    let names: Vec<_> = called.iter().map(|officer| officer.name.as_str()).collect();
+    let reached = recipients.len();
     if reached == 0 {
         tracing::error!(alert.id = call.alert, jurisdiction = %call.escalation.jurisdiction, position = step.page.as_str(),
             "nobody can be called: no officer of this jurisdiction is on duty with an address");
@@ -63,9 +98,62 @@ pub(super) async fn page<W: World>(
         "called": names, "on_roster": on_roster, "addresses": reached,
     });
     record(tx, now, &Entry::new("tocsin", "page", call.alert, detail)).await?;
+    let called = names.join("、");
+    let make = |language| facts(policy, call, language, called.clone(), now);
+    ring(tx, policy, call, &format!("{}", call.step), recipients, make, now).await?;
+    Ok(reached)
+}
+
+/// Calls those who wrote it, wherever they can be reached: it came back to them.
+pub(super) async fn page_authors<W: World>(
+    tx: &mut Tx,
+    store: &Store,
+    policy: &Policy,
+    call: &Call<'_, W>,
+    now: DateTime<Utc>,
+) -> Result<(), DeskError> {
+    let State::Returned { by, reason } = &call.escalation.state else { return Ok(()) };
+    let everything: BTreeSet<_> = ChannelKind::ALL.into_iter().collect();
+    let mut recipients = Recipients::default();
+    let mut names = Vec::new();
+    for id in &call.escalation.authors {
+        if let Some(officer) = store.officer(*id).await?.filter(|officer| officer.active) {
+            recipients.add(store, &officer, &everything).await?;
+            names.push(officer.name);
+        }
+    }
+    let detail = serde_json::json!({
+        "escalation": call.id, "jurisdiction": call.escalation.jurisdiction, "position": "author", "called": names,
+        "addresses": recipients.len(),
+    });
+    record(tx, now, &Entry::new("tocsin", "page", call.alert, detail)).await?;
+    let called = names.join("、");
+    let make = |language| {
+        let pick = |zh: &str, en: &str| if language == Language::Chinese { zh.to_owned() } else { en.to_owned() };
+        let reason: String = reason.chars().take(60).collect();
+        PageFacts {
+            asked: pick(&format!("修改（{by}退回：{reason}）"), &format!("Returned by {by} ({reason}), to be mended")),
+            then: pick("作废", "it lapses"),
+            until: beijing(call.escalation.end()),
+            ..facts(policy, call, language, called.clone(), now)
+        }
+    };
+    ring(tx, policy, call, "authors", recipients, make, now).await
+}
+
+/// Writes a call as a release of its own, with everybody whom it reaches.
+async fn ring<W: World>(
+    tx: &mut Tx,
+    policy: &Policy,
+    call: &Call<'_, W>,
+    what: &str,
+    recipients: Recipients,
+    facts: impl Fn(Language) -> PageFacts,
+    now: DateTime<Utc>,
+) -> Result<(), DeskError> {
     let mut dispatches = Vec::new();
-    for (channel, language) in recipients.keys() {
-        let facts = facts(policy, call, *language, names.join("、"), now);
+    for (channel, language) in recipients.0.keys() {
+        let facts = facts(*language);
         let content = policy.templates.page(*channel, *language, &facts).or_else(|error| {
             tracing::error!(%error, %channel, "the template of calls failed; the shipped one is used");
             Templates::shipped()?.page(*channel, *language, &facts)
@@ -79,7 +167,7 @@ pub(super) async fn page<W: World>(
     }
     let lane = if W::EXERCISE { Lane::REST } else { Lane::EXTREME };
     let release = NewRelease {
-        name: format!("page/{}/{}/{}/{}", call.id, call.escalation.revision, call.step, now.timestamp_millis()),
+        name: format!("page/{}/{}/{what}/{}", call.id, call.escalation.revision, now.timestamp_millis()),
         kind: ReleaseKind::Page,
         alert: format!("page/{}", call.alert),
         jurisdiction: Some(call.escalation.jurisdiction.clone()),
@@ -94,7 +182,7 @@ pub(super) async fn page<W: World>(
         dispatches,
     };
     let id = insert_release(tx, &release, now).await?;
-    for ((channel, language), mut packer) in recipients {
+    for ((channel, language), mut packer) in recipients.0 {
         let (body, n) = packer.take();
         insert_planned_chunk(tx, id, lane, (channel, language), (&body, n), now).await?;
     }
@@ -151,10 +239,7 @@ fn facts<W: World>(
         Some(Then::Hold) => pick("标为超时并再次呼叫", "it is overdue, and you are called again"),
         _ => pick("呼叫下一位", "the next is called"),
     };
-    let beijing = FixedOffset::east_opt(8 * 3_600);
-    let until = beijing.map_or_else(String::new, |zone| {
-        escalation.due.unwrap_or(now).with_timezone(&zone).format("%H:%M").to_string()
-    });
+    let until = beijing(escalation.due.unwrap_or(now));
     let name = policy.map.get(&escalation.jurisdiction).map_or("", |region| region.name_in(language));
     PageFacts {
         exercise: W::EXERCISE,
@@ -172,6 +257,12 @@ fn facts<W: World>(
         },
         topic: format!("page{}", call.id),
     }
+}
+
+/// A time on Beijing's clocks.
+fn beijing(at: DateTime<Utc>) -> String {
+    let zone = FixedOffset::east_opt(8 * 3_600);
+    zone.map_or_else(String::new, |zone| at.with_timezone(&zone).format("%H:%M").to_string())
 }
 
 impl super::Desk {

@@ -71,7 +71,7 @@ async fn export(context: &Context, path: &std::path::Path) -> Result<bool, Failu
     let store = context.store().await?;
     let file = File::create_new(path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
     let bar = bar(None, "exporting");
-    let written = residents::export(&store, BufWriter::new(file), |n| bar.set_position(n)).await?;
+    let written = residents::export(&store, BufWriter::new(file), chrono::Utc::now(), |n| bar.set_position(n)).await?;
     bar.finish_and_clear();
     if context.json {
         println!("{}", json!({"subscribers": written}));

@@ -26,6 +26,8 @@ pub(crate) struct Pace {
     rate: Option<Rate>,
     slowed: Mutex<Slowed>,
     limiter: Mutex<Option<Built>>,
+    /// Seconds that a message of a window takes.
+    each: Mutex<f64>,
 }
 
 /// A limiter, and the share of the configured rate that it was built for.
@@ -55,23 +57,39 @@ const SETTLES: Duration = Duration::from_secs(1);
 const STEP: f64 = 0.05;
 /// The most windows' worth of seconds that may be in a provider's hands, because its queue cannot be overtaken.
 const IN_FLIGHT: f64 = 2.0;
+/// A window takes no longer, as far as can be foreseen: what is stopped or overtaken stands still with the window in hand.
+const WINDOW: f64 = 1.0;
+/// Messages of the first window, when nothing is known of a provider yet.
+const FIRST: f64 = 16.0;
+/// How much the newest window says of the next one.
+const NEWEST: f64 = 0.3;
 
 impl Pace {
     pub(crate) fn new(rate: Option<Rate>, now: Instant) -> Self {
         let slowed = Slowed { share: 1.0, since: now, pause_until: None };
-        let pace = Self { rate, slowed: Mutex::new(slowed), limiter: Mutex::new(None) };
+        let pace =
+            Self { rate, slowed: Mutex::new(slowed), limiter: Mutex::new(None), each: Mutex::new(WINDOW / FIRST) };
         pace.rebuild(1.0);
         pace
     }
 
     /// How many messages of this weight a window may hold when `workers` windows are in flight.
     pub(crate) fn window(&self, most: usize, workers: usize, weight: u32) -> usize {
-        let Some(rate) = self.rate else { return most };
-        let units = f64::from(rate.per_second.get()) * self.share(Instant::now()) * IN_FLIGHT;
-        let fits = units / (workers.max(1) as f64) / f64::from(weight.max(1));
+        let in_time = WINDOW / self.each.lock().unwrap_or_else(PoisonError::into_inner).max(1e-6);
+        let fits = self.rate.map_or(in_time, |rate| {
+            let units = f64::from(rate.per_second.get()) * self.share(Instant::now()) * IN_FLIGHT;
+            in_time.min(units / (workers.max(1) as f64) / f64::from(weight.max(1)))
+        });
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=most right here")]
         let fits = fits.clamp(1.0, most as f64) as usize;
         fits
+    }
+
+    /// A window of so many messages took so long.
+    pub(crate) fn took(&self, messages: usize, time: Duration) {
+        let now = time.as_secs_f64() / (messages.max(1) as f64);
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        *each += NEWEST * (now - *each);
     }
 
     /// Waits until this many units may go.
@@ -166,10 +184,21 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_as_large_as_a_second_holds() {
+        let pace = Pace::new(None, Instant::now());
+        assert_eq!(pace.window(64, 4, 1), 16, "nothing is known yet");
+        (0..20).for_each(|_| pace.took(16, Duration::from_millis(10)));
+        assert_eq!(pace.window(64, 4, 1), 64);
+        (0..20).for_each(|_| pace.took(64, Duration::from_secs(13)));
+        assert_eq!(pace.window(64, 4, 1), 4, "200 ms a message");
+        (0..20).for_each(|_| pace.took(1, Duration::from_secs(30)));
+        assert_eq!(pace.window(64, 4, 1), 1);
+    }
+
+    #[test]
     fn no_more_than_two_seconds_of_traffic_are_in_flight() {
         let pace = Pace::new(rate(30), Instant::now());
         assert_eq!(pace.window(64, 4, 3), 5);
-        assert_eq!(Pace::new(None, Instant::now()).window(64, 4, 3), 64);
         assert_eq!(Pace::new(rate(1), Instant::now()).window(64, 16, 3), 1);
     }
 }

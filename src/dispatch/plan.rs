@@ -3,7 +3,9 @@
 //! Planning may stop anywhere and start again: what is planned is read back from the chunks, and the rest is added. Nobody is
 //! in two chunks of one release and channel.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod told;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -14,15 +16,12 @@ use tocsin_channels::ChannelKind;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::told::Heard;
 use super::feeder::Desk;
 use crate::clock::Clock;
-use crate::delivery::{
-    DeliveryState, ELSEWHERE, Packer, Recipient, Rest, address_of, pack_rest, pack_why, region_recipient, unpack,
-    unpack_why,
-};
+use crate::delivery::{ELSEWHERE, Packer, Rest, pack_rest, pack_why, region_recipient, unpack};
 use crate::messages::{Language, Variant};
 use crate::policy::Policy;
-use crate::regions::RegionCode;
 use crate::rules::{Audience, Lane};
 use crate::store::{Dispatch, NewChunk, Release, ReleaseKind, Store, StoreError};
 
@@ -96,9 +95,7 @@ impl Planner {
     }
 }
 
-/// Ids of addresses that have heard something, by channel and variant.
-type Heard = BTreeMap<(ChannelKind, Variant), RoaringTreemap>;
-
+/// The plan of one release.
 pub(super) struct Plan<'a> {
     pub(super) planner: &'a Planner,
     pub(super) release: &'a Release,
@@ -163,216 +160,6 @@ impl<'a> Plan<'a> {
             self.write().await?;
         }
         Ok(())
-    }
-
-    /// Nobody is told the same twice: not by an alert that says again what they have heard, nor by a second release of one alert to
-    /// one jurisdiction, while the first is still on its way. Who only may have heard it is told.
-    async fn spare(&mut self) -> Result<(), StoreError> {
-        let (store, own) = (&self.planner.store, self.release);
-        let mut heard = store.releases_of(&store.repeats(&own.alert).await?).await?;
-        let sisters = store.releases_of(std::slice::from_ref(&own.alert)).await?.into_iter().filter(|other| {
-            let whole = other.jurisdiction.is_none() || own.jurisdiction.is_none();
-            other.id < own.id && (whole || other.jurisdiction == own.jurisdiction)
-        });
-        let sisters: Vec<_> = sisters.collect();
-        // These will still tell whom they have not told yet; stopped ones only when this one, too, may go on.
-        let goes_on = sisters.iter().filter(|other| other.superseded_at.is_none() && (own.held || !other.held));
-        let goes_on: BTreeSet<i64> = goes_on.map(|other| other.id).collect();
-        heard.extend(sisters);
-        if heard.is_empty() {
-            return Ok(());
-        }
-        let same: BTreeSet<i64> = heard.iter().map(|release| release.id).collect();
-        heard.extend(store.releases_of(&store.replaced_by(&own.alert).await?).await?);
-        heard.sort_by_key(|release| release.id);
-        heard.dedup_by_key(|release| release.id);
-        let mut spared = Heard::new();
-        for old in &heard {
-            let (same, goes_on) = (same.contains(&old.id), goes_on.contains(&old.id));
-            let mut note = |channel, variant, recipient: &Recipient, state: DeliveryState| {
-                let hears = state == DeliveryState::Accepted
-                    || (goes_on && matches!(state, DeliveryState::Waiting | DeliveryState::Sending));
-                if same && hears && !recipient.is_region() {
-                    spared.entry((channel, variant)).or_default().insert(recipient.id);
-                } else if !same && state.may_have_been_told() {
-                    // What they heard last was something else.
-                    let all = spared.iter_mut().filter(|((own, _), _)| *own == channel);
-                    all.for_each(|(_, set)| _ = set.remove(recipient.id));
-                }
-            };
-            self.look_at(old, &mut note).await?;
-        }
-        self.spared = spared;
-        Ok(())
-    }
-
-    /// Who has heard last that all is over (Cancel), or that it is over where they are (Lifted): they do not hear it again.
-    async fn ended(&self, older: &[Release]) -> Result<Heard, StoreError> {
-        let mut ended = Heard::new();
-        let mut note = |channel, variant, recipient: &Recipient, state: DeliveryState| {
-            let heard = state == DeliveryState::Accepted && !recipient.is_region();
-            for end in [Variant::Cancel, Variant::Lifted] {
-                let set = ended.entry((channel, end)).or_default();
-                match variant {
-                    // Who has heard that all is over need not hear that it is over where they are.
-                    Variant::Cancel if heard => _ = set.insert(recipient.id),
-                    Variant::Lifted if heard && end == Variant::Lifted => _ = set.insert(recipient.id),
-                    // Warned since, or told that what they had heard was wrong.
-                    Variant::Warn | Variant::Correction if state.may_have_been_told() => _ = set.remove(recipient.id),
-                    _ => {}
-                }
-            }
-        };
-        // The first alert of an event ends nothing.
-        if older.iter().any(|old| old.alert != older.first().map_or("", |first| first.alert.as_str())) {
-            for old in older {
-                self.look_at(old, &mut note).await?;
-            }
-        }
-        Ok(ended)
-    }
-
-    /// Goes through the recipients of a release, with how they were told and where each stands.
-    async fn look_at(
-        &self,
-        old: &Release,
-        note: &mut (dyn FnMut(ChannelKind, Variant, &Recipient, DeliveryState) + Send),
-    ) -> Result<(), StoreError> {
-        let store = &self.planner.store;
-        let dispatches = store.dispatches(old.id).await?;
-        for chunk in store.chunk_ids(old.id).await? {
-            let Some(view) = store.chunk(chunk, true).await? else { continue };
-            let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-            let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
-            for (recipient, state) in recipients.iter().zip(view.members.states()) {
-                note(was.content.kind(), was.variant, recipient, *state);
-            }
-        }
-        Ok(())
-    }
-
-    /// Everyone who was, or may have been, told by the alerts that this one replaces.
-    async fn add_told(&mut self) -> Result<(), StoreError> {
-        let store = &self.planner.store;
-        let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
-        // A correction takes back one alert: who heard others of the event, that were right, does not hear of it.
-        let corrects = self.dispatches.iter().all(|dispatch| dispatch.variant == Variant::Correction);
-        let older = match corrects && !self.dispatches.is_empty() {
-            true => store.corrected_by(&self.release.alert).await?,
-            false => store.replaced_by(&self.release.alert).await?,
-        };
-        let older = store.releases_of(&older).await?;
-        let ended = self.ended(&older).await?;
-        for old in older {
-            let places: Vec<u16> = old.regions.iter().map(|code| self.region_index(code)).collect();
-            let dispatches = store.dispatches(old.id).await?;
-            for chunk in store.chunk_ids(old.id).await? {
-                let Some(view) = store.chunk(chunk, true).await? else { continue };
-                let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-                let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
-                let why = unpack_why(&store.chunk_why(chunk).await?);
-                for ((at, recipient), told) in recipients.into_iter().enumerate().zip(view.members.told()) {
-                    if !told || left.contains(address_of(recipient.id)) || !self.may_tell(&old, &recipient).await? {
-                        continue;
-                    }
-                    let because = because(&why, at);
-                    let mut region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
-                    if region == ELSEWHERE && !because.why.is_empty() {
-                        region = self.other_place(recipient.id).await?;
-                    }
-                    let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
-                    let heard = ended.get(&(now.content.kind(), now.variant));
-                    if heard.is_some_and(|heard| heard.contains(recipient.id)) {
-                        continue;
-                    }
-                    self.add(now, recipient.id, region, &recipient.to, because).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Where somebody with several places is warned now, though it is over where they were told of it: they are not told that it is
-    /// over while another place of theirs is in danger.
-    async fn other_place(&self, recipient: u64) -> Result<u16, StoreError> {
-        let homes = self.planner.store.regions_of_address(address_of(recipient)).await?;
-        Ok(homes.iter().map(|home| self.region_index(home)).find(|at| *at != ELSEWHERE).unwrap_or(ELSEWHERE))
-    }
-
-    /// Whether somebody whom an older release told is this release's to tell: another jurisdiction's people are not.
-    async fn may_tell(&self, old: &Release, recipient: &Recipient) -> Result<bool, StoreError> {
-        let Some(within) = &self.release.within else { return Ok(true) };
-        if old.within.as_ref() == Some(within) {
-            return Ok(true);
-        }
-        if let Some(home) = old.regions.get(usize::from(recipient.region)) {
-            return Ok(within.binary_search(home).is_ok());
-        }
-        // Told as somebody elsewhere: by the address's own region, or by the region that a topic names.
-        let homes: Vec<RegionCode> = match recipient.to.rsplit_once('/') {
-            Some((_, code)) if recipient.is_region() => code.parse().into_iter().collect(),
-            _ => self.planner.store.regions_of_address(address_of(recipient.id)).await?,
-        };
-        Ok(homes.iter().any(|home| within.binary_search(home).is_ok()))
-    }
-
-    /// Those of the origin who were not reached, nor by an earlier repeat: refused, or nobody knows.
-    async fn add_missed(&mut self) -> Result<(), StoreError> {
-        let store = &self.planner.store;
-        let Some(origin) = self.release.origin else { return Ok(()) };
-        let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
-        let reached = self.reached_by_repeats(origin).await?;
-        let dispatches = store.dispatches(origin).await?;
-        for chunk in store.chunk_ids(origin).await? {
-            let Some(view) = store.chunk(chunk, true).await? else { continue };
-            let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-            let same = |d: &&Dispatch| {
-                (d.content.kind(), d.language, d.variant) == (was.content.kind(), was.language, was.variant)
-            };
-            let Some(now) = self.dispatches.iter().find(same) else { continue };
-            let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
-            let why = unpack_why(&store.chunk_why(chunk).await?);
-            for ((at, recipient), state) in recipients.into_iter().enumerate().zip(view.members.states()) {
-                let again = reached.get(&was.content.kind()).is_some_and(|ids| ids.contains(recipient.id));
-                if is_missed(*state) && !again && !left.contains(address_of(recipient.id)) {
-                    self.add(now, recipient.id, recipient.region, &recipient.to, because(&why, at)).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whom earlier repeats for the same origin have reached, or will.
-    async fn reached_by_repeats(&self, origin: i64) -> Result<BTreeMap<ChannelKind, RoaringTreemap>, StoreError> {
-        let store = &self.planner.store;
-        let mut reached: BTreeMap<_, RoaringTreemap> = BTreeMap::new();
-        for repeat in store.releases_of(std::slice::from_ref(&self.release.alert)).await? {
-            if repeat.origin != Some(origin) || repeat.id >= self.release.id {
-                continue;
-            }
-            let dispatches = store.dispatches(repeat.id).await?;
-            for chunk in store.chunk_ids(repeat.id).await? {
-                let Some(view) = store.chunk(chunk, true).await? else { continue };
-                let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-                let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
-                let states = recipients.iter().zip(view.members.states());
-                let ids = states.filter(|(_, state)| !is_missed(**state)).map(|(recipient, _)| recipient.id);
-                reached.entry(was.content.kind()).or_default().extend(ids);
-            }
-        }
-        Ok(reached)
-    }
-
-    /// The dispatch that tells people of an older one: withdrawn, still in the area, or no longer.
-    fn successor(&self, was: &Dispatch, in_area: bool) -> Option<&'a Dispatch> {
-        let variants = if in_area {
-            [Variant::Cancel, Variant::Correction, Variant::Warn]
-        } else {
-            [Variant::Cancel, Variant::Correction, Variant::Lifted]
-        };
-        let (kind, language) = (was.content.kind(), was.language);
-        let fits = |d: &&Dispatch| d.content.kind() == kind && d.language == language && variants.contains(&d.variant);
-        self.dispatches.iter().find(fits)
     }
 
     /// The new area's subscribers, and the regions' own topics.
@@ -494,9 +281,4 @@ fn topic_prefixes(release: &Release) -> impl Iterator<Item = &'static str> {
         Audience::Drill => Some("drill"),
         Audience::Officials => None,
     })
-}
-
-/// Whether somebody in this state was not told, as far as anybody knows.
-const fn is_missed(state: DeliveryState) -> bool {
-    matches!(state, DeliveryState::Failed | DeliveryState::Unknown)
 }

@@ -160,6 +160,7 @@ impl Chunk<'_> {
     /// Sends one window and records its answers; true if an answer counts as an attempt (a throttle does not).
     async fn send(&mut self, window: &[u16], seq: i64) -> Result<bool, StoreError> {
         let messages: Vec<Message> = window.iter().filter_map(|member| self.message(*member)).collect();
+        let began = Instant::now();
         let mut answers = self
             .desk
             .channel
@@ -171,6 +172,7 @@ impl Chunk<'_> {
                 messages: &messages,
             })
             .await;
+        self.desk.pace.took(window.len(), began.elapsed());
         // An adapter that breaks its promise may have sent: nobody knows.
         answers.resize_with(window.len(), || Answer::new(Class::Ambiguous, "no answer from the channel"));
         let classes: Vec<Class> = answers.iter().map(|answer| answer.class).collect();

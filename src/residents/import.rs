@@ -9,7 +9,7 @@ use crate::delivery::Address;
 use crate::messages::Language;
 use crate::regions::{RegionCode, RegionKind, RegionMap};
 use crate::rules::Audience;
-use crate::store::{NewSubscriber, Store, StoreError, Stored};
+use crate::store::{Entry, NewSubscriber, Store, StoreError, Stored};
 
 /// Rows written in one transaction.
 const BATCH: usize = 5_000;
@@ -94,11 +94,20 @@ pub async fn import(
     Ok(report)
 }
 
-/// Writes every subscriber as CSV, as [`import`] reads it; returns how many.
+/// Writes every subscriber as CSV, as [`import`] reads it; returns how many. That it is done goes on record first.
 ///
 /// # Errors
 /// When the file or the store cannot be used.
-pub async fn export(store: &Store, file: impl Write, mut progress: impl FnMut(u64)) -> Result<u64, ImportError> {
+pub async fn export(
+    store: &Store,
+    file: impl Write,
+    now: chrono::DateTime<chrono::Utc>,
+    mut progress: impl FnMut(u64),
+) -> Result<u64, ImportError> {
+    let counts = store.address_counts().await?;
+    let addresses: u64 = counts.iter().map(|count| count.addresses).sum();
+    let entry = Entry::new("operator", "person.export", "subscribers", serde_json::json!({"addresses": addresses}));
+    store.record_one(now, &entry).await?;
     let mut writer = csv::Writer::from_writer(file);
     writer.write_record(COLUMNS)?;
     let (mut after, mut written) = (0, 0);

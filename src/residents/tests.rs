@@ -164,7 +164,7 @@ async fn an_imported_address_becomes_its_owners_under_its_old_id() {
     let own = world.store.own_addresses(me).await.unwrap();
     assert_eq!(own, [(1, address)], "whoever was told by it is told of the end");
     assert_eq!(
-        world.store.regions_of_address(1).await.unwrap(),
+        world.store.regions_of_addresses(&[1]).await.unwrap()[&1],
         ["310118".parse().unwrap()],
         "told for their place now"
     );

@@ -1,9 +1,12 @@
 //! The frozen audience: who is read, in the planner's order.
 
+use std::collections::HashMap;
+
 use futures_util::{Stream, TryStreamExt};
-use sqlx::Row;
+use sqlx::{QueryBuilder, Row};
 use tocsin_channels::ChannelKind;
 
+use super::addresses::{IDS, push_ids};
 use super::{Store, StoreError};
 use crate::messages::Language;
 use crate::regions::RegionCode;
@@ -17,17 +20,24 @@ impl Store {
         Ok(ids.into_iter().filter_map(|id| u64::try_from(id).ok()).collect())
     }
 
-    /// The regions that an address is told for: an imported one's own, or those of a resident's places.
-    pub(crate) async fn regions_of_address(&self, address: u64) -> Result<Vec<RegionCode>, StoreError> {
-        let Ok(id) = i64::try_from(address) else { return Ok(Vec::new()) };
-        let codes: Vec<String> = sqlx::query_scalar(
-            "SELECT region FROM address WHERE id = $1 AND region <> ''
-             UNION SELECT region FROM place WHERE subscriber = (SELECT subscriber FROM address WHERE id = $1)",
-        )
-        .bind(id)
-        .fetch_all(&self.read)
-        .await?;
-        codes.into_iter().map(|code| code.parse().map_err(StoreError::corrupt)).collect()
+    /// The regions that addresses are told for: an imported one's own, or those of a resident's places.
+    pub(crate) async fn regions_of_addresses(&self, ids: &[u64]) -> Result<HashMap<u64, Vec<RegionCode>>, StoreError> {
+        let mut found: HashMap<u64, Vec<RegionCode>> = HashMap::with_capacity(ids.len());
+        for some in ids.chunks(IDS) {
+            let mut sql = QueryBuilder::new("SELECT id, region FROM address WHERE region <> '' AND id IN ");
+            push_ids(&mut sql, some);
+            sql.push(
+                " UNION SELECT address.id, place.region FROM address JOIN place ON place.subscriber = address.subscriber
+                  WHERE address.id IN ",
+            );
+            push_ids(&mut sql, some);
+            for row in sql.build().fetch_all(&self.read).await? {
+                let (id, code): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
+                let code = code.parse().map_err(StoreError::corrupt)?;
+                found.entry(u64::try_from(id).unwrap_or_default()).or_default().push(code);
+            }
+        }
+        Ok(found)
     }
 
     /// The addresses of one list, channel, language and region up to the watermark, by id.

@@ -33,6 +33,8 @@ pub(crate) struct ChunkView {
     pub(crate) dispatch: i64,
     pub(crate) body: Vec<u8>,
     pub(crate) members: Members,
+    /// Whether it has come to its end: nothing of it changes any more.
+    pub(crate) finished: bool,
 }
 
 impl Store {
@@ -111,11 +113,12 @@ impl Store {
         let (n, lane): (i64, i64) = (row.try_get("n")?, row.try_get("lane")?);
         let (n, lane) = (usize::try_from(n).unwrap_or(0), u8::try_from(lane).unwrap_or(3));
         let finals: Option<Vec<u8>> = row.try_get("finals")?;
+        let finished = finals.is_some();
         let members = match finals {
             Some(codes) => Members::finished(&codes),
             None => Members::replay(n, WhenAmbiguous::of_lane(lane), &self.history(id).await?, running),
         };
-        Ok(Some(ChunkView { dispatch: row.try_get("dispatch")?, body: row.try_get("body")?, members }))
+        Ok(Some(ChunkView { dispatch: row.try_get("dispatch")?, body: row.try_get("body")?, members, finished }))
     }
 
     /// Unclaimed chunks whose release is over: superseded, or past its `expires`. As `(chunk, superseded)`.

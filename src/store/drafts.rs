@@ -53,14 +53,15 @@ impl Store {
         rows.iter().map(draft).collect()
     }
 
-    /// Writes a draft, new where its id is 0; gives its id.
-    pub(crate) async fn save_draft<W: World>(&self, draft: &DraftRow) -> Result<i64, StoreError> {
+    /// Writes a draft, new where its id is 0; gives its id. None where it was saved since `seen`: nothing is written then.
+    pub(crate) async fn save_draft<W: World>(&self, draft: &DraftRow, seen: i64) -> Result<Option<i64>, StoreError> {
         let mut tx = self.begin().await?;
         let id = if draft.id == 0 { take_ids(&mut tx, "draft", 1).await? } else { draft.id };
-        sqlx::query(
+        let done = sqlx::query(
             "INSERT INTO draft (id, world, author, region, shared, title, body, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (id) DO UPDATE SET region = excluded.region, shared = excluded.shared, title = excluded.title,
-                 body = excluded.body, updated_at = excluded.updated_at WHERE draft.alert IS NULL",
+                 body = excluded.body, updated_at = excluded.updated_at
+                 WHERE draft.alert IS NULL AND draft.updated_at = $9",
         )
         .bind(id)
         .bind(W::SLUG)
@@ -70,10 +71,11 @@ impl Store {
         .bind(&draft.title)
         .bind(&draft.body)
         .bind(draft.updated_at.timestamp_millis())
+        .bind(seen)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(id)
+        Ok((done.rows_affected() == 1).then_some(id))
     }
 
     /// Ties a draft to the alert that it becomes, false when it became one before; or sets it free again.

@@ -98,7 +98,7 @@ impl Store {
         for lane in Lane::ALL {
             for state in ["approved", "waiting", "returned"] {
                 let rows = sqlx::query(
-                    "SELECT id, jurisdiction FROM escalation WHERE world = $1 AND state = $2 AND lane = $3 ORDER BY due_at",
+                    "SELECT id, jurisdiction FROM escalation WHERE world = $1 AND state = $2 AND lane = $3 ORDER BY overdue DESC, due_at",
                 )
                 .bind(W::SLUG)
                 .bind(state)
@@ -166,8 +166,8 @@ pub(crate) async fn insert_escalation<W: World>(
 ) -> Result<i64, StoreError> {
     let id = take_ids(tx, "escalation", 1).await?;
     sqlx::query(
-        "INSERT INTO escalation (id, alert, world, jurisdiction, state, lane, body, created_at, due_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO escalation (id, alert, world, jurisdiction, state, lane, body, created_at, due_at, overdue)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(id)
     .bind(alert)
@@ -178,6 +178,7 @@ pub(crate) async fn insert_escalation<W: World>(
     .bind(serde_json::to_string(escalation).map_err(StoreError::corrupt)?)
     .bind(now.timestamp_millis())
     .bind(escalation.next_look().map(|at| at.timestamp_millis()))
+    .bind(i64::from(escalation.overdue))
     .execute(&mut **tx)
     .await?;
     Ok(id)
@@ -198,12 +199,13 @@ pub(crate) async fn update_escalation<W: World>(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let closed = (!escalation.state.is_open()).then(|| now.timestamp_millis());
-    sqlx::query("UPDATE escalation SET state = $2, body = $3, due_at = $4, closed_at = $5 WHERE id = $1")
+    sqlx::query("UPDATE escalation SET state = $2, body = $3, due_at = $4, closed_at = $5, overdue = $6 WHERE id = $1")
         .bind(id)
         .bind(escalation.state.as_str())
         .bind(serde_json::to_string(escalation).map_err(StoreError::corrupt)?)
         .bind(escalation.next_look().map(|at| at.timestamp_millis()))
         .bind(closed)
+        .bind(i64::from(escalation.overdue))
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -260,4 +262,56 @@ fn row<W: World>(row: &AnyRow) -> Result<EscalationRow<W>, StoreError> {
         closed_at: row.try_get::<Option<i64>, _>("closed_at")?.map(time),
         escalation: serde_json::from_str(&body).map_err(|e| StoreError::corrupt(format!("escalation: {e}")))?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::rules::{Approval, Level, Position, Span, Stage, Step, Then};
+    use crate::store::StoreOptions;
+    use crate::world::Live;
+
+    /// A new one of this many minutes.
+    fn begin(minutes: u16, now: DateTime<Utc>) -> Escalation<Live> {
+        let within = Span::minutes(minutes.into());
+        let step = Step { page: Position::Primary, by: std::collections::BTreeSet::new(), within, then: Then::Hold };
+        let approval = Approval {
+            name: "test".into(),
+            stages: vec![Stage::Sign],
+            green: false,
+            by: Level::Province,
+            steps: vec![step],
+        };
+        let code = || "310101".parse().unwrap();
+        let area = (vec![code()], vec![code()]);
+        Escalation::begin("310000".parse().unwrap(), area, approval, [], now + TimeDelta::days(1), now).0
+    }
+
+    #[tokio::test]
+    async fn what_is_overdue_stands_first_in_its_lane() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("t.db").display());
+        let store = Store::open(&StoreOptions { url, max_size_mib: None }).await.unwrap();
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let mut ids = Vec::new();
+        for (lane, minutes) in [(Lane::SEVERE, 5), (Lane::SEVERE, 60), (Lane::EXTREME, 90)] {
+            ids.push(insert_escalation(&mut tx, "a", lane, &begin(minutes, now), now).await.unwrap());
+        }
+        tx.commit().await.unwrap();
+        let order = async || {
+            let open = store.open_escalations::<Live>().await.unwrap();
+            open.iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!(order().await, [ids[2], ids[0], ids[1]], "the gravest, then by time left");
+        let mut tx = store.begin().await.unwrap();
+        let mut late = escalation_in::<Live>(&mut tx, ids[1]).await.unwrap().unwrap().escalation;
+        let then = now + TimeDelta::minutes(60);
+        late.tick(then);
+        update_escalation(&mut tx, ids[1], &late, then).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(order().await, [ids[2], ids[1], ids[0]], "held for an hour more, and before what was never overdue");
+    }
 }

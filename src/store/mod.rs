@@ -57,7 +57,7 @@ pub(crate) use releases::{
     Dispatch, NewDispatch, NewRelease, Release, ReleaseKind, escalation_of, hold_release, insert_planned_chunk,
     insert_release, is_stopped, resume_release, supersede_release,
 };
-pub(crate) use reports::SourceCount;
+pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{
     NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, forget_use, give_address,
     insert_personal_release, insert_resident, insert_resident_session, remove_own_address, replace_places,
@@ -313,6 +313,10 @@ fn migrator() -> Migrator {
         step(5, "sources", include_str!("../../migrations/0005_sources.sql")),
         step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
         step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
+<<<<<<< HEAD
         step(9, "browsers", include_str!("../../migrations/0009_browsers.sql")),
+=======
+        step(12, "queue", include_str!("../../migrations/0012_queue.sql")),
+>>>>>>> b35444fb2e4c0a5ad6efae699fc9464e1c5e17ac
     ])
 }

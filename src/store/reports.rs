@@ -1,6 +1,6 @@
 //! What pages ask of deliveries and sources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -10,6 +10,16 @@ use super::alerts::time;
 use super::{Store, StoreError};
 use crate::delivery::{DeliveryState, StateCounts, unpack};
 use crate::regions::RegionCode;
+
+/// Deliveries in each state, by region; None for people who are no longer in the area.
+pub(crate) type RegionCounts = BTreeMap<Option<RegionCode>, StateCounts>;
+
+/// What was counted of chunks that have come to their end: they change no more.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    finished: HashSet<i64>,
+    counts: RegionCounts,
+}
 
 /// What came from one bureau.
 #[derive(Debug, Clone)]
@@ -22,23 +32,30 @@ pub(crate) struct SourceCount {
 }
 
 impl Store {
-    /// How many deliveries of an alert are in each state, by region; None for people who are no longer in the area.
-    pub(crate) async fn states_by_region(
-        &self,
-        alert: &str,
-    ) -> Result<BTreeMap<Option<RegionCode>, StateCounts>, StoreError> {
-        let mut counts: BTreeMap<Option<RegionCode>, StateCounts> = BTreeMap::new();
+    /// How many deliveries of an alert are in each state, by region. What the tally has counted to its end is not read again.
+    pub(crate) async fn states_by_region(&self, alert: &str, tally: &mut Tally) -> Result<RegionCounts, StoreError> {
+        let mut open = RegionCounts::new();
         for release in self.releases_of(&[alert.to_owned()]).await? {
             for chunk in self.chunk_ids(release.id).await? {
+                if tally.finished.contains(&chunk) {
+                    continue;
+                }
                 let Some(view) = self.chunk(chunk, true).await? else { continue };
                 let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+                let counts = if view.finished { &mut tally.counts } else { &mut open };
                 for (recipient, state) in recipients.iter().zip(view.members.states()) {
                     let region = release.regions.get(usize::from(recipient.region)).cloned();
                     *counts.entry(region).or_default().slot(*state) += 1;
                 }
+                if view.finished {
+                    tally.finished.insert(chunk);
+                }
             }
         }
-        Ok(counts)
+        for (region, counts) in &tally.counts {
+            *open.entry(region.clone()).or_default() += *counts;
+        }
+        Ok(open)
     }
 
     /// Addresses that an alert did not reach, in regions that the asker may see, at most so many.

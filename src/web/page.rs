@@ -191,6 +191,33 @@ pub(super) fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     at.format(shape).to_string()
 }
 
+/// A time as pages show it: the clock, and how long ago or from now beside it.
+pub(super) struct Moment {
+    pub(super) clock: String,
+    /// For the script, which keeps `relative` true: milliseconds since 1970.
+    pub(super) at: i64,
+    pub(super) relative: String,
+    words: Words,
+}
+
+impl Moment {
+    pub(super) fn new(at: DateTime<Utc>, now: DateTime<Utc>, words: Words) -> Self {
+        let seconds = (now - at).num_seconds();
+        let far = span(seconds.abs(), words);
+        let relative = if seconds < 0 { words.f("in {}", far) } else { words.f("{} ago", far) };
+        Self { clock: clock(at, now), at: at.timestamp_millis(), relative, words }
+    }
+
+    /// How the script writes what is over, and what is to come.
+    pub(super) fn past(&self) -> &'static str {
+        self.words.s("{} ago")
+    }
+
+    pub(super) fn future(&self) -> &'static str {
+        self.words.s("in {}")
+    }
+}
+
 /// A span of time in words: 3 min 20 s.
 pub(super) fn span(seconds: i64, words: Words) -> String {
     let seconds = seconds.max(0);

@@ -75,7 +75,7 @@ mod tests {
         ];
         for (from, lines, origin) in cases {
             let mut headers = HeaderMap::new();
-            lines.iter().for_each(|line| drop(headers.append("x-forwarded-for", line.parse().unwrap())));
+            lines.iter().for_each(|line| _ = headers.append("x-forwarded-for", line.parse().unwrap()));
             let found = proxies.origin(SocketAddr::new(from.parse().unwrap(), 5), &headers).ip().to_canonical();
             assert_eq!(found, origin.parse::<IpAddr>().unwrap(), "{from} {lines:?}");
         }

@@ -9,7 +9,7 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 use tokio_util::sync::CancellationToken;
 
-use super::console::{Live, Watchers};
+use super::console::{Live, Tallies, Watchers};
 use super::limits::{Limits, network};
 use super::public::Answers;
 use crate::app::App;
@@ -22,6 +22,7 @@ pub(super) struct Site {
     pub(super) app: Arc<App>,
     pub(super) live: Arc<Live>,
     pub(super) watchers: Arc<Watchers>,
+    pub(super) tallies: Arc<Tallies>,
     pub(super) limits: Arc<Limits>,
     doors: Arc<Doors>,
     portal: Arc<Doors>,
@@ -41,6 +42,7 @@ impl Site {
             app,
             live,
             watchers,
+            tallies: Arc::default(),
             limits: Arc::new(Limits::new()),
             doors: doors(),
             portal: doors(),

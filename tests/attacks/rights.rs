@@ -52,6 +52,11 @@ async fn officers_of_another_province_can_do_nothing_here() {
     );
     assert_eq!(missed(own.post(&format!("/console/alerts/{alert}/missed"), &[]).await), (200, 2));
     assert!(!own.post(&format!("/console/alerts/{alert}/missed"), &[]).await.1.contains("first@"), "masked even so");
+    let lines = crew.store.record_from(1, 1_000).await.unwrap();
+    let views: Vec<_> = lines.iter().filter(|line| line.kind == "person.view").collect();
+    let seen = |actor: &str| views.iter().filter(|line| line.actor == actor && line.subject == alert).count();
+    assert_eq!((seen("zhou"), seen("shen")), (1, 2), "who looked is on record, and whoever tried");
+    assert!(views.iter().all(|line| !line.detail.contains('@')), "without what they saw");
     // Duty elsewhere is not theirs to change either.
     let roster = [
         ("jurisdiction", "310000"),
@@ -374,6 +379,9 @@ async fn whoever_wrote_in_a_shared_draft_approves_none_of_it() {
         "shared with those who may write for the place"
     );
     assert!(wang.get("/console/compose").await.1.contains("/compose/1"));
+    let (_, opened) = wang.get("/console/compose/1").await;
+    let seen = opened.split("name=\"seen\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let form = [form.as_slice(), &[("seen", seen)]].concat();
     let (status, page) = wang.post("/console/compose/1/submit", &form).await;
     assert_eq!(status, 303, "{page}");
     let approve = [("seen", "0"), ("stage", "sign"), ("word", "")];

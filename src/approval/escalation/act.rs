@@ -53,6 +53,8 @@ pub enum Act {
 pub enum Effect {
     /// Call the officers of this step.
     Page(usize),
+    /// Call those who wrote it: it came back to them.
+    CallAuthors,
     /// Write the release.
     Release {
         /// Who signed, or which rule.

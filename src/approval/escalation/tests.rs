@@ -165,6 +165,7 @@ impl Bench {
                     let within = machine.approval.steps[step].within.time();
                     assert_eq!(machine.due, Some(now + within), "who is called has the whole step");
                 }
+                Effect::CallAuthors => assert!(matches!(machine.state, State::Returned { .. }), "it came back to them"),
                 Effect::Release { by } => {
                     assert!(now < notebook.end, "nothing goes out after its end");
                     assert!(by_rule || notebook.everyone_has(&machine.approval), "a yes is missing");

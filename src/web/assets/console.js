@@ -73,6 +73,10 @@ setInterval(() => {
     const { left, words } = text.dataset;
     text.textContent = words.replace("{}", span(Math.max(0, (left - now) / 1_000)));
   });
+  $$("[data-ago]").forEach((text) => {
+    const { ago, past, future } = text.dataset;
+    text.textContent = (ago > now ? future : past).replace("{}", span(Math.abs(ago - now) / 1_000));
+  });
 }, 1_000);
 
 // --- What is told as it happens. The browser takes the line up again by itself, in the background too ------------------

@@ -1,5 +1,7 @@
 //! Do I let this go out as it is?
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -8,7 +10,7 @@ use serde_json::json;
 use tocsin_channels::sms::encoding;
 use tocsin_channels::{ChannelKind, Content};
 
-use super::diff::{Change, change};
+use super::diff::{Change, Piece, change};
 use super::queue::{asked, countdown, kind, stands};
 use super::stages;
 use crate::app::App;
@@ -21,7 +23,7 @@ use crate::regions::{How, Located, Region, RegionCode};
 use crate::rules::{RuleVerdict, Stage};
 use crate::staff::Session;
 use crate::store::{AlertRow, AlertState, EscalationRow};
-use crate::web::page::{Fault, Frame, Mark, beijing, clock, page, span};
+use crate::web::page::{Fault, Frame, Mark, Moment, beijing, clock, page, span};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
 use crate::web::words::Words;
@@ -68,6 +70,8 @@ struct Part {
     then: String,
     signatures: Vec<String>,
     changed: Vec<Change>,
+    changed_why: String,
+    uncalled: bool,
     revision: u32,
     can_take: bool,
     stage: Option<&'static str>,
@@ -86,7 +90,7 @@ struct Part {
 struct Link {
     id: String,
     here: bool,
-    sent: String,
+    sent: Moment,
     mark: Mark,
     kind: String,
     headline: String,
@@ -100,8 +104,8 @@ struct AlertPage {
     mark: Mark,
     kind: String,
     state: String,
-    received: String,
-    expires: String,
+    received: Moment,
+    expires: Option<Moment>,
     released: bool,
     can_follow: bool,
     regions_list: String,
@@ -161,6 +165,10 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         Some(row) => (row.escalation.amendment.apply(&material.alert), row.escalation.regions.clone()),
         None => (material.alert.clone(), material.decision.regions.clone()),
     };
+    // What officers took away is on the map no more; what they decide on is.
+    let trimmed: BTreeSet<&RegionCode> = rows.iter().flat_map(|row| &row.escalation.trimmed).collect();
+    let decided: Vec<RegionCode> =
+        material.decision.regions.iter().filter(|code| !trimmed.contains(code)).cloned().collect();
     let located: Located = serde_json::from_value(app.store.located(id.as_str()).await?).unwrap_or_default();
     let chain = app.store.chain(&alert.chain).await?;
     let codes = |codes: &[RegionCode]| codes.iter().map(RegionCode::as_str).collect::<Vec<_>>().join(",");
@@ -170,19 +178,19 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         mark: mark(&alert, &material.alert),
         kind: kind(&alert.msg_type, words).to_owned(),
         state: stands(&alert, words).to_owned(),
-        received: clock(alert.received_at, now),
-        expires: alert.expires.map_or_else(|| "—".into(), |at| clock(at, now)),
+        received: Moment::new(alert.received_at, now, words),
+        expires: alert.expires.map(|at| Moment::new(at, now, words)),
         released: matches!(alert.state, AlertState::Released | AlertState::Partly),
         can_follow: follows(app, session, &alert),
-        regions_list: codes(&material.decision.regions),
+        regions_list: codes(&decided),
         edge_list: codes(&edge),
         shapes: shapes(&material.alert),
-        places: places(&policy, &material.decision.regions, &located, words),
+        places: places(&policy, &decided, &located, words),
         forecast: forecast(app, &material, &regions, words).await?,
         rules: material.decision.rules.clone(),
         texts: texts(&policy, &material, &amended, &regions, words)?,
         escalations: parts,
-        since: since(app, &chain, &alert, &material.alert, words).await?,
+        since: since(app, &policy, &chain, &alert, &material, words).await?,
         chain: chain.iter().map(|row| link(row, &alert.id, words, now)).collect(),
         stages: stages::rows(app, id.as_str(), words).await?,
         alert,
@@ -253,7 +261,12 @@ async fn part<W: World>(
             .iter()
             .map(|s| format!("{} {} {}", s.name, stage_word(s.stage, words), clock(s.at, now)))
             .collect(),
-        changed: changes(&material.alert, &amended, words),
+        changed: area(policy, &[e.regions.as_slice(), e.trimmed.as_slice()].concat(), &e.regions, words)
+            .into_iter()
+            .chain(changes(&material.alert, &amended, words))
+            .collect(),
+        changed_why: e.changed_why.clone(),
+        uncalled: e.uncalled && waiting,
         revision: e.revision,
         can_take: waiting && judge,
         stage: stage.map(Stage::as_str),
@@ -462,24 +475,44 @@ pub(super) fn changes(old: &Alert, new: &Alert, words: Words) -> Vec<Change> {
     found
 }
 
+/// Which counties went and came; None where they are the same.
+fn area(policy: &Policy, old: &[RegionCode], new: &[RegionCode], words: Words) -> Option<Change> {
+    let (old, new): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
+    let names = |codes: Vec<&&RegionCode>| {
+        let names: Vec<_> = codes.into_iter().map(|code| named(policy, code, words).name).collect();
+        names.join(words.pick("、", ", "))
+    };
+    let piece = |sign, text: String| (!text.is_empty()).then_some(Piece { sign, text });
+    let gone = piece('-', names(old.difference(&new).collect()));
+    let come = piece('+', names(new.difference(&old).collect()));
+    let gap = (gone.is_some() && come.is_some()).then(|| Piece { sign: ' ', text: " ".into() });
+    let parts: Vec<_> = [gone, gap, come].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| Change { what: words.s("Counties").to_owned(), parts })
+}
+
 async fn since(
     app: &App,
+    policy: &Policy,
     chain: &[AlertRow],
     alert: &AlertRow,
-    now: &Alert,
+    now: &Material,
     words: Words,
 ) -> Result<Vec<Change>, Fault> {
     let at = chain.iter().position(|row| row.id == alert.id).unwrap_or(0);
     let Some(before) = at.checked_sub(1).and_then(|at| chain.get(at)) else { return Ok(Vec::new()) };
     let before = app.desk.material(&before.id).await?;
-    Ok(changes(&before.alert, now, words))
+    // A Cancel has no area of its own: it ends what was there.
+    let area = (alert.msg_type != "Cancel")
+        .then(|| area(policy, &before.decision.regions, &now.decision.regions, words))
+        .flatten();
+    Ok(area.into_iter().chain(changes(&before.alert, &now.alert, words)).collect())
 }
 
 fn link(row: &AlertRow, here: &str, words: Words, now: DateTime<Utc>) -> Link {
     Link {
         id: row.id.clone(),
         here: row.id == here,
-        sent: clock(row.sent, now),
+        sent: Moment::new(row.sent, now, words),
         mark: if row.msg_type == "Cancel" { Mark::ended() } else { Mark::of_severity(&row.severity) },
         kind: kind(&row.msg_type, words).to_owned(),
         headline: row.headline.clone(),

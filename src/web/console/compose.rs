@@ -167,7 +167,10 @@ pub(super) async fn edit<W: World>(
     let frame = Frame::of::<W>(&session, "compose");
     match own_draft::<W>(&site.app, &session, id).await {
         Ok(row) => {
-            let form = serde_json::from_str(&row.body).unwrap_or_default();
+            let form = ComposeForm {
+                seen: row.updated_at.timestamp_millis(),
+                ..serde_json::from_str(&row.body).unwrap_or_default()
+            };
             show::<W>(&site.app, &session, frame, &id.to_string(), form, StatusCode::OK, String::new()).await
         }
         Err(fault) => fault.show(&frame),
@@ -291,8 +294,8 @@ pub(super) async fn act<W: World>(
     posted: Posted,
 ) -> Response {
     let frame = Frame::of::<W>(&posted.session, "compose");
-    let form = ComposeForm::of(&posted.fields);
-    match perform::<W>(&site.app, &posted, &id, &what, &form, frame.t).await {
+    let mut form = ComposeForm::of(&posted.fields);
+    match perform::<W>(&site.app, &posted, &id, &what, &mut form, frame.t).await {
         Ok(place) => Redirect::to(&place).into_response(),
         // What was typed is not lost with a refusal.
         Err(Fault::Bad(why)) => {
@@ -307,7 +310,7 @@ async fn perform<W: World>(
     posted: &Posted,
     id: &str,
     what: &str,
-    form: &ComposeForm,
+    form: &mut ComposeForm,
     words: Words,
 ) -> Result<String, Fault> {
     let session = &posted.session;
@@ -321,9 +324,8 @@ async fn perform<W: World>(
     }
     let now = app.clock.now();
     // Whoever saved it has had a hand in its words, and decides on none of them.
-    let mut form = form.clone();
     form.writers = before.iter().flat_map(writers).chain([session.officer.id]).collect();
-    let form = &form;
+    let newest = before.as_ref().map_or(0, |row| row.updated_at.timestamp_millis());
     let row = DraftRow {
         id: before.as_ref().map_or(0, |row| row.id),
         author: before.map_or(session.officer.id, |row| row.author),
@@ -334,7 +336,15 @@ async fn perform<W: World>(
         updated_at: now,
         alert: None,
     };
-    let id = app.store.save_draft::<W>(&row).await?;
+    let Some(id) = app.store.save_draft::<W>(&row, form.seen).await? else {
+        // Whoever saves once more knows that they replace what somebody else wrote.
+        form.seen = newest;
+        let why = words.s(
+            "Somebody else saved this draft meanwhile. What you typed stands below; saving it again replaces theirs",
+        );
+        return Err(Fault::Bad(why.to_owned()));
+    };
+    form.seen = now.timestamp_millis();
     match what {
         "save" => Ok(format!("{}/compose/{id}", W::BASE)),
         "mail" => {
@@ -435,6 +445,7 @@ impl ComposeForm {
             shared: fields.is_on("shared"),
             words: words.collect(),
             writers: BTreeSet::new(),
+            seen: fields.get("seen").parse().unwrap_or(0),
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) use acts::reason;
 pub(super) use alert::confirms;
 pub(super) use live::{Live, Watchers};
 pub(super) use queue::{Sorted, sorted};
+pub(super) use told::Tallies;
 
 use super::site::Site;
 use crate::world::{Exercise, Live as LiveWorld, World};

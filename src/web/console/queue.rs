@@ -15,7 +15,7 @@ use crate::officers::Role;
 use crate::rules::{Stage, Then};
 use crate::staff::Session;
 use crate::store::{OfficerRow, QueueRow, StoreError};
-use crate::web::page::{Fault, Frame, Mark, clock, page, span};
+use crate::web::page::{Fault, Frame, Mark, Moment, page, span};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
 use crate::web::words::Words;
@@ -36,6 +36,7 @@ pub(super) struct Card {
     taken: String,
     watchers: String,
     overdue: bool,
+    uncalled: bool,
     from: i64,
     due: i64,
     share: i64,
@@ -162,6 +163,7 @@ fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, 
         taken: escalation.taken.as_ref().map(|taken| taken.name.clone()).unwrap_or_default(),
         watchers,
         overdue: escalation.overdue,
+        uncalled: escalation.uncalled,
         from,
         due,
         share,
@@ -220,7 +222,7 @@ pub(super) struct Search {
 
 struct Found {
     id: String,
-    received: String,
+    received: Moment,
     mark: Mark,
     headline: String,
     kind: String,
@@ -256,7 +258,7 @@ pub(super) async fn search<W: World>(
     let rows = found
         .into_iter()
         .map(|row| Found {
-            received: clock(row.received_at, now),
+            received: Moment::new(row.received_at, now, frame.t),
             mark: if row.msg_type == "Cancel" { Mark::ended() } else { Mark::of_severity(&row.severity) },
             kind: kind(&row.msg_type, frame.t).to_owned(),
             state: stands(&row, frame.t).to_owned(),

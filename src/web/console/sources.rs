@@ -6,14 +6,15 @@ use axum::response::Response;
 
 use crate::sources::Health;
 use crate::store::SourceCount;
-use crate::web::page::{Fault, Frame, clock, page};
+use crate::web::page::{Fault, Frame, Moment, clock, page};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
+use crate::web::words::Words;
 use crate::world::Live;
 
 struct Row {
     name: String,
-    seen: String,
+    seen: Option<Moment>,
     taken: u64,
     remarks: u64,
     refused: u64,
@@ -74,12 +75,12 @@ pub(super) async fn show(State(site): State<Site>, SignedIn(session): SignedIn) 
             };
             let regions: Vec<_> = bureau.regions.iter().map(own).collect();
             let count = counts.iter().find(|count| count.bureau == bureau.name);
-            row(&bureau.name, count, regions.join("、"), now)
+            row(&bureau.name, count, regions.join("、"), now, frame.t)
         })
         .collect();
     // Officers' own alerts, and bureaus that are no longer configured.
     let strange = counts.iter().filter(|count| !policy.bureaus.iter().any(|bureau| bureau.name == count.bureau));
-    rows.extend(strange.map(|count| row(&count.bureau, Some(count), String::new(), now)));
+    rows.extend(strange.map(|count| row(&count.bureau, Some(count), String::new(), now, frame.t)));
     let refusals = refusals
         .into_iter()
         .map(|(at, bureau, code, findings)| {
@@ -104,10 +105,10 @@ fn fetched(source: &Health, language: &str, now: chrono::DateTime<chrono::Utc>) 
     }
 }
 
-fn row(name: &str, count: Option<&SourceCount>, regions: String, now: chrono::DateTime<chrono::Utc>) -> Row {
+fn row(name: &str, count: Option<&SourceCount>, regions: String, now: chrono::DateTime<chrono::Utc>, t: Words) -> Row {
     Row {
         name: name.to_owned(),
-        seen: count.and_then(|count| count.seen).map_or_else(|| "—".to_owned(), |at| clock(at, now)),
+        seen: count.and_then(|count| count.seen).map(|at| Moment::new(at, now, t)),
         taken: count.map_or(0, |count| count.taken),
         remarks: count.map_or(0, |count| count.remarks),
         refused: count.map_or(0, |count| count.refused),

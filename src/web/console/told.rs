@@ -1,6 +1,8 @@
 //! Who got it and who did not, by region and state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::Json;
@@ -13,7 +15,7 @@ use crate::delivery::{DeliveryState, StateCounts, mask};
 use crate::officers::Role;
 use crate::regions::RegionCode;
 use crate::staff::Session;
-use crate::store::Entry;
+use crate::store::{Entry, RegionCounts, StoreError, Tally};
 use crate::web::page::{Fault, Frame, page};
 use crate::web::session::{Posted, SignedIn};
 use crate::web::site::Site;
@@ -50,6 +52,44 @@ struct ToldPage {
     missed: Option<Vec<Missed>>,
 }
 
+/// Who got it, by region: counted once for all who look.
+#[derive(Default)]
+pub(in crate::web) struct Tallies(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Counted>>>>);
+
+/// The last count of one alert, and what the next one need not read again.
+#[derive(Default)]
+struct Counted {
+    last: Option<(Instant, Arc<RegionCounts>)>,
+    tally: Tally,
+}
+
+/// A count is shown for so long before it is made again.
+const FRESH: Duration = Duration::from_secs(3);
+/// Alerts whose counts are remembered.
+const ALERTS: usize = 64;
+
+impl Tallies {
+    /// The counts of an alert. Whoever comes while they are being made waits for them.
+    async fn of(&self, app: &App, alert: &str) -> Result<Arc<RegionCounts>, StoreError> {
+        let own = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.len() >= ALERTS && !all.contains_key(alert) {
+                all.retain(|_, counted| Arc::strong_count(counted) > 1);
+            }
+            Arc::clone(all.entry(alert.to_owned()).or_default())
+        };
+        let mut counted = own.lock().await;
+        if let Some((at, last)) = &counted.last
+            && at.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(last));
+        }
+        let now = Arc::new(app.store.states_by_region(alert, &mut counted.tally).await?);
+        counted.last = Some((Instant::now(), Arc::clone(&now)));
+        Ok(now)
+    }
+}
+
 /// A state in words.
 pub(super) fn state_name(state: DeliveryState, words: Words) -> &'static str {
     match state {
@@ -70,21 +110,22 @@ pub(super) async fn show<W: World>(
     Path(id): Path<String>,
 ) -> Response {
     let frame = Frame::of::<W>(&session, "alerts");
-    match load::<W>(&site.app, &session, &id, frame.clone(), None).await {
+    match load::<W>(&site, &session, &id, frame.clone(), None).await {
         Ok(found) => page(&found),
         Err(fault) => fault.show(&frame),
     }
 }
 
 async fn load<W: World>(
-    app: &App,
+    site: &Site,
     session: &Session,
     id: &str,
     frame: Frame,
     missed: Option<Vec<Missed>>,
 ) -> Result<ToldPage, Fault> {
+    let app = &site.app;
     let alert = app.store.alert(id).await?.filter(|row| row.status == W::STATUS.as_str()).ok_or(Fault::Unknown)?;
-    let counts = app.store.states_by_region(id).await?;
+    let counts = site.tallies.of(app, id).await?;
     let policy = app.policy.load();
     let row = |(code, counts): (&Option<RegionCode>, &StateCounts)| Row {
         name: match code {
@@ -119,7 +160,7 @@ pub(super) async fn shares<W: World>(
         if !known {
             return Err(Fault::Unknown);
         }
-        let counts = site.app.store.states_by_region(&id).await?;
+        let counts = site.tallies.of(&site.app, &id).await?;
         let share = |counts: &StateCounts| counts.accepted as f64 / (counts.total().max(1)) as f64;
         Ok(counts.iter().filter_map(|(code, counts)| Some((code.as_ref()?.to_string(), share(counts)))).collect())
     };
@@ -151,7 +192,7 @@ pub(super) async fn missed<W: World>(State(site): State<Site>, Path(id): Path<St
         let shown = rows
             .into_iter()
             .map(|(address, state)| Missed { address: mask(&address), state: state_name(state, frame.t) });
-        load::<W>(app, &posted.session, &id, frame.clone(), Some(shown.collect())).await
+        load::<W>(&site, &posted.session, &id, frame.clone(), Some(shown.collect())).await
     };
     match found.await {
         Ok(found) => page(&found),

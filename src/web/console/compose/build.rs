@@ -37,6 +37,9 @@ pub(super) struct ComposeForm {
     pub(super) words: BTreeMap<Language, Said>,
     /// Everyone who saved it; kept by the draft, never typed.
     pub(super) writers: BTreeSet<OfficerId>,
+    /// When the draft that was opened had been saved last, milliseconds since 1970; 0 for a new one.
+    #[serde(skip)]
+    pub(super) seen: i64,
 }
 
 /// The alert, if there can be one, and what was found.

@@ -7,6 +7,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod calls;
+mod pages;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -102,7 +105,7 @@ const SHANGHAI: [&str; 16] = [
     "310116", "310117", "310118", "310120", "310151",
 ];
 
-const SHIPPED: &str = include_str!("../rules/delta.toml");
+const SHIPPED: &str = include_str!("../../rules/delta.toml");
 
 fn amend(bench: &Bench, row: &EscalationRow<Live>, minutes: i64) -> Act {
     let amendment = Amendment { expires: Some(bench.now + TimeDelta::minutes(minutes)), ..Amendment::default() };

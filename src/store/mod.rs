@@ -313,10 +313,7 @@ fn migrator() -> Migrator {
         step(5, "sources", include_str!("../../migrations/0005_sources.sql")),
         step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
         step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
-<<<<<<< HEAD
         step(9, "browsers", include_str!("../../migrations/0009_browsers.sql")),
-=======
         step(12, "queue", include_str!("../../migrations/0012_queue.sql")),
->>>>>>> b35444fb2e4c0a5ad6efae699fc9464e1c5e17ac
     ])
 }

@@ -21,6 +21,8 @@ async fn a_changed_subscription_is_taken_over_and_its_owner_leaves_with_one_clic
     assert_eq!(stage.rows("address").await, 1, "in the old one's place");
 
     firefox.goto("/app?lang=zh-CN").await;
+    let on = "return document.querySelector('[data-yes]').checkVisibility()";
+    firefox.until("it says that this browser is told", on, |on| *on == true).await;
     firefox.shot("app").await;
     firefox.click("[data-leave]").await;
     let left = "return document.querySelector('p[data-left]').textContent";

@@ -80,6 +80,7 @@ async function draw() {
   const on = own && Notification.permission === "granted" && await subscription();
   app.querySelector("[data-yes]").hidden = !on;
   app.querySelector("[data-no]").hidden = Boolean(on);
+  app.hidden = false;
 }
 if (app && able) {
   await draw();

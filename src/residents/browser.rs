@@ -38,7 +38,8 @@ pub(crate) async fn watch(residents: Arc<Residents>, stop: CancellationToken) {
         }
         let done = async {
             residents.check_browsers().await?;
-            residents.tell_of_gone().await
+            residents.tell_of_gone().await?;
+            residents.forget_lost().await
         };
         if let Err(error) = done.await {
             tracing::error!(%error, "browsers could not be looked after; it is tried again");
@@ -159,6 +160,17 @@ impl Residents {
         }
         if !gone.is_empty() {
             (self.wake)();
+        }
+        Ok(())
+    }
+
+    /// Deletes everything of people whose last address has been gone for a month: nobody could open their settings any more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn forget_lost(&self) -> Result<(), ResidentError> {
+        for subscriber in self.store.lost_residents(self.clock.now() - QUIET, ROUND).await? {
+            self.erase(subscriber).await?;
         }
         Ok(())
     }

@@ -207,8 +207,17 @@ async fn a_browser_that_is_gone_ends_and_its_owner_hears_of_it_once_where_they_c
     let again: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM dispatch").fetch_one(&world.store.read).await.unwrap();
     assert_eq!(again, dispatches, "once");
     // Signed up anew it is as before.
-    world.sign_up(&world.here("alone"), None).await;
+    assert_eq!(world.sign_up(&world.here("alone"), None).await, alone);
     assert_eq!(world.store.gone_count().await.unwrap(), (1, 0));
+    let ids: Vec<_> = world.store.own_addresses(alone).await.unwrap().iter().map(|(id, _)| id.unsigned_abs()).collect();
+    world.store.end_gone(&ids, world.clock.now()).await.unwrap();
+    world.later(TimeDelta::days(29));
+    world.residents.forget_lost().await.unwrap();
+    assert!(world.store.resident(alone).await.unwrap().is_some());
+    world.later(TimeDelta::days(2));
+    world.residents.forget_lost().await.unwrap();
+    assert!(world.store.resident(alone).await.unwrap().is_none(), "nobody could open these settings any more");
+    assert!(world.store.resident(owner).await.unwrap().is_some(), "a number is left to this one");
 }
 
 #[tokio::test]

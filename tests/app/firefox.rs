@@ -91,7 +91,7 @@ impl Firefox {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(home.join("stderr")).unwrap();
         let child = Command::new("firefox-esr")
             .args(["--headless", "--no-remote", "--new-instance", "--width", "900", "--height", "1000"])
-            .args(["--remote-debugging-port", &port.to_string(), "--profile"])
+            .args(["--remote-allow-system-access", "--remote-debugging-port", &port.to_string(), "--profile"])
             .arg(home)
             .env("HOME", home)
             .env("MOZ_DISABLE_CONTENT_SANDBOX", "1")
@@ -215,6 +215,39 @@ impl Firefox {
     pub async fn notified(&self, what: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let found = self.until(what, Self::NOTIFICATIONS, |all| all.as_array().is_some_and(|all| wanted(all))).await;
         found.as_array().cloned().unwrap_or_default()
+    }
+
+    /// Clicks a notification as a person would, in the browser's own window of it; `button` names one of its buttons.
+    pub async fn click_notification(&self, title: &str, button: Option<&str>) {
+        let scope = json!({"moz:scope": "chrome"});
+        let (title, button) = (json!(title), json!(button));
+        let click = format!(
+            "(() => {{ for (const w of Services.wm.getEnumerator('alert:alert')) {{ const d = w.document; \
+               if (!d.getElementById('alertTitleLabel')?.textContent.includes({title})) continue; \
+               const wanted = {button}; \
+               if (wanted === null) {{ w.onAlertClick(); return 'clicked'; }} \
+               for (const b of d.querySelectorAll('button')) if (b.textContent.includes(wanted) || b.label === wanted) {{ b.click(); return 'clicked'; }} \
+               return d.documentElement.outerHTML; }} return 'none'; }})()"
+        );
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let tree = self.ask("browsingContext.getTree", scope.clone()).await.unwrap();
+            let context = tree["contexts"][0]["context"].as_str().unwrap().to_owned();
+            let params = json!({"expression": click, "target": {"context": context}, "awaitPromise": true});
+            let found = self.ask("script.evaluate", params).await.unwrap();
+            match found["result"]["value"].as_str() {
+                Some("clicked") => return,
+                said => assert!(Instant::now() < until, "no notification to click: {said:?} {found}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Whether some tab is at a path of the server.
+    pub async fn has_tab(&self, path: &str) -> bool {
+        let tree = self.ask("browsingContext.getTree", json!({})).await.unwrap();
+        let url = json!(format!("{}{path}", self.base));
+        tree["contexts"].as_array().is_some_and(|all| all.iter().any(|one| one["url"] == url))
     }
 
     /// Keeps a picture of the whole page.

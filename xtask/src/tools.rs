@@ -1,4 +1,4 @@
-//! What the tests need from outside: Debian's servers and browser, the OASIS schema from PyPI, and from npm a reader of encrypted
+//! What the tests need from outside: Debian's servers and browsers, the OASIS schema from PyPI, and from npm a reader of encrypted
 //! pushes, an OpenID Connect provider and a checker of pages.
 
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    ("firefox-esr", "firefox-esr"),
     // No program, but what the browser writes Chinese with.
     ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk"),
     ("initdb", "postgresql-15"),

@@ -1,5 +1,5 @@
-// What this browser keeps between visits: small texts in a cache of their own, which outlives versions of the program. Nothing of it is
-// anybody's name or place. Used by the service worker and by pages.
+// What this browser keeps between visits: small texts in a cache of their own, which outlives versions of the program. They never leave
+// this device. Used by the service worker and by pages.
 const STATE = "tocsin-state";
 const at = (name) => `/state/${name}`;
 

@@ -11,3 +11,4 @@ ALTER TABLE address ADD COLUMN gone_at BIGINT;
 ALTER TABLE address ADD COLUMN told_at BIGINT;
 CREATE INDEX address_check ON address (check_at) WHERE channel = 'push' AND left_at IS NULL;
 CREATE INDEX address_gone ON address (gone_at) WHERE gone_at IS NOT NULL;
+CREATE INDEX address_untold ON address (gone_at) WHERE gone_at IS NOT NULL AND told_at IS NULL;

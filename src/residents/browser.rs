@@ -26,12 +26,14 @@ const ROUND: i64 = 200;
 const AT_ONCE: usize = 8;
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Rounds in an hour.
+const HOUR: u32 = 720;
 /// New subscriptions that one browser may bring in a day.
 const SWAPS: i64 = 10;
 
 /// Looks after browsers until told to stop.
 pub(crate) async fn watch(residents: Arc<Residents>, stop: CancellationToken) {
-    loop {
+    for round in 0_u32.. {
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = stop.cancelled() => return,
@@ -39,7 +41,7 @@ pub(crate) async fn watch(residents: Arc<Residents>, stop: CancellationToken) {
         let done = async {
             residents.check_browsers().await?;
             residents.tell_of_gone().await?;
-            residents.forget_lost().await
+            if round.is_multiple_of(HOUR) { residents.forget_lost().await } else { Ok(()) }
         };
         if let Err(error) = done.await {
             tracing::error!(%error, "browsers could not be looked after; it is tried again");

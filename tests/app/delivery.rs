@@ -41,7 +41,7 @@ async fn a_typhoon_is_read_in_chinese_its_update_takes_its_place_and_only_the_en
     let posted = stage.service.posted().pop().unwrap();
     assert_eq!((Value::from(posted.topic), posted.urgency.as_str()), (tag.clone(), "high"));
 
-    firefox.click_notification("台风橙色预警", None).await;
+    firefox.click_notification("台风橙色预警").await;
     stage.seen(&id, "opened", 1).await;
     while !firefox.has_tab(&format!("/events/{id}?lang=zh-CN")).await {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

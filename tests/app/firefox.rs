@@ -217,28 +217,23 @@ impl Firefox {
         found.as_array().cloned().unwrap_or_default()
     }
 
-    /// Clicks a notification as a person would, in the browser's own window of it; `button` names one of its buttons.
-    pub async fn click_notification(&self, title: &str, button: Option<&str>) {
-        let scope = json!({"moz:scope": "chrome"});
-        let (title, button) = (json!(title), json!(button));
+    /// Clicks a notification as a person would, in the browser's own window of it.
+    pub async fn click_notification(&self, title: &str) {
         let click = format!(
-            "(() => {{ for (const w of Services.wm.getEnumerator('alert:alert')) {{ const d = w.document; \
-               if (!d.getElementById('alertTitleLabel')?.textContent.includes({title})) continue; \
-               const wanted = {button}; \
-               if (wanted === null) {{ w.onAlertClick(); return 'clicked'; }} \
-               for (const b of d.querySelectorAll('button')) if (b.textContent.includes(wanted) || b.label === wanted) {{ b.click(); return 'clicked'; }} \
-               return d.documentElement.outerHTML; }} return 'none'; }})()"
+            "(() => {{ for (const w of Services.wm.getEnumerator('alert:alert')) {{ \
+               if (!w.document.getElementById('alertTitleLabel')?.getAttribute('value').includes({})) continue; \
+               w.onAlertClick(); return true; }} return false; }})()",
+            json!(title)
         );
         let until = Instant::now() + PATIENCE;
         loop {
-            let tree = self.ask("browsingContext.getTree", scope.clone()).await.unwrap();
-            let context = tree["contexts"][0]["context"].as_str().unwrap().to_owned();
-            let params = json!({"expression": click, "target": {"context": context}, "awaitPromise": true});
-            let found = self.ask("script.evaluate", params).await.unwrap();
-            match found["result"]["value"].as_str() {
-                Some("clicked") => return,
-                said => assert!(Instant::now() < until, "no notification to click: {said:?} {found}"),
+            let tree = self.ask("browsingContext.getTree", json!({"moz:scope": "chrome"})).await.unwrap();
+            let target = json!({"context": tree["contexts"][0]["context"]});
+            let params = json!({"expression": click, "target": target, "awaitPromise": true});
+            if self.ask("script.evaluate", params).await.unwrap()["result"]["value"] == true {
+                return;
             }
+            assert!(Instant::now() < until, "no notification to click: {title}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -90,3 +90,39 @@ async fn without_a_network_the_app_says_what_was_in_force_and_what_to_do_and_hol
     let console = "return fetch('/console').then(() => 'an answer', () => 'none')";
     assert_eq!(browser.run(console).await, "none");
 }
+
+/// axe-core, where `cargo xtask test` has fetched it.
+fn axe() -> Option<String> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules/axe-core/axe.min.js");
+    std::fs::read_to_string(file).ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_apps_own_pages_read_well_for_everybody_on_a_small_screen_in_light_and_dark() {
+    let stage = Stage::start().await;
+    stage.release(&Cma { colour: ORANGE, ..Cma::new("a") }).await;
+    let browser = Browser::open(&stage.server.url, "pages", PHONE).await;
+    browser.resize((320, 640)).await;
+    let Some(axe) = axe() else {
+        println!("skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it)");
+        return;
+    };
+    let mut bad = Vec::new();
+    for path in ["/app?lang=zh-CN", "/app?lang=en", "/offline?lang=zh-CN", "/offline?lang=en"] {
+        for dark in [false, true] {
+            browser.dark(dark).await;
+            browser.goto(path).await;
+            browser.run(&format!("{axe}; window.axe = axe; window.found = null; axe.run().then((r) => {{ window.found = r.violations }})")).await;
+            browser.until("axe is done", "return window.found !== null").await;
+            let found =
+                browser.run("return window.found.map((v) => v.id + ': ' + v.nodes[0].html.slice(0, 150))").await;
+            let wide = browser.run("return document.documentElement.scrollWidth").await;
+            if found != json!([]) || wide.as_u64() > Some(320) {
+                bad.push(format!("{path} dark {dark}: {found}, {wide} px wide"));
+            }
+        }
+        browser.shot("page").await;
+    }
+    assert!(bad.is_empty(), "{bad:#?}");
+    browser.assert_quiet().await;
+}

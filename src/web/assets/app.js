@@ -14,6 +14,11 @@ const subscription = async () => (await navigator.serviceWorker.ready).pushManag
 for (const row of able ? document.querySelectorAll("[data-push]") : []) {
   row.hidden = false;
   const [button, told, form] = [row.querySelector("button"), row.querySelector("output"), row.closest("form")];
+  // Whoever types an address after all means that one.
+  form.elements.address?.addEventListener("input", ({ target }) => {
+    form.elements.subscription.value = told.textContent = "";
+    target.required = true;
+  });
   button.addEventListener("click", async (event) => {
     event.preventDefault();
     button.disabled = true;

@@ -122,7 +122,7 @@ impl Stage {
         assert!(link.starts_with("/sign-up/confirm/"), "{link}");
         let shown =
             "const a = document.querySelector('[data-confirm]:not([hidden]) a'); return a?.getAttribute('href')";
-        firefox.until("the page that waits says so too", shown, |href| *href == Value::from(link.clone())).await;
+        firefox.until("the page that waits says so too", shown, |href| href.as_str() == Some(link.as_str())).await;
         firefox.shot("awaits").await;
         firefox.follow("[data-confirm] a").await;
         firefox.shot("confirm").await;

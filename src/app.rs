@@ -13,15 +13,18 @@ use tocsin_channels::{Channel, ChannelKind, Content};
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::{self, Desk};
+use crate::broker;
 use crate::clock::Clock;
-use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, ServerConfig};
+use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, Price, ServerConfig};
 use crate::delivery::LeaveLinks;
-use crate::dispatch::{Engine, EngineOptions, Provider};
+use crate::devices::{self, Devices};
+use crate::dispatch::{Engine, EngineOptions, Provider, WaysOut};
 use crate::grave::GraveSettings;
 use crate::housekeeping;
 use crate::intake::Intake;
 use crate::officers::{SealKey, SecretError};
 use crate::organisation::{Organisation, OrganisationError};
+use crate::organisations::Organisations;
 use crate::outlet::{self, OutletError, Press, Receivers};
 #[cfg(feature = "passkeys")]
 use crate::passkeys::Passkeys;
@@ -30,7 +33,7 @@ use crate::residents::{self, Receipts, Residents};
 use crate::rules::Audience;
 use crate::sources::{self, Door, SourceConfig};
 use crate::staff::{Staff, StaffError, Standing};
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Store, StoreError, StoreOptions, set_listening};
 
 /// Everything that runs.
 pub struct App {
@@ -42,6 +45,8 @@ pub struct App {
     pub intake: Arc<Intake>,
     /// Where we go for alerts ourselves.
     pub sources: Vec<SourceConfig>,
+    /// Programs that are told of what is published: how tables name each, and its address.
+    pub receivers: Vec<(String, String)>,
     /// The officers' desk.
     pub desk: Arc<Desk>,
     /// What sends.
@@ -54,6 +59,8 @@ pub struct App {
     pub channels: BTreeSet<ChannelKind>,
     /// What each allows a second, where it is limited.
     pub rates: BTreeMap<ChannelKind, u32>,
+    /// What one costs on each, where config says.
+    pub prices: BTreeMap<ChannelKind, Price>,
     /// The key that browsers are given when they subscribe, where pushes are sent.
     pub push_key: Option<String>,
     /// The officers.
@@ -67,6 +74,10 @@ pub struct App {
     pub residents: Arc<Residents>,
     /// What browsers report of the messages that they got.
     pub receipts: Receipts,
+    /// Organisations.
+    pub organisations: Organisations,
+    /// Sirens, loudspeakers and signs.
+    pub devices: Arc<Devices>,
     /// The secret word in the address that the SMS gateway brings answers to.
     pub inbound: Option<String>,
     /// Whether people reach this server by HTTPS.
@@ -175,8 +186,12 @@ impl App {
             let (mqtt, states) = (Arc::clone(mqtt), in_force(&store, clock.as_ref()).await?);
             tokio::spawn(async move { mqtt.restore(states).await });
         }
-        let options =
-            EngineOptions { clock: Arc::clone(&clock), leave: leave.clone(), policy: Some(Arc::clone(&policy)) };
+        let inbound = inbound_secret(config)?;
+        let options = EngineOptions {
+            clock: Arc::clone(&clock),
+            leave: WaysOut { links: leave.clone(), answers: inbound.is_some() },
+            policy: Some(Arc::clone(&policy)),
+        };
         let engine = Engine::start(store.clone(), providers, options).await?;
         let stop = CancellationToken::new();
         let keeper =
@@ -189,10 +204,18 @@ impl App {
         let mut keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
         let parts = (store.clone(), Arc::clone(&policy), Arc::clone(&clock));
         let press = Arc::new(Press::open(parts, Arc::clone(&desk), &config.publish, base).await?);
-        keepers.extend(outlet::start(&press, receivers, &stop));
+        keepers.extend(outlet::start(&press, receivers, &config.organisations.allow_private, &stop));
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let door = Arc::new(Door::new(Arc::clone(&intake), held, store.clone(), time, engine.waker()));
         keepers.extend(sources::start(&config.sources, &door, &stop));
+        let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
+        let organisations = Organisations::new(store.clone(), held, time, &config.organisations);
+        let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
+        let devices = Arc::new(Devices::new(store.clone(), held, time, &config.devices.clone().unwrap_or_default()));
+        // Whoever listened before has stopped; the listener says so when it is there again.
+        set_listening(&store, None).await?;
+        let mqtt = channels_config.mqtt.as_ref().map(|mqtt| &mqtt.via);
+        keepers.extend(of_broker(config, mqtt, (&store, &policy), (&devices, &desk), &stop));
         let secure = base.starts_with("https://");
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let (kinds, limits) = (channels.iter().copied().collect(), config.residents.limits.clone());
@@ -203,19 +226,24 @@ impl App {
         keepers.push(tokio::spawn(residents::watch(Arc::clone(&residents), stop.clone())));
         let (receipts, writing) = Receipts::new(store.clone(), Arc::clone(&clock), stop.clone());
         keepers.push(tokio::spawn(writing));
-        let inbound = inbound_secret(config)?;
         let base = base.trim_end_matches('/').to_owned();
         Ok(Self {
             store,
             policy,
             intake,
             sources: config.sources.clone(),
+            receivers: config
+                .webhooks
+                .iter()
+                .map(|hook| (format!("webhook/{}", hook.name), hook.url.clone()))
+                .collect(),
             desk,
             engine,
             clock,
             leave,
             channels,
             rates,
+            prices: prices(&channels_config),
             push_key,
             staff,
             organisation,
@@ -223,6 +251,8 @@ impl App {
             passkeys: Passkeys::new(public_url),
             residents,
             receipts,
+            organisations,
+            devices,
             inbound,
             secure,
             base,
@@ -284,7 +314,7 @@ impl App {
             let _ = keeper.await;
         }
         // The desk wakes the engine: it is let go of first.
-        drop((self.intake, self.desk, self.press, self.residents));
+        drop((self.intake, self.desk, self.press, self.residents, self.devices));
         self.engine.stop().await;
         self.store.close().await;
     }
@@ -304,6 +334,32 @@ fn tell(standing: &Standing) {
     for change in &standing.waits {
         tracing::warn!(%change, "waits for an administrator's yes on the console's page of people; what was agreed to before stays in force");
     }
+}
+
+/// What else goes on at the broker, as config says: accounts kept current, devices listened to and watched.
+fn of_broker(
+    config: &Config,
+    mqtt: Option<&tocsin_channels::mqtt::MqttConfig>,
+    (store, policy): (&Store, &Arc<ArcSwap<Policy>>),
+    (devices, desk): (&Arc<Devices>, &Arc<Desk>),
+    stop: &CancellationToken,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let Some(mqtt) = mqtt else { return Vec::new() };
+    let mut tasks = Vec::new();
+    if let Some(broker) = &config.broker {
+        tasks.push(tokio::spawn(broker::keep(
+            store.clone(),
+            Arc::clone(policy),
+            mqtt.clone(),
+            broker.accounts.clone(),
+            stop.clone(),
+        )));
+    }
+    if config.devices.is_some() {
+        tasks.push(tokio::spawn(devices::listen(Arc::clone(devices), mqtt.clone(), stop.clone())));
+        tasks.push(tokio::spawn(devices::watch(Arc::clone(devices), Arc::clone(desk), stop.clone())));
+    }
+    tasks
 }
 
 /// What keeps a second program from the store.
@@ -358,6 +414,16 @@ fn rates(config: &ChannelsConfig) -> BTreeMap<ChannelKind, u32> {
         (ChannelKind::Push, config.push.as_ref().and_then(|channel| channel.rate)),
     ];
     all.into_iter().filter_map(|(kind, rate)| Some((kind, rate?.per_second.get()))).collect()
+}
+
+fn prices(config: &ChannelsConfig) -> BTreeMap<ChannelKind, Price> {
+    let all = [
+        (ChannelKind::Sms, config.sms.as_ref().and_then(|channel| channel.price)),
+        (ChannelKind::Email, config.email.as_ref().and_then(|channel| channel.price)),
+        (ChannelKind::Mqtt, config.mqtt.as_ref().and_then(|channel| channel.price)),
+        (ChannelKind::Push, config.push.as_ref().and_then(|channel| channel.price)),
+    ];
+    all.into_iter().filter_map(|(kind, price)| Some((kind, price?))).collect()
 }
 
 type Providers = (Vec<Provider>, Option<Arc<Mqtt>>, Option<Arc<Push>>);

@@ -55,6 +55,48 @@ pub struct Config {
     pub signing: Option<SigningConfig>,
     /// Residents who sign up themselves.
     pub residents: ResidentsConfig,
+    /// Organisations.
+    pub organisations: OrganisationsConfig,
+    /// Sirens, loudspeakers and signs; nobody listens to them where left out.
+    pub devices: Option<DevicesConfig>,
+    /// The MQTT broker's accounts; Tocsin keeps none where left out.
+    pub broker: Option<BrokerConfig>,
+}
+
+/// Organisations.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OrganisationsConfig {
+    /// Private networks that their webhooks may lie in: `127.0.0.1:9000`, `10.0.0.0/8`.
+    pub allow_private: Vec<String>,
+}
+
+/// Sirens, loudspeakers and signs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DevicesConfig {
+    /// A device says so often that it lives, seconds.
+    pub heartbeat_seconds: u32,
+    /// So many missed ones make it silent.
+    pub missed: u8,
+    /// Of more than so many percent silent in a prefecture its operators are called.
+    pub alarm_percent: u8,
+    /// And of so many at least.
+    pub alarm_least: u16,
+}
+
+impl Default for DevicesConfig {
+    fn default() -> Self {
+        Self { heartbeat_seconds: 60, missed: 3, alarm_percent: 20, alarm_least: 3 }
+    }
+}
+
+/// The MQTT broker's accounts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// The folder in which mosquitto's password and ACL files are kept current.
+    pub accounts: PathBuf,
 }
 
 /// What stands open to everybody.
@@ -127,6 +169,9 @@ pub struct SigningConfig {
     pub key_file: PathBuf,
     /// Its certificate in PEM, sent with each signature.
     pub certificate_file: Option<PathBuf>,
+    /// What cannot be signed is not published until it can be; where false, it is published unsigned, and that is told.
+    #[serde(default)]
+    pub required: bool,
 }
 
 /// Residents who sign up themselves.
@@ -197,6 +242,8 @@ pub struct ServerConfig {
     pub tls: Option<TlsConfig>,
     /// Connections at once; the next ones wait.
     pub connections: usize,
+    /// Folder with further languages of the pages for residents and everybody, one file each.
+    pub languages: Option<PathBuf>,
     /// Proxies in front, addresses or networks, whose `X-Forwarded-For` says where requests come from.
     pub proxies: Vec<String>,
 }
@@ -204,7 +251,15 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         let listen = ([127, 0, 0, 1], 8460).into();
-        Self { listen, public_url: None, leave_secret_file: None, tls: None, connections: 4_096, proxies: Vec::new() }
+        Self {
+            listen,
+            public_url: None,
+            leave_secret_file: None,
+            tls: None,
+            connections: 4_096,
+            languages: None,
+            proxies: Vec::new(),
+        }
     }
 }
 
@@ -319,6 +374,8 @@ pub struct ChannelsConfig {
 pub struct ChannelConfig<T> {
     /// What the provider allows; as fast as it takes where left out.
     pub rate: Option<Rate>,
+    /// What one costs, in yuan: an SMS part, a mail, a publish, a push. Officers are told what an alert will cost.
+    pub price: Option<Price>,
     /// Chunks in work at once; the channel's own default where left out.
     pub workers: Option<usize>,
     /// Messages in a window, 1 to 1,000: what a crash may repeat.
@@ -332,13 +389,34 @@ const fn window() -> usize {
     64
 }
 
+/// A price in yuan.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Price(f64);
+
+impl Price {
+    /// What so many cost.
+    pub fn of(self, units: u64) -> f64 {
+        self.0 * units as f64
+    }
+}
+
+impl TryFrom<f64> for Price {
+    type Error = String;
+
+    fn try_from(yuan: f64) -> Result<Self, Self::Error> {
+        if (0.0..=1_000.0).contains(&yuan) { Ok(Self(yuan)) } else { Err(format!("no price: {yuan}")) }
+    }
+}
+
 /// What is thrown away when.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HousekeepingConfig {
     /// When, as seconds, minutes, hours, day, month, weekday, in China Standard Time.
     pub schedule: String,
-    /// Recipients' addresses and outcomes of finished releases are kept so long, days. Alerts are kept for good.
+    /// Recipients' addresses and outcomes of finished releases, refusals, and the logs of webhooks are kept so long, days. Alerts are
+    /// kept for good.
     pub keep_days: u32,
 }
 
@@ -469,6 +547,11 @@ impl Config {
             }
         }
         self.check_outlets()?;
+        for (name, is_there) in [("devices", self.devices.is_some()), ("broker", self.broker.is_some())] {
+            if is_there && self.channels.mqtt.is_none() {
+                return Err(format!("{name}: needs [channels.mqtt]: that is the broker"));
+            }
+        }
         let mut sources = std::collections::BTreeSet::new();
         for source in &self.sources {
             source.check()?;

@@ -1,4 +1,4 @@
-//! What keeps house: retained MQTT states that are over are cleared, and personal data is not kept longer than told.
+//! What keeps house: retained MQTT states that are over are cleared, and neither personal data nor logs are kept longer than told.
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -55,6 +55,10 @@ pub(crate) async fn keep(
             match store.prune(before).await {
                 Ok(releases) => tracing::info!(releases, "addresses and outcomes of old releases were thrown away"),
                 Err(error) => tracing::error!(%error, "housekeeping failed; it is tried again at its next time"),
+            }
+            match store.prune_logs(before).await {
+                Ok(rows) => tracing::info!(rows, "old refusals and errands that are done were thrown away"),
+                Err(error) => tracing::error!(%error, "old refusals and errands could not be thrown away"),
             }
             due = next(&config.schedule, now);
         }

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod approval;
+pub mod broker;
 pub mod cap;
 pub mod chains;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod demo;
+pub mod devices;
 pub mod dispatch;
 pub mod grave;
 mod housekeeping;
@@ -19,6 +21,7 @@ pub mod intake;
 pub mod messages;
 pub mod officers;
 pub mod organisation;
+pub mod organisations;
 pub mod outlet;
 #[cfg(feature = "passkeys")]
 pub mod passkeys;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cap;
-use crate::config::{BureauConfig, Config, ConfigError};
+use crate::config::{BureauConfig, Config, ConfigError, SigningConfig};
 use crate::grave::GraveSettings;
 use crate::messages::{MessageOptions, TemplateError, Templates};
 use crate::regions::{LocateOptions, RegionError, RegionMap};
@@ -74,14 +74,20 @@ impl Policy {
         }
         let keys = keys(&config.bureaus)?;
         let signing = config.signing.as_ref();
-        let signing =
-            signing.map(|own| cap::SigningKey::load(&own.key_file, own.certificate_file.as_deref())).transpose()?;
+        let load = |own: &SigningConfig| {
+            let key = cap::SigningKey::load(&own.key_file, own.certificate_file.as_deref())?;
+            Ok::<_, cap::SignatureError>(key.required(own.required))
+        };
+        let signing = signing.map(load).transpose()?;
         Ok(Self {
             map,
             locate: config.regions.locate.clone(),
             rules,
             templates,
-            messages: config.messages.clone(),
+            messages: MessageOptions {
+                own_base: config.server.public_url.clone().unwrap_or_default(),
+                ..config.messages.clone()
+            },
             bureaus: config.bureaus.clone(),
             keys,
             signing,

@@ -1,4 +1,33 @@
 //! Live and exercise, apart by type: what is loaded, shown or released as one cannot be handed to what works on the other.
+//!
+//! ```
+//! use tocsin::{store::EscalationRow, world::Live};
+//! fn decide_live(_: &EscalationRow<Live>) {}
+//! fn live(row: &EscalationRow<Live>) { decide_live(row) }
+//! ```
+//!
+//! What a drill loads cannot be decided on, or released, as the real thing, nor the other way round:
+//!
+//! ```compile_fail,E0308
+//! use tocsin::{store::EscalationRow, world::{Exercise, Live}};
+//! fn decide_live(_: &EscalationRow<Live>) {}
+//! fn drill(row: &EscalationRow<Exercise>) { decide_live(row) }
+//! ```
+//!
+//! The desk's own acts are typed the same way:
+//!
+//! ```compile_fail,E0308
+//! use tocsin::{approval::{Desk, DeskError}, rules::Stage, store::{EscalationRow, OfficerRow}, world::{Exercise, Live}};
+//! fn sign(desk: &Desk, officer: &OfficerRow, drill: &EscalationRow<Exercise>) -> Result<(), DeskError> {
+//!     desk.may::<Live>(officer, drill, Stage::Sign)
+//! }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! // There is no third world.
+//! enum Other {}
+//! fn row(_: tocsin::store::EscalationRow<Other>) {}
+//! ```
 
 use crate::cap::Status;
 use crate::rules::Reach;

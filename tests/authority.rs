@@ -112,6 +112,52 @@ async fn within_one_province_a_countys_bureau_asks_for_the_county_next_door() {
     app.stop().await;
 }
 
+/// A surge in Hangzhou Bay, whose coast belongs to Shanghai and Zhejiang, named by the sea's code.
+fn surge(identifier: &str) -> String {
+    let alert = Cma { event: ("风暴潮", "Storm surge"), code: "HZB".into(), ..Cma::new(identifier) };
+    alert.xml().replace("CPEAS Geographic Code", "TOCSIN Sea Area")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_for_a_sea_warns_its_coast_and_who_does_not_asks_or_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let entry = format!("name = \"sea\"\nregions = [\"HZB\"]\nhazards = [\"storm-surge\"]\n{CERTIFIED}");
+    let (app, owner) = app(folder.path(), &entry).await;
+    let map = tocsin::regions::RegionMap::delta().unwrap();
+    let coast: Vec<_> = map.coast_of(&"HZB".parse().unwrap()).map(|county| county.code.to_string()).collect();
+    let (shanghai, zhejiang): (Vec<_>, Vec<_>) = coast.iter().cloned().partition(|code| code.starts_with("31"));
+    assert!(
+        shanghai.len() > 1 && zhejiang.len() > 1 && zhejiang.iter().all(|code| code.starts_with("33")),
+        "{coast:?}"
+    );
+    let warned = async |id: &str| {
+        let row = app.store.alert(id).await.unwrap().unwrap();
+        let regions = row.decision["regions"].as_array().unwrap().clone();
+        regions.iter().map(|code| code.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let receipt = app.intake.accept(&owner, surge("own").as_bytes(), Format::Xml).await.unwrap();
+    assert_eq!((receipt.state, warned(receipt.id.as_str()).await), (AlertState::Released, coast.clone()));
+    assert!(app.store.escalations_of::<Live>(receipt.id.as_str()).await.unwrap().is_empty(), "nobody is asked");
+    // The sea is not the land behind it: by its own code a coastal county is another's.
+    let by_code = surge("land").replace("TOCSIN Sea Area", "GB/T 2260").replace("HZB", &shanghai[0]);
+    let refusal = app.intake.accept(&owner, by_code.as_bytes(), Format::Xml).await.unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::RegionNotYours);
+
+    // Who speaks for a part of the coast alone does not speak for the sea.
+    let land = BureauConfig { name: "land".into(), regions: vec!["310000".parse().unwrap()], ..owner.clone() };
+    let refusal = app.intake.accept(&land, surge("refused").as_bytes(), Format::Xml).await.unwrap_err();
+    assert_eq!(refusal.code.as_str(), "T4004");
+    let neighbourly = BureauConfig { outside: tocsin::intake::Outside::Cut, ..land };
+    let receipt = app.intake.accept(&neighbourly, surge("cut").as_bytes(), Format::Xml).await.unwrap();
+    assert_eq!(receipt.state, AlertState::Partly, "one's own coast is warned at once");
+    assert!(codes(&receipt.findings).contains(&4121), "{:?}", receipt.findings);
+    let asked = app.store.escalations_of::<Live>(receipt.id.as_str()).await.unwrap();
+    let [one] = asked.as_slice() else { panic!("{} escalations", asked.len()) };
+    let regions: Vec<_> = one.escalation.regions.iter().map(ToString::to_string).collect();
+    assert_eq!((one.escalation.jurisdiction.as_str(), regions), ("330000", zhejiang));
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_long_ago_waits_for_an_officer_and_is_never_lost() {
     let folder = tempfile::tempdir().unwrap();

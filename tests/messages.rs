@@ -18,7 +18,7 @@ use tocsin::demo::Scenario;
 use tocsin::messages::{Facts, Language, MessageOptions, Templates, Variant};
 use tocsin::regions::{LocateOptions, RegionCode, RegionMap};
 use tocsin_channels::sms::encoding::parts;
-use tocsin_channels::{ChannelKind, Content, push};
+use tocsin_channels::{ChannelKind, Content, MqttContent, push};
 
 static MAP: LazyLock<RegionMap> = LazyLock::new(|| RegionMap::delta().expect("the shipped map"));
 static TEMPLATES: LazyLock<Templates> = LazyLock::new(|| Templates::shipped().expect("the shipped templates"));
@@ -174,6 +174,8 @@ proptest! {
                     }
                     Content::Mqtt(mqtt) => {
                         prop_assert!(serde_json::from_str::<serde_json::Value>(&mqtt.event).is_ok());
+                        let device = mqtt.device.clone().unwrap_or_default();
+                        prop_assert!(serde_json::from_str::<serde_json::Value>(&device).is_ok() && device.len() < 2_000);
                     }
                     Content::Push(content) => {
                         prop_assert!(content.payload.len() <= push::MAX_PLAIN);
@@ -195,6 +197,13 @@ fn an_earthquake_is_told_in_words_approved_beforehand_and_in_no_others() {
         messages.lines().filter(|line| !line.starts_with('{') || line.contains("\"body\"")).collect();
     let for_people = for_people.join("\n");
     assert!(!for_people.contains("free text"), "{for_people}");
+    // What loudspeakers say of it is for people.
+    for language in Language::ALL {
+        let facts = facts(&alert, language);
+        let content = TEMPLATES.render(ChannelKind::Mqtt, &facts, Variant::Warn, None, &options()).unwrap();
+        let Content::Mqtt(MqttContent { device: Some(device), .. }) = content else { panic!("devices are told") };
+        assert!(!device.contains("free text"), "{device}");
+    }
     insta::assert_snapshot!(for_people);
 }
 

@@ -7,23 +7,19 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[path = "support/case.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod case;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use tocsin::cap::{self, Document, Finding, ProfileName, Verdict};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A folder that shows a rule.
 struct Case {
-    /// The row of the list of rules that it belongs to.
     row: String,
-    /// The rule in words.
-    #[expect(dead_code, reason = "for people")]
-    says: String,
-    /// The finding that the bad file gets and the good one does not.
     finds: String,
-    #[serde(default)]
     profiles: Vec<ProfileName>,
 }
 
@@ -54,17 +50,11 @@ fn here(path: &str) -> PathBuf {
 }
 
 fn cases() -> Vec<(String, Case, PathBuf)> {
-    let mut cases: Vec<_> = std::fs::read_dir(here("tests/cases/cap/rules"))
-        .unwrap()
-        .map(|entry| {
-            let folder = entry.unwrap().path();
-            let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-            let text = std::fs::read_to_string(folder.join("case.toml")).unwrap();
-            (name.clone(), toml::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}")), folder)
-        })
-        .collect();
-    cases.sort_by(|a, b| a.0.cmp(&b.0));
-    cases
+    let of_a_rule = |(name, case, folder): (String, case::Case, PathBuf)| {
+        let (Some(row), Some(finds)) = (case.row, case.finds) else { return None };
+        Some((name, Case { row, finds, profiles: case.profiles }, folder))
+    };
+    case::all().into_iter().filter_map(of_a_rule).collect()
 }
 
 fn findings(file: &Path, profiles: &[ProfileName]) -> Vec<Finding> {
@@ -84,7 +74,7 @@ fn every_rule_finds_the_bad_and_leaves_the_good_alone() {
     let cases = cases();
     for (name, case, folder) in &cases {
         let found = |file: &str| findings(&folder.join(file), &case.profiles).iter().map(number).collect::<Vec<_>>();
-        let (good, bad) = (found("good.xml"), found("bad.xml"));
+        let (good, bad) = (found("good.xml"), found("input.xml"));
         assert!(bad.contains(&case.finds), "{name}: the bad file has {bad:?}, not {}", case.finds);
         assert!(!good.contains(&case.finds), "{name}: the good file has {}", case.finds);
     }
@@ -93,21 +83,18 @@ fn every_rule_finds_the_bad_and_leaves_the_good_alone() {
     assert_eq!(rows, wanted, "every row has a case, and every case a row");
 }
 
-/// All of the standard's and profiles' findings are shown by some case; the rest is shown elsewhere, by name.
+/// All of the standard's and profiles' findings are shown by some case.
 #[test]
 fn every_finding_of_the_checks_has_a_case() {
-    let shown: BTreeSet<String> = cases().into_iter().map(|(_, case, _)| case.finds).collect();
-    // Old editions, unknown elements, doubled elements and limits: the corpus, and the tests of the reader.
-    let elsewhere = [2001, 2002, 2003, 2007, 2008, 2011, 2012, 2014, 2015, 2016, 2024, 2033, 2038, 2043, 2045];
+    let shown: BTreeSet<String> = case::all().into_iter().flat_map(|(_, case, _)| case.expected.findings).collect();
     for code in cap::Code::ALL.iter().map(|code| code.number()).filter(|n| (2001..2300).contains(n)) {
-        let here = shown.contains(&format!("T{code}"));
-        assert!(here != elsewhere.contains(&code), "T{code} has {} case", if here { "a" } else { "no" });
+        assert!(shown.contains(&format!("T{code}")), "T{code} has no case");
     }
 }
 
 #[test]
 fn a_profile_raises_what_the_standard_only_remarks() {
-    let file = here("tests/cases/cap/rules/references-required/bad.xml");
+    let file = here("tests/cases/whole/references-required/input.xml");
     assert_eq!(Verdict::of(&findings(&file, &[])), Verdict::Remarks);
     let held = findings(&file, &[ProfileName::Google]);
     assert_eq!(Verdict::of(&held), Verdict::Refused);
@@ -169,7 +156,7 @@ fn the_verdicts_are_the_schemas_or_the_difference_is_explained() {
         return;
     };
     let mut files: Vec<PathBuf> =
-        cases().into_iter().flat_map(|(_, _, folder)| [folder.join("good.xml"), folder.join("bad.xml")]).collect();
+        cases().into_iter().flat_map(|(_, _, folder)| [folder.join("good.xml"), folder.join("input.xml")]).collect();
     let corpus = here("../shared/corpus");
     match std::fs::read_dir(&corpus) {
         Ok(entries) => files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| {
@@ -188,7 +175,7 @@ fn the_verdicts_are_the_schemas_or_the_difference_is_explained() {
         let both = |finding: &Finding| seen_by.get(&finding.code.number()) == Some(&true);
         let ours = !findings(&file, &[]).iter().any(both);
         if ours != valid {
-            let name = file.strip_prefix(here("tests/cases/cap/rules")).or_else(|_| file.strip_prefix(&corpus));
+            let name = file.strip_prefix(here("tests/cases/whole")).or_else(|_| file.strip_prefix(&corpus));
             differences.insert(name.unwrap().display().to_string(), valid);
         }
     }

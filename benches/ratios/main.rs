@@ -8,6 +8,7 @@
 )]
 
 mod console;
+mod intake;
 mod ours;
 mod process;
 mod raw;
@@ -27,6 +28,9 @@ fn main() {
     }
     if let Some(what) = arguments.first().and_then(|first| first.strip_prefix("consoles=")) {
         return runtime.block_on(console::be_consoles(what));
+    }
+    if let Some(address) = arguments.first().and_then(|first| first.strip_prefix("posts=")) {
+        return runtime.block_on(intake::be_bureaus(address));
     }
     rustls::crypto::ring::default_provider().install_default().expect("the first provider");
     let json = arguments.iter().any(|argument| argument == "--json");
@@ -75,9 +79,27 @@ fn main() {
             print(json, &line.with_goal(goal));
         }
     }
+    for (name, goal) in [
+        ("alerts", Goal::AtLeast(0.5)),
+        ("large", Goal::AtMost(50.0)),
+        ("polling", Goal::AtMost(16.0)),
+        ("neighbours", Goal::AtMost(1.0)),
+    ] {
+        if wanted(name) {
+            known = true;
+            let line = match name {
+                "alerts" => runtime.block_on(intake::alerts(runs)),
+                "large" => runtime.block_on(intake::large(runs)),
+                "polling" => runtime.block_on(intake::polling()),
+                _ => runtime.block_on(intake::neighbours(runs)),
+            };
+            print(json, &line.with_goal(goal));
+        }
+    }
     if !known {
         eprintln!(
-            "no such measurement: email, sms, push, mqtt, plan, memory, points, places, approve, queue, consoles"
+            "no such measurement: email, sms, push, mqtt, plan, memory, points, places, approve, queue, consoles, alerts, large, \
+             polling, neighbours"
         );
         std::process::exit(2);
     }

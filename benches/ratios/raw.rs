@@ -110,7 +110,7 @@ async fn mqtt(port: u16, people: u64) {
     let sender = tokio::spawn(async move {
         let payload = bytes::Bytes::from(vec![b'x'; EVENT]);
         for n in 0..people {
-            let topic = format!("tocsin/v1/device/d{n}");
+            let topic = format!("tocsin/v1/device/d{n}/alert/abcdefghijklmnop");
             let properties = PublishProperties {
                 message_expiry_interval: Some(3_600),
                 user_properties: vec![("tocsin-key".into(), "abcdefghijklmnopqrstuvwxyz".into())],
@@ -118,7 +118,7 @@ async fn mqtt(port: u16, people: u64) {
                 ..PublishProperties::default()
             };
             client
-                .publish_with_properties(topic, QoS::AtLeastOnce, false, payload.clone(), properties)
+                .publish_with_properties(topic, QoS::AtLeastOnce, true, payload.clone(), properties)
                 .await
                 .expect("a queue");
         }

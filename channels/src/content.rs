@@ -87,6 +87,12 @@ pub struct MqttContent {
     pub rank: u8,
     /// The JSON retained as the region's current state, or None when this event is over there.
     pub state: Option<String>,
+    /// The JSON that sirens, loudspeakers and signs act on, retained until it is over; the event's where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// A drill: devices get it below topics of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exercise: bool,
 }
 
 /// What a browser gets, before encryption.

@@ -82,9 +82,10 @@ pub struct Message {
     /// Where it goes: `+8613…` (SMS), `a@example.org` (e-mail), `region/310118` or `device/NAME` (MQTT), or the JSON of a
     /// browser's push subscription (push).
     pub to: String,
-    /// The person's own one-click leave link, for channels that carry one.
+    /// How the person leaves: in a mail their own one-click link, in a short message a few words, put there where they cost nothing.
     pub leave: Option<String>,
-    /// Why this person gets it, in the content's language, for channels that say so: one line.
+    /// What is said to this person alone, in the content's language: why they get it. A mail has a part of its own for it; a short
+    /// message and a push carry it where it fits.
     pub why: Option<String>,
     /// A signed word that the person's device sends back when it has shown the message, for channels that carry one.
     pub receipt: Option<String>,

@@ -46,6 +46,8 @@ fn content_of(chain: &str, rank: u8, state: Option<&str>) -> Content {
         chain: chain.into(),
         rank,
         state: state.map(str::to_owned),
+        device: Some("sound".into()),
+        exercise: false,
     })
 }
 
@@ -110,6 +112,7 @@ async fn a_region_has_its_state_retained_and_an_event_and_a_cancel_clears_it() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(folder.path(), None).unwrap();
     let mut events = listen(broker.port, "tocsin/v1/event/#").await;
+    let mut devices = listen(broker.port, "tocsin/v1/device/#").await;
     let mqtt = mqtt(broker.port, "");
     assert_eq!(
         send(&mqtt, Some("on"), &["region/310118", "drill/310118", "device/siren-1"]).await,
@@ -121,8 +124,12 @@ async fn a_region_has_its_state_retained_and_an_event_and_a_cancel_clears_it() {
     assert!(properties.message_expiry_interval.is_some_and(|left| (590..=600).contains(&left)));
     let key = Key::derive(1, ChannelKind::Mqtt, 0).to_string();
     assert!(properties.user_properties.contains(&("tocsin-key".into(), key)));
+    // A siren's word too: one that was off must not find it when it is over.
+    let left = devices.recv().await.unwrap().properties.unwrap().message_expiry_interval;
+    assert!(left.is_some_and(|left| (590..=600).contains(&left)), "{left:?}");
     let expected = [
         pair("tocsin/v1/current/310118/typhoon", "on"),
+        pair("tocsin/v1/device/siren-1/alert/a", "sound"),
         pair("tocsin/v1/exercise/current/310118/typhoon", "on"),
         pair("tocsin/v1/status", "online"),
     ];
@@ -206,7 +213,7 @@ async fn each_packet_has_its_own_answer() {
     let keys = refusing.sink.tally.keys();
     for (n, class) in classes.iter().enumerate() {
         let key = Key::derive(1, ChannelKind::Mqtt, n as u64);
-        let there = keys.contains_key(&format!("tocsin/v1/device/d{n} {key}"));
+        let there = keys.contains_key(&format!("tocsin/v1/device/d{n}/alert/a {key}"));
         assert_eq!(there, *class == Class::Accepted, "d{n}: {class:?}");
         assert!(matches!(class, Class::Accepted | Class::Throttled));
     }

@@ -152,12 +152,39 @@ impl Mosquitto {
         } else {
             config.push_str("allow_anonymous true\n");
         }
+        Self::of_config(folder, port, config)
+    }
+
+    /// Starts it with the password and ACL files of a folder, `passwords` and `acl`: nobody else comes in.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn with_accounts(folder: &Path, port: u16, accounts: &Path) -> io::Result<Self> {
+        let (passwords, acl) = (accounts.join("passwords"), accounts.join("acl"));
+        let config = format!(
+            "listener {port} 127.0.0.1\npersistence false\nallow_anonymous false\npassword_file {}\nacl_file {}\n",
+            passwords.display(),
+            acl.display()
+        );
+        Self::of_config(folder, port, config)
+    }
+
+    fn of_config(folder: &Path, port: u16, mut config: String) -> io::Result<Self> {
         // As root it would become another user, who cannot read the folder.
         config.push_str("user root\n");
         std::fs::write(folder.join("mosquitto.conf"), config)?;
         let program = Self::run(folder)?;
         wait_for(local(port))?;
         Ok(Self { port, folder: folder.to_owned(), program })
+    }
+
+    /// Lets it read its password and ACL files again.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn reload(&self) -> io::Result<()> {
+        let told = Command::new("kill").args(["-HUP", &self.program.id().to_string()]).status()?;
+        if told.success() { Ok(()) } else { Err(io::Error::other("mosquitto was not told to read its files again")) }
     }
 
     fn run(folder: &Path) -> io::Result<Program> {

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -29,6 +29,7 @@ struct Inner {
     faults: AtomicU64,
     offered: AtomicU64,
     bad: Faults,
+    healed: AtomicBool,
     /// How often each key came; None when keys are not kept.
     keys: Option<Mutex<HashMap<String, u32>>>,
     /// When the first message came.
@@ -59,6 +60,7 @@ impl Tally {
             faults: AtomicU64::new(0),
             offered: AtomicU64::new(0),
             bad,
+            healed: AtomicBool::new(false),
             keys: keys.then(Mutex::default),
             first: Mutex::default(),
             last_text: Mutex::default(),
@@ -89,9 +91,14 @@ impl Tally {
         self.0.last_text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// No fault from now on.
+    pub fn heal(&self) {
+        self.0.healed.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the next message is to meet a fault.
     pub(crate) fn fault(&self) -> Option<Fault> {
-        if self.0.bad.every == 0 {
+        if self.0.bad.every == 0 || self.0.healed.load(Ordering::Relaxed) {
             return None;
         }
         let nth = self.0.offered.fetch_add(1, Ordering::Relaxed) + 1;

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tocsin_channels::{ChannelKind, Content};
 
 use super::split::Part;
-use crate::cap::{Alert, MsgType};
-use crate::messages::{Facts, Language, TemplateError, Templates, Variant};
+use crate::cap::{Alert, Colour, MsgType};
+use crate::messages::{Facts, Language, TemplateError, Templates, Variant, picture};
 use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::rules::{Decision, Lane, Reach};
@@ -119,11 +119,14 @@ impl Draft<'_> {
     /// What each channel carries in each language and variant.
     pub(crate) fn render(&self) -> Result<Vec<NewDispatch>, ComposeError> {
         let places = self.places();
+        // One picture for all readers: their mails share it as they share the text.
+        let mails = self.decision.channels.contains(&ChannelKind::Email);
+        let map = mails.then(|| picture(&self.policy.map, &places, Colour::of_alert(self.alert))).flatten();
         let mut dispatches = Vec::new();
         for channel in self.decision.channels.union(&self.replaced.channels) {
             for language in Language::ALL {
                 let names = self.policy.map.name_places(&places, language);
-                let facts = Facts::of(self.alert, self.chain, names, language);
+                let facts = Facts { picture: map.clone(), ..Facts::of(self.alert, self.chain, names, language) };
                 for variant in self.variants() {
                     let template = self.decision.template.as_deref();
                     let content = render(self.policy, *channel, &facts, *variant, template)?;

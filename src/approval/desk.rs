@@ -226,7 +226,10 @@ impl Desk {
     }
 
     /// Looks at every escalation whose time has come; returns how many there were.
-    pub(super) async fn look(&self) -> Result<usize, StoreError> {
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn look(&self) -> Result<usize, StoreError> {
         let due = self.store.due_escalations(self.clock.now(), 100).await?;
         for escalation in &due {
             let done = match escalation.world.as_str() {

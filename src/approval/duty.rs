@@ -1,5 +1,7 @@
 //! Who is on duty. Pure: rotations, overrides and a time give names.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +88,38 @@ impl Roster {
     }
 }
 
+impl Roster {
+    /// Every position that somebody is set for, by jurisdiction.
+    pub fn positions(&self) -> BTreeSet<(RegionCode, Position)> {
+        let turns = self.rotations.iter().map(|r| (r.jurisdiction.clone(), r.position));
+        turns.chain(self.overrides.iter().map(|o| (o.jurisdiction.clone(), o.position))).collect()
+    }
+
+    /// Who is on duty one after the other from `from` to `to`, each with the time when it begins.
+    pub fn turns(
+        &self,
+        jurisdiction: &RegionCode,
+        position: Position,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Vec<(DateTime<Utc>, Option<OfficerId>)> {
+        let mut found: Vec<(DateTime<Utc>, Option<OfficerId>)> = Vec::new();
+        let mut at = from;
+        while at < to {
+            let now = self.on_duty(jurisdiction, position, at);
+            let who = now.map(|(officer, _)| officer);
+            if found.last().is_none_or(|(_, last)| *last != who) {
+                found.push((at, who));
+            }
+            // Where nobody is, the next one to stand in is a change; another override may begin before this one ends.
+            let own = |o: &&Override| o.jurisdiction == *jurisdiction && o.position == position && o.from > at;
+            let next = self.overrides.iter().filter(own).map(|o| o.from).min();
+            at = [now.map(|(_, end)| end), next].into_iter().flatten().min().unwrap_or(to);
+        }
+        found
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +167,50 @@ mod tests {
         let until = roster.on_duty(&jurisdiction, Position::Primary, at("2026-07-14T10:00:00+08:00")).unwrap().1;
         assert_eq!(until, at("2026-07-14T20:00:00+08:00"));
         assert_eq!(roster.on_duty(&jurisdiction, Position::Chief, at("2026-07-14T10:00:00+08:00")), None);
+    }
+
+    #[test]
+    fn a_day_shows_each_change_within_it() {
+        let place: RegionCode = "310000".parse().unwrap();
+        let starts = at("2026-07-06T08:00:00+08:00");
+        let rotation = |officers| Rotation {
+            id: 1,
+            jurisdiction: place.clone(),
+            position: Position::Primary,
+            officers,
+            days: 1,
+            starts,
+        };
+        let swap = |id: i64, officer: i64, position, from: &str, to: &str| {
+            let (from, to) = (at(from), at(to));
+            Override { id, jurisdiction: place.clone(), position, officer: OfficerId(officer), from, to }
+        };
+        let roster = Roster {
+            rotations: vec![rotation(vec![OfficerId(1), OfficerId(2)])],
+            overrides: vec![
+                swap(1, 9, Position::Primary, "2026-07-07T20:00:00+08:00", "2026-07-07T22:00:00+08:00"),
+                swap(2, 8, Position::Primary, "2026-07-07T21:00:00+08:00", "2026-07-07T21:30:00+08:00"),
+                swap(3, 7, Position::Chief, "2026-07-07T10:00:00+08:00", "2026-07-07T11:00:00+08:00"),
+            ],
+        };
+        let (from, to) = (at("2026-07-07T00:00:00+08:00"), at("2026-07-08T00:00:00+08:00"));
+        let day = |position| -> Vec<(String, Option<i64>)> {
+            let clock = |at: DateTime<Utc>| (at + TimeDelta::hours(8)).format("%H:%M").to_string();
+            roster.turns(&place, position, from, to).iter().map(|(at, who)| (clock(*at), who.map(|o| o.0))).collect()
+        };
+        let list = |turns: &[(&str, Option<i64>)]| -> Vec<(String, Option<i64>)> {
+            turns.iter().map(|(at, who)| ((*at).to_owned(), *who)).collect()
+        };
+        let primary = [
+            ("00:00", Some(1)),
+            ("08:00", Some(2)),
+            ("20:00", Some(9)),
+            ("21:00", Some(8)),
+            ("21:30", Some(9)),
+            ("22:00", Some(2)),
+        ];
+        assert_eq!(day(Position::Primary), list(&primary));
+        assert_eq!(day(Position::Chief), list(&[("00:00", None), ("10:00", Some(7)), ("11:00", None)]));
+        assert_eq!(roster.positions().len(), 2, "a position without a rotation has its row too");
     }
 }

@@ -271,7 +271,6 @@ impl super::Desk {
     /// # Errors
     /// When the store does not answer, or the call cannot be made.
     pub async fn call_test(&self, officer: &OfficerRow) -> Result<usize, DeskError> {
-        let policy = self.policy.load_full();
         let chinese = officer.language == Language::Chinese;
         let pick = |zh: &str, en: &str| if chinese { zh.to_owned() } else { en.to_owned() };
         let facts = PageFacts {
@@ -285,11 +284,21 @@ impl super::Desk {
             topic: format!("test{}", officer.id),
             ..PageFacts::default()
         };
-        let make =
-            |channel| policy.templates.page(channel, officer.language, &facts).map_err(super::ComposeError::from);
+        self.tell(officer, "duty.test", &facts).await
+    }
+
+    /// Calls one officer, by every channel that they have; gives how many addresses were called.
+    pub(crate) async fn tell(
+        &self,
+        officer: &OfficerRow,
+        kind: &'static str,
+        facts: &PageFacts,
+    ) -> Result<usize, DeskError> {
+        let policy = self.policy.load_full();
+        let make = |channel| policy.templates.page(channel, officer.language, facts).map_err(super::ComposeError::from);
         let content: Vec<Content> =
             ChannelKind::ALL.into_iter().filter_map(|kind| make(kind).transpose()).collect::<Result<_, _>>()?;
-        self.send_to(officer, "duty.test", content).await
+        self.send_to(officer, kind, content).await
     }
 
     /// Mails a text with a picture (PNG) to an officer's own addresses; gives how many there are.

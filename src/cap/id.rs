@@ -15,6 +15,8 @@ pub struct AlertId(String);
 pub struct BadAlertId(String);
 
 const LENGTH: usize = 16;
+/// Characters of the short form.
+const SHORT: usize = 8;
 
 impl AlertId {
     /// The id of an alert.
@@ -45,6 +47,11 @@ impl AlertId {
     /// An id that no alert has, for trying things out.
     pub(crate) fn made_up() -> Self {
         Self("a".repeat(LENGTH))
+    }
+
+    /// Its first half: enough to find an alert by, short enough for a text message.
+    pub fn short(&self) -> &str {
+        self.0.get(..SHORT).unwrap_or(&self.0)
     }
 
     /// The id as text.

@@ -1,10 +1,12 @@
 //! What officers do without a browser: the same rights, the same proofs, the same record.
 
+use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::client::{Answer, Server};
 use crate::cap::AlertId;
+use crate::regions::RegionCode;
 use crate::show::{Failure, cut, table};
 
 /// An escalation as somebody saw it: `7` as it came, `7.2` after two changes.
@@ -85,6 +87,48 @@ pub(crate) struct JudgeArgs {
     /// Why; it goes on record.
     #[arg(long)]
     reason: String,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Change its end, its area or its words; approval begins anew.
+#[derive(clap::Args)]
+pub(crate) struct AmendArgs {
+    /// As the queue shows it.
+    id: Seen,
+    /// Why; it goes on record.
+    #[arg(long)]
+    reason: String,
+    /// Another end, not after the alert's own: 2026-07-01T20:00:00+08:00.
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<FixedOffset>>,
+    /// The counties that stay; all where left out.
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    keep: Vec<RegionCode>,
+    /// The language of the words that follow.
+    #[arg(long, value_parser = ["zh-CN", "en"], default_value = "zh-CN")]
+    language: String,
+    /// Another headline.
+    #[arg(long)]
+    headline: Option<String>,
+    /// Another description.
+    #[arg(long)]
+    description: Option<String>,
+    /// Other advice.
+    #[arg(long)]
+    instruction: Option<String>,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Let some counties be decided apart.
+#[derive(clap::Args)]
+pub(crate) struct SplitArgs {
+    /// As the queue shows it.
+    id: Seen,
+    /// The counties to take out: 310118,310120.
+    #[arg(required = true, value_name = "CODES", value_delimiter = ',')]
+    regions: Vec<RegionCode>,
     #[command(flatten)]
     at: At,
 }
@@ -186,6 +230,21 @@ pub(crate) async fn judge(context: &Context, args: JudgeArgs, what: &'static str
     act(context, &args.at, args.id, what, &json!({"seen": args.id.revision, "reason": args.reason})).await
 }
 
+pub(crate) async fn amend(context: &Context, args: AmendArgs) -> Result<bool, Failure> {
+    let AmendArgs { id, reason, until, keep, language, headline, description, instruction, at } = args;
+    let mut said = json!({"seen": id.revision, "reason": reason, "expires": until, "regions": keep});
+    if headline.is_some() || description.is_some() || instruction.is_some() {
+        let words = json!({"headline": headline, "description": description, "instruction": instruction});
+        said["words"] = json!({language: words});
+    }
+    act(context, &at, id, "amend", &said).await
+}
+
+pub(crate) async fn split(context: &Context, args: SplitArgs) -> Result<bool, Failure> {
+    let said = json!({"seen": args.id.revision, "regions": args.regions});
+    act(context, &args.at, args.id, "split", &said).await
+}
+
 async fn act(context: &Context, at: &At, seen: Seen, what: &str, said: &Value) -> Result<bool, Failure> {
     let answer = at.post(&format!("escalations/{}/{what}", seen.id), said).await?;
     Ok(told(context, &answer, || {
@@ -193,7 +252,11 @@ async fn act(context: &Context, at: &At, seen: Seen, what: &str, said: &Value) -
         let missing: Vec<_> = missing.filter_map(Value::as_str).collect();
         let waits = answer.text("state") == "waiting";
         let missing = if waits { format!(" for: {}", missing.join(", ")) } else { String::new() };
-        format!("{} of alert {}: {}{missing}", seen.id, answer.text("alert"), answer.text("state"))
+        let part = answer
+            .body
+            .get("new")
+            .map_or_else(String::new, |new| format!("; taken out as {new}.{}", seen.revision + 1));
+        format!("{} of alert {}: {}{missing}{part}", seen.id, answer.text("alert"), answer.text("state"))
     }))
 }
 

@@ -6,10 +6,12 @@ mod check;
 mod client;
 mod config;
 mod desk;
+mod devices;
 mod explain;
 mod feeds;
 mod keys;
 mod officers;
+mod organisations;
 mod outlets;
 mod people;
 mod serve;
@@ -72,6 +74,10 @@ enum Command {
     Reject(desk::JudgeArgs),
     /// Take back what waits
     Withdraw(desk::JudgeArgs),
+    /// Change the end, the area or the words of what waits
+    Amend(desk::AmendArgs),
+    /// Let some counties of what waits be decided apart
+    Split(desk::SplitArgs),
     /// Stop an alert that goes out
     Stop(desk::StopArgs),
     /// Let a stopped alert go on
@@ -91,6 +97,15 @@ enum Command {
     /// Import, export and count subscribers
     #[command(subcommand)]
     Subscribers(people::Command),
+    /// Import, list and end organisations; their webhooks and accounts
+    #[command(subcommand)]
+    Organisations(organisations::Command),
+    /// Import, list and end devices: sirens, loudspeakers, signs
+    #[command(subcommand)]
+    Devices(devices::Command),
+    /// Write the MQTT broker's accounts
+    #[command(subcommand)]
+    Mqtt(devices::MqttCommand),
     /// Add made-up people to the drill's list
     Simulate(people::SimulateArgs),
     /// Work on the configuration
@@ -180,6 +195,8 @@ async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
         Command::Return(args) => desk::judge(context, args, "return").await,
         Command::Reject(args) => desk::judge(context, args, "reject").await,
         Command::Withdraw(args) => desk::judge(context, args, "withdraw").await,
+        Command::Amend(args) => desk::amend(context, args).await,
+        Command::Split(args) => desk::split(context, args).await,
         Command::Stop(args) => desk::stop(context, args).await,
         Command::Resume(args) => desk::resume(context, args).await,
         Command::Correct(args) => desk::correct(context, args).await,
@@ -188,6 +205,9 @@ async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
         Command::Webhooks(args) => outlets::run(context, args).await,
         Command::Feeds => feeds::run(context).await,
         Command::Subscribers(command) => people::run(context, command).await,
+        Command::Organisations(command) => organisations::run(context, command).await,
+        Command::Devices(command) => devices::run(context, command).await,
+        Command::Mqtt(command) => devices::mqtt(context, command).await,
         Command::Simulate(args) => people::simulate(context, args).await,
         Command::Config(ConfigCommand::Check) => config::check(context).await,
         Command::Token => keys::token(context),

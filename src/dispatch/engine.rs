@@ -34,13 +34,22 @@ pub struct Provider {
     pub window: usize,
 }
 
+/// How people leave by what is in their message.
+#[derive(Debug, Clone, Default)]
+pub struct WaysOut {
+    /// One-click links for mails; None to send none.
+    pub links: Option<LeaveLinks>,
+    /// Whether an answer to a short message comes to us.
+    pub answers: bool,
+}
+
 /// What the engine needs beside its providers.
 #[derive(Clone)]
 pub struct EngineOptions {
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
-    /// One-click leave links for mails; None to send none.
-    pub leave: Option<LeaveLinks>,
+    /// What messages say of leaving.
+    pub leave: WaysOut,
     /// The map, by which people with places are told; None where there are none.
     pub policy: Option<Arc<ArcSwap<Policy>>>,
 }

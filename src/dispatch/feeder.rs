@@ -10,10 +10,10 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
+use super::engine::WaysOut;
 use super::pace::Pace;
 use super::worker::{self, Job, SharedJob};
 use crate::clock::Clock;
-use crate::delivery::LeaveLinks;
 use crate::store::{Claimed, Journal, ReleaseKind, Store, StoreError};
 
 /// No chunk is waiting.
@@ -36,7 +36,7 @@ pub(crate) struct Desk {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pace: Pace,
     pub(crate) breaker: Breaker,
-    pub(crate) leave: Option<LeaveLinks>,
+    pub(crate) leave: WaysOut,
     pub(crate) workers: usize,
     pub(crate) window: usize,
     /// Rung when there may be new chunks.
@@ -54,7 +54,7 @@ impl Desk {
         journal: Journal,
         clock: Arc<dyn Clock>,
         pace: Pace,
-        leave: Option<LeaveLinks>,
+        leave: WaysOut,
         (workers, window): (usize, usize),
     ) -> Self {
         Self {

@@ -18,5 +18,5 @@ mod resident_tests;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Engine, EngineOptions, Lamp, Provider};
+pub use engine::{Engine, EngineOptions, Lamp, Provider, WaysOut};
 pub use pace::Rate;

@@ -10,7 +10,7 @@ use tocsin_channels::{
     Answer, Channel, ChannelKind, Class, Content, EmailContent, PushContent, SmsContent, Urgency, Window,
 };
 
-use super::{Engine, EngineOptions, Provider};
+use super::{Engine, EngineOptions, Provider, WaysOut};
 use crate::cap::{Colour, Hazard, Point};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -219,7 +219,7 @@ impl World {
         let providers = [ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push].map(provider).into();
         let options = EngineOptions {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            leave: None,
+            leave: WaysOut::default(),
             policy: Some(Arc::clone(&self.policy)),
         };
         Engine::start(self.store.clone(), providers, options).await.unwrap()
@@ -424,7 +424,7 @@ async fn whoever_pauses_leaves_or_is_deleted_before_a_message_leaves_is_not_told
     // Planned with no provider that could send yet.
     let options = EngineOptions {
         clock: Arc::clone(&world.clock) as Arc<dyn Clock>,
-        leave: None,
+        leave: WaysOut::default(),
         policy: Some(Arc::clone(&world.policy)),
     };
     let closed = Arc::new(Shut);

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tocsin_channels::{Answer, Channel, ChannelKind, Class, Content, Message, SmsContent, Window};
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Engine, EngineOptions, Provider};
+use super::{Engine, EngineOptions, Provider, WaysOut};
 use crate::clock::{Clock, SystemClock};
 use crate::delivery::StateCounts;
 use crate::messages::{Language, Variant};
@@ -183,9 +183,13 @@ impl World {
 
     async fn engine_at(&self, channel: Arc<Scripted>, workers: usize, window: usize, clock: Arc<dyn Clock>) -> Engine {
         let provider = Provider { name: "scripted".into(), channel, rate: None, workers, window };
-        Engine::start(self.store.clone(), vec![provider], EngineOptions { clock, leave: None, policy: None })
-            .await
-            .unwrap()
+        Engine::start(
+            self.store.clone(),
+            vec![provider],
+            EngineOptions { clock, leave: WaysOut::default(), policy: None },
+        )
+        .await
+        .unwrap()
     }
 
     async fn counts(&self, alert: &str) -> StateCounts {
@@ -474,7 +478,7 @@ async fn a_killed_engine_misses_nobody_and_repeats_at_most_its_open_windows() {
             runtime.block_on(async {
                 let provider =
                     Provider { name: "x".into(), channel: channel.clone(), rate: None, workers: 3, window: 50 };
-                let options = EngineOptions { clock: Arc::new(SystemClock), leave: None, policy: None };
+                let options = EngineOptions { clock: Arc::new(SystemClock), leave: WaysOut::default(), policy: None };
                 let _engine = Engine::start(store, vec![provider], options).await.unwrap();
                 channel.open(7);
                 while channel.windows.load(Ordering::SeqCst) < windows + 8 {

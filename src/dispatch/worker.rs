@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::Gate;
 use super::feeder::Desk;
 use crate::delivery::{DeliveryState, Members, Recipient, WhenAmbiguous, address_of, receipt, unpack, unpack_why};
-use crate::messages::{Language, because};
+use crate::messages::{Language, because, leave_by_answer, leave_by_link};
 use crate::store::{Claimed, Opened, StoreError};
 
 /// What every chunk of a dispatch shares.
@@ -90,7 +90,8 @@ async fn address(desk: &Desk, recipients: &mut [Recipient], members: &mut Member
 
 /// Why each member is told, where the channel says so and they have places.
 async fn reasons(desk: &Desk, claimed: &Claimed, job: &Job) -> Result<Vec<Option<String>>, StoreError> {
-    if job.content.kind() != ChannelKind::Email {
+    let channel = job.content.kind();
+    if channel == ChannelKind::Mqtt {
         return Ok(Vec::new());
     }
     let why = unpack_why(&desk.store.chunk_why(claimed.id).await?);
@@ -101,7 +102,7 @@ async fn reasons(desk: &Desk, claimed: &Claimed, job: &Job) -> Result<Vec<Option
     let names = desk.store.place_names(&ids).await?;
     let line = |places: &Vec<u64>| {
         let own: Vec<&str> = places.iter().filter_map(|id| names.get(id)).map(String::as_str).collect();
-        (!own.is_empty()).then(|| because(job.language, &own))
+        (!own.is_empty()).then(|| because(channel, job.language, &own))
     };
     Ok(why.iter().map(line).collect())
 }
@@ -203,12 +204,22 @@ impl Chunk<'_> {
 
     fn message(&self, member: u16) -> Option<Message> {
         let recipient = self.recipients.get(usize::from(member))?;
-        let kind = self.job.content.kind();
-        let leave = match (kind, &self.desk.leave) {
+        let (kind, language) = (self.job.content.kind(), self.job.language);
+        let leave = match (kind, &self.desk.leave.links) {
             (ChannelKind::Email, Some(links)) if self.job.may_leave => Some(links.link(address_of(recipient.id))),
+            (ChannelKind::Sms, _) if self.job.may_leave && self.desk.leave.answers => {
+                Some(leave_by_answer(language).to_owned())
+            }
             _ => None,
         };
         let why = self.why.get(usize::from(member)).cloned().flatten();
+        let why = match (kind, &leave) {
+            (ChannelKind::Email, Some(link)) => {
+                let lines: Vec<String> = why.into_iter().chain([leave_by_link(language, link)]).collect();
+                Some(lines.join("\n"))
+            }
+            _ => why,
+        };
         let (release, expires) = (self.claimed.release, self.job.expires);
         let own = kind == ChannelKind::Push && self.job.reports;
         let receipt = own.then(|| receipt(&self.desk.store.vault, release, recipient.id, expires));

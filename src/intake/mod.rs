@@ -68,6 +68,11 @@ pub struct Receipt {
     pub repeat: bool,
 }
 
+/// An alert of so many bytes takes a moment to understand: it gets a thread of its own.
+const LARGE: usize = 64 * 1024;
+/// So many findings of a refusal are kept; the bureau is told all of them.
+const MOST_SAID: usize = 200;
+
 /// The front door.
 pub struct Intake {
     store: Store,
@@ -126,37 +131,19 @@ impl Intake {
     ) -> Result<Receipt, Refusal> {
         let now = self.clock.now();
         let policy = self.policy.load_full();
-        let taken = match self.understand(&policy, bureau, raw, format, now).await {
+        let taken = match understand_aside(&policy, bureau, raw, format, now).await {
             Ok(understood) => self.record(&policy, bureau, authors, (raw, format), understood, now).await,
             Err(refusal) => Err(refusal),
+        };
+        // Committed is not yet on disk; a repeat may find what was committed a moment ago.
+        let taken = match taken {
+            Ok(receipt) => self.store.on_disk().await.map(|()| receipt).map_err(Refusal::from),
+            refused => refused,
         };
         if let Err(refusal) = &taken {
             self.keep_refusal(bureau, raw, refusal, now).await;
         }
         taken
-    }
-
-    async fn understand(
-        &self,
-        policy: &Policy,
-        bureau: &BureauConfig,
-        raw: &[u8],
-        format: Format,
-        now: DateTime<Utc>,
-    ) -> Result<Understood, Refusal> {
-        let reading = match format {
-            Format::Xml => cap::read(raw),
-            Format::Json => cap::read_json(raw),
-        };
-        let mut findings = reading.findings;
-        let Some(alert) = reading.alert else {
-            return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
-        };
-        let (located, mut asked) = weigh(policy, bureau, (raw, format), &alert, &mut findings, now)?;
-        let verdict = Verdict::of(&findings);
-        let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
-        authority::ask_for_added(&policy.map, bureau, &located, &decision.regions, &mut asked);
-        Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision, asked })
     }
 
     async fn record(
@@ -170,7 +157,7 @@ impl Intake {
     ) -> Result<Receipt, Refusal> {
         let _turn = self.turn.lock().await;
         // Whatever it joins is read while nobody else writes: an officer's yes in between would be a release that it misses.
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_early().await?;
         if let Some(row) = self.store.alert(understood.id.as_str()).await? {
             let same = row.bureau == bureau.name && self.says_the_same(&understood, raw).await?;
             return if same {
@@ -319,13 +306,57 @@ impl Intake {
 
     async fn keep_refusal(&self, bureau: &BureauConfig, raw: &[u8], refusal: &Refusal, now: DateTime<Utc>) {
         let digest = crate::hex(ring::digest::digest(&ring::digest::SHA256, raw).as_ref());
-        let findings = serde_json::to_string(&refusal.findings).unwrap_or_default();
+        let findings: Vec<_> = refusal.findings.iter().take(MOST_SAID).collect();
+        let findings = serde_json::to_string(&findings).unwrap_or_default();
         let code = refusal.code.as_str();
         tracing::warn!(bureau = %bureau.name, code, detail = %refusal.detail, digest, "alert refused");
         if let Err(error) = self.store.record_refusal(now, &bureau.name, code, &findings, &digest, raw).await {
             tracing::error!(%error, digest, "the refusal itself could not be recorded");
         }
     }
+}
+
+/// Reads and weighs an alert; a large one where it holds up nobody else.
+async fn understand_aside(
+    policy: &Arc<Policy>,
+    bureau: &BureauConfig,
+    raw: &[u8],
+    format: Format,
+    now: DateTime<Utc>,
+) -> Result<Understood, Refusal> {
+    if raw.len() < LARGE {
+        return understand(policy, bureau, raw, format, now);
+    }
+    let (policy, bureau, raw) = (Arc::clone(policy), bureau.clone(), raw.to_vec());
+    let done = tokio::task::spawn_blocking(move || understand(&policy, &bureau, &raw, format, now)).await;
+    done.unwrap_or_else(|error| Err(Refusal::new(RefusalCode::Unreadable, error.to_string())))
+}
+
+fn understand(
+    policy: &Policy,
+    bureau: &BureauConfig,
+    raw: &[u8],
+    format: Format,
+    now: DateTime<Utc>,
+) -> Result<Understood, Refusal> {
+    let reading = match format {
+        Format::Xml => cap::read(raw),
+        Format::Json => cap::read_json(raw),
+    };
+    let mut findings = reading.findings;
+    let Some(alert) = reading.alert else {
+        return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
+    };
+    let (located, mut asked) = match weigh(policy, bureau, (raw, format), &alert, &mut findings, now) {
+        Ok(weighed) => weighed,
+        // What the reader found may be the cause: a polygon that it left out lies nowhere.
+        Err(refusal) if refusal.findings.is_empty() => return Err(Refusal { findings, ..refusal }),
+        Err(refusal) => return Err(refusal),
+    };
+    let verdict = Verdict::of(&findings);
+    let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
+    authority::ask_for_added(&policy.map, bureau, &located, &decision.regions, &mut asked);
+    Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision, asked })
 }
 
 fn row(

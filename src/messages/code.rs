@@ -72,6 +72,8 @@ impl Personal<'_> {
                 chain: "test".into(),
                 rank: 3,
                 state: None,
+                device: None,
+                exercise: false,
             }),
         }
     }

@@ -2,17 +2,20 @@
 
 mod because;
 mod code;
+mod device;
 mod facts;
 mod fit;
 mod language;
 mod page;
+mod picture;
 mod render;
 mod templates;
 
-pub(crate) use because::because;
+pub(crate) use because::{because, leave_by_answer, leave_by_link};
 pub(crate) use code::Personal;
 pub use facts::Facts;
 pub use language::{Language, Variant};
 pub use page::PageFacts;
+pub(crate) use picture::picture;
 pub use render::MessageOptions;
 pub use templates::{TemplateError, Templates};

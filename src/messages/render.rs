@@ -5,7 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use minijinja::context;
 use serde::Deserialize;
 use serde_json::json;
-use tocsin_channels::{ChannelKind, Content, EmailContent, MqttContent, PushContent, SmsContent, Urgency, push};
+use tocsin_channels::{
+    ChannelKind, Content, EmailContent, MqttContent, Picture, PushContent, SmsContent, Urgency, push,
+};
 
 use super::facts::Facts;
 use super::fit;
@@ -23,11 +25,26 @@ pub struct MessageOptions {
     pub link_base: String,
     /// The most parts of a short message.
     pub sms_parts: u32,
+    /// How people reach this server: links lead to the event's own page here where `link_base` leads nowhere.
+    #[serde(skip)]
+    pub own_base: String,
 }
 
 impl Default for MessageOptions {
     fn default() -> Self {
-        Self { signature: None, link_base: String::new(), sms_parts: 2 }
+        Self { signature: None, link_base: String::new(), sms_parts: 2, own_base: String::new() }
+    }
+}
+
+impl MessageOptions {
+    /// Where people read more of an alert; empty where nowhere. Drills have no page for everybody.
+    fn link(&self, facts: &Facts) -> String {
+        match (self.link_base.as_str(), self.own_base.as_str()) {
+            ("", "") => String::new(),
+            ("", _) if facts.exercise => String::new(),
+            ("", own) => format!("{}/a/{}", own.trim_end_matches('/'), facts.alert.short()),
+            (base, _) => format!("{base}{}", facts.alert),
+        }
     }
 }
 
@@ -48,7 +65,7 @@ impl Templates {
         Ok(match channel {
             ChannelKind::Sms => Content::Sms(page.sms()?),
             ChannelKind::Email => Content::Email(page.email()?),
-            ChannelKind::Mqtt => Content::Mqtt(page.mqtt()),
+            ChannelKind::Mqtt => Content::Mqtt(page.mqtt()?),
             ChannelKind::Push => Content::Push(page.push()?),
         })
     }
@@ -91,10 +108,6 @@ impl Page<'_> {
         let instruction = if facts.instruction.trim() == advice.trim() { "" } else { facts.instruction.as_str() };
         let signature = self.options.signature.as_ref().unwrap_or(&facts.issuer);
         let (ground, ink) = colours(facts.colour);
-        let link = match self.options.link_base.as_str() {
-            "" => String::new(),
-            base => format!("{base}{}", facts.alert),
-        };
         let context = context! {
             exercise => facts.exercise,
             update => facts.update,
@@ -119,7 +132,8 @@ impl Page<'_> {
             until => facts.expires.map(|at| facts.time(at)).unwrap_or_default(),
             sent => facts.time(facts.sent),
             web => facts.web.as_str(),
-            link => link,
+            link => self.options.link(facts),
+            picture => self.picture().is_some(),
             advice => advice,
             detail => fit::cut(if instruction.is_empty() { &facts.description } else { instruction }, detail),
         };
@@ -143,12 +157,20 @@ impl Page<'_> {
     }
 
     fn email(&self) -> Result<EmailContent, TemplateError> {
+        let html = self.fill("email/body.html", 6, 200)?;
+        // What no template shows would lie beside the mail as a file.
+        let shown = html.contains(&format!("cid:{}", Picture::NAME));
         Ok(EmailContent {
             subject: self.fill("email/subject.txt", 3, 0)?.split_whitespace().collect::<Vec<_>>().join(" "),
             text: self.fill("email/body.txt", 6, 200)? + "\n",
-            html: self.fill("email/body.html", 6, 200)?,
-            picture: None,
+            html,
+            picture: self.picture().filter(|_| shown).cloned(),
         })
+    }
+
+    /// The map of where it warns.
+    fn picture(&self) -> Option<&Picture> {
+        self.facts.picture.as_ref().filter(|_| self.variant == Variant::Warn)
     }
 
     fn push(&self) -> Result<PushContent, TemplateError> {
@@ -160,7 +182,7 @@ impl Page<'_> {
                 "title": self.fill("push/title.txt", places.min(3), detail)?,
                 "body": self.fill("push/body.txt", places, detail)?,
                 "tag": topic,
-                "url": if self.options.link_base.is_empty() { None } else { Some(format!("{}{}", self.options.link_base, facts.alert)) },
+                "url": Some(self.options.link(facts)).filter(|link| !link.is_empty()),
                 "event": facts.event_key,
                 "level": facts.colour.map(Colour::as_str),
                 "rank": rank(facts.severity),
@@ -178,7 +200,7 @@ impl Page<'_> {
         Err(TemplateError::TooLong { what: "push message", language: facts.language.tag(), why })
     }
 
-    fn mqtt(&self) -> MqttContent {
+    fn mqtt(&self) -> Result<MqttContent, TemplateError> {
         let facts = self.facts;
         let time = |at: Option<chrono::DateTime<chrono::FixedOffset>>| at.map(|at| at.to_rfc3339());
         let event = json!({
@@ -204,13 +226,16 @@ impl Page<'_> {
         })
         .to_string();
         let state = (self.variant == Variant::Warn).then(|| event.clone());
-        MqttContent {
+        let speech = self.fill("device/speech.txt", 6, 0)?;
+        Ok(MqttContent {
             hazard: facts.hazard.slug().to_owned(),
             event,
             chain: facts.event_key.clone(),
             rank: rank(facts.severity),
             state,
-        }
+            device: Some(super::device::play(facts, self.variant, &speech)),
+            exercise: facts.exercise,
+        })
     }
 }
 

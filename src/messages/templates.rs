@@ -4,7 +4,7 @@ use std::path::Path;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
-use tocsin_channels::ChannelKind;
+use tocsin_channels::{ChannelKind, Picture};
 
 use super::facts::Facts;
 use super::language::{Language, Variant};
@@ -57,7 +57,7 @@ pub struct Templates {
 /// Steps that one template may take: a loop without end ends here.
 const FUEL: u64 = 100_000;
 /// Parts that every language has.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "common/advice.txt",
     "sms/message.txt",
     "email/subject.txt",
@@ -65,10 +65,14 @@ const PARTS: [&str; 10] = [
     "email/body.html",
     "push/title.txt",
     "push/body.txt",
+    "device/speech.txt",
     "page/message.txt",
     "page/subject.txt",
     "page/body.txt",
 ];
+
+/// Folders that somebody's own templates may lack: calls to officers, what loudspeakers say.
+const LATER: [&str; 2] = ["page", "device"];
 
 /// The templates that ship with Tocsin.
 macro_rules! shipped {
@@ -82,7 +86,7 @@ macro_rules! shipped {
 const SHIPPED: &[(&str, &str)] = shipped! {
     "common" "advice.txt", "sms" "message.txt", "email" "subject.txt", "email" "body.txt", "email" "body.html",
     "push" "title.txt", "push" "body.txt", "sms" "message.earthquake.txt", "email" "body.earthquake.txt",
-    "email" "body.earthquake.html", "push" "body.earthquake.txt", "page" "message.txt", "page" "subject.txt", "page" "body.txt",
+    "email" "body.earthquake.html", "push" "body.earthquake.txt", "device" "speech.txt", "device" "speech.earthquake.txt", "page" "message.txt", "page" "subject.txt", "page" "body.txt",
 };
 
 impl Templates {
@@ -100,8 +104,8 @@ impl Templates {
     /// When one is missing, broken, or does not work out; the message names file and line.
     pub fn load(folder: &Path) -> Result<Self, TemplateError> {
         let mut files = Vec::new();
-        let page = folder.join("page").exists().then_some("page");
-        for channel in ["common", "sms", "email", "push"].into_iter().chain(page) {
+        let own = |channel: &&str| folder.join(channel).exists();
+        for channel in ["common", "sms", "email", "push"].into_iter().chain(LATER.into_iter().filter(own)) {
             for language in Language::ALL {
                 let below = folder.join(channel).join(language.tag());
                 let read = |source| TemplateError::Read { path: below.display().to_string(), source };
@@ -117,9 +121,12 @@ impl Templates {
                 }
             }
         }
-        // Calls to officers: the shipped ones, where the folder has none of its own.
-        for (name, text) in SHIPPED.iter().filter(|(name, _)| page.is_none() && name.starts_with("page/")) {
-            files.push(((*name).to_owned(), (*text).to_owned()));
+        // The shipped ones, where the folder has none of its own.
+        let missing: Vec<_> = LATER.into_iter().filter(|channel| !own(channel)).collect();
+        for (name, text) in SHIPPED {
+            if missing.iter().any(|channel| name.split('/').next() == Some(channel)) {
+                files.push(((*name).to_owned(), (*text).to_owned()));
+            }
         }
         Self::new(files)
     }
@@ -243,5 +250,6 @@ fn made_up(hazard: Hazard, language: Language, full: bool) -> Facts {
         onset: full.then_some(sent),
         expires: full.then_some(sent),
         web: text("https://example.org/"),
+        picture: full.then(|| Picture(Vec::new())),
     }
 }

@@ -44,15 +44,17 @@ pub(super) async fn run(press: Arc<Press>, receiver: Receiver, stop: Cancellatio
     receiver.close().await;
 }
 
-/// Takes on what was published since; a receiver that is new begins with what comes next.
+/// Takes on what was published since, by the order of publishing; a receiver that is new begins with what comes next.
 async fn take_on(press: &Press, receiver: &Receiver) -> Result<(), StoreError> {
     let (store, now) = (&press.store, press.clock.now());
     let Some(seen) = store.outlet_seen(&receiver.name).await? else {
-        let last = store.outlet_seen("press").await?.unwrap_or(0);
+        let last = store.last_printed().await?;
         return store.give_errands(&receiver.name, &[], last, now).await;
     };
-    let new = store.printed_since(seen, now).await?;
-    let Some(last) = new.last().map(|publication| publication.release) else { return Ok(()) };
+    let (new, last) = store.printed_since(seen, now).await?;
+    if last == seen {
+        return Ok(());
+    }
     let shown = press.shown();
     let mut errands = Vec::new();
     for publication in &new {
@@ -104,7 +106,7 @@ async fn attempt(press: &Press, receiver: &Receiver, mut errand: Errand) -> Resu
 }
 
 /// When the next try is due: 1, 2, 4 … 300 seconds, or as the other side asks.
-fn again(attempts: i64, wish: Option<Duration>, now: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn again(attempts: i64, wish: Option<Duration>, now: DateTime<Utc>) -> DateTime<Utc> {
     let pause = 1_i64 << (attempts - 1).clamp(0, 9);
     let wish = wish.and_then(|wish| i64::try_from(wish.as_secs()).ok()).unwrap_or(0);
     now + TimeDelta::seconds(pause.max(wish).min(LONGEST))

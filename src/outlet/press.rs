@@ -1,23 +1,20 @@
 //! The press: what is released to the public becomes a publication, frozen, and the board is made anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::approval::{Amendment, Desk, DeskError};
+use crate::approval::Desk;
 use crate::clock::Clock;
 use crate::policy::Policy;
-use crate::publish::{
-    Board, Entry, Ground, Place, Publication, PublishError, Source, feature, make, make_own, standings,
-};
-use crate::regions::{Located, RegionCode};
-use crate::store::{Printed, Released, Store, StoreError};
-use crate::world::Live;
+use crate::publish::{Board, Entry, Ground, Place, Publication, feature};
+use crate::store::{Store, StoreError, Unpublished};
 
 /// The store is asked this often whether anything was released.
 const ROUND: Duration = Duration::from_millis(200);
@@ -39,6 +36,8 @@ pub struct Shown {
     /// Shapes to draw.
     pub coarse: Arc<Ground>,
     publications: Vec<Arc<Publication>>,
+    /// The number of the last publication that is known here.
+    printed: i64,
     held: BTreeSet<i64>,
     /// Features in JSON, made when first asked for.
     features: RwLock<BTreeMap<i64, Arc<str>>>,
@@ -48,25 +47,15 @@ pub struct Shown {
 pub struct Press {
     pub(super) store: Store,
     pub(super) clock: Arc<dyn Clock>,
-    policy: Arc<ArcSwap<Policy>>,
-    desk: Arc<Desk>,
-    sender: String,
+    pub(super) policy: Arc<ArcSwap<Policy>>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) sender: String,
     keep: TimeDelta,
     place: Place,
     shown: RwLock<Arc<Shown>>,
-    /// The last release that was looked at.
+    /// The number of the last publication.
     pub(super) printed: watch::Sender<i64>,
-}
-
-/// Why a release cannot be published.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Desk(#[from] DeskError),
-    #[error(transparent)]
-    Publish(#[from] PublishError),
+    stuck: AtomicBool,
 }
 
 impl Press {
@@ -93,8 +82,10 @@ impl Press {
             place: Place { base: base.trim_end_matches('/').to_owned() },
             shown: RwLock::new(Arc::new(shown)),
             printed: watch::Sender::new(0),
+            stuck: AtomicBool::new(false),
         };
-        press.catch_up().await?;
+        let late = press.store.unpublished(None).await?;
+        press.catch_up(&late).await?;
         Ok(press)
     }
 
@@ -113,6 +104,11 @@ impl Press {
         self.keep
     }
 
+    /// Whether the last look at what is released failed: what is shown may be old.
+    pub fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut version = None;
         loop {
@@ -121,13 +117,16 @@ impl Press {
                 let shown = self.shown();
                 let due = shown.board.until.is_some_and(|until| until <= self.clock.now());
                 let redrawn = !Arc::ptr_eq(&shown.policy, &self.policy.load_full());
-                if version != Some(now) || due || redrawn {
-                    self.catch_up().await?;
+                let late = self.store.unpublished(Some(self.clock.now())).await?;
+                if version != Some(now) || due || redrawn || !late.is_empty() {
+                    self.catch_up(&late).await?;
                     version = Some(now);
                 }
                 Ok::<(), StoreError>(())
             };
-            if let Err(error) = round.await {
+            let done = round.await;
+            self.stuck.store(done.is_err(), Ordering::Relaxed);
+            if let Err(error) = done {
                 tracing::error!(%error, "what is in force cannot be looked up; the last known stays shown");
             }
             tokio::select! {
@@ -137,110 +136,20 @@ impl Press {
         }
     }
 
-    /// Publishes what was released, and shows it.
-    async fn catch_up(&self) -> Result<(), StoreError> {
-        let mut seen = self.store.outlet_seen("press").await?.unwrap_or(0);
-        loop {
-            let released = self.store.released_after(seen, 100).await?;
-            for release in &released {
-                let printed = match self.publication(release).await {
-                    Ok(printed) => printed,
-                    Err(Fault::Store(error) | Fault::Desk(DeskError::Store(error)))
-                        if !matches!(error, StoreError::Corrupt { .. }) =>
-                    {
-                        return Err(error);
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, release = release.id, alert.id = %release.alert, "released, and cannot be published");
-                        None
-                    }
-                };
-                self.store.print(release.id, printed.as_ref()).await?;
-                if let Some(Printed { publication, .. }) = &printed {
-                    tracing::info!(publication = %publication.id, alert.id = %release.alert, own = publication.own, "published");
-                }
-                seen = release.id;
-            }
-            if released.len() < 100 {
-                break;
-            }
-        }
+    /// Publishes what was released, also what could not be before and is due, and shows it.
+    async fn catch_up(&self, late: &[Unpublished]) -> Result<(), StoreError> {
+        self.print_again(late).await?;
+        self.print_new().await?;
         self.show().await?;
-        self.printed.send_if_modified(|last| std::mem::replace(last, seen) != seen);
+        let last = self.shown().printed;
+        self.printed.send_if_modified(|printed| std::mem::replace(printed, last) != last);
         Ok(())
-    }
-
-    /// What a release becomes; None for one that is not everybody's.
-    async fn publication(&self, release: &Released) -> Result<Option<Printed>, Fault> {
-        if !release.public {
-            return Ok(None);
-        }
-        let id = &release.alert;
-        let Some(row) = self.store.alert(id).await? else { return Ok(None) };
-        let material = self.desk.material(id).await?;
-        let Some((raw, format)) = self.store.alert_raw(id).await? else { return Ok(None) };
-        let located: Located = serde_json::from_value(self.store.located(id).await?).unwrap_or_default();
-        let amendment = match release.escalation {
-            Some(escalation) => self.store.escalation::<Live>(escalation).await?.map(|row| row.escalation.amendment),
-            None => None,
-        };
-        let older = self.older(release).await?;
-        let policy = self.policy.load_full();
-        let source = Source {
-            release: release.id,
-            at: release.at,
-            expires: release.expires,
-            regions: &release.regions,
-            within: release.within.as_deref(),
-            alert: &material.alert,
-            raw: (&raw, format == "xml"),
-            chain: &row.chain,
-            bureau: &row.bureau,
-            ours: is_ours(&row.bureau, &material.alert),
-            decided: &material.decision.regions,
-            located: &located,
-            amendment: &amendment.unwrap_or_else(Amendment::default),
-            older: &older,
-            sender: &self.sender,
-            map: &policy.map,
-            signing: policy.signing.as_ref(),
-        };
-        let mut made = make(&source)?;
-        if let Some((publication, _)) = &made
-            && self.store.printed(publication.id.as_str()).await?.is_some()
-        {
-            // The event's head speaks once more, to those who joined later: what that replaces must not get lost.
-            made = make_own(&source)?;
-        }
-        Ok(made.map(|(publication, cap)| Printed { publication, cap }))
-    }
-
-    /// Publications whose place a release takes, with the counties where each still stands.
-    async fn older(&self, release: &Released) -> Result<Vec<(Publication, Vec<RegionCode>)>, StoreError> {
-        let replaced = self.store.replaced_by(&release.alert).await?;
-        let mut all = self.store.printed_of(&replaced).await?;
-        let chains: BTreeSet<String> = all.iter().map(|publication| publication.chain.clone()).collect();
-        for chain in chains {
-            all.extend(self.store.printed_in_chain(&chain).await?);
-        }
-        all.sort_by_key(|publication| publication.release);
-        all.dedup_by_key(|publication| publication.release);
-        let all: Vec<_> = all.into_iter().map(Arc::new).collect();
-        let entries = standings(&all, &BTreeSet::new(), release.at).into_iter();
-        let stands = entries.filter(|entry| {
-            let publication = &entry.publication;
-            publication.warns()
-                && replaced.iter().any(|id| id == publication.alert.as_str())
-                && entry.standing.by().is_none()
-        });
-        Ok(stands.map(|entry| (Publication::clone(&entry.publication), entry.left)).collect())
     }
 
     async fn show(&self) -> Result<(), StoreError> {
         let (now, old, policy) = (self.clock.now(), self.shown(), self.policy.load_full());
         let kept = now - self.keep;
-        let last = old.publications.last().map_or(0, |publication| publication.release);
-        let new = self.store.printed_since(last, kept).await?;
+        let (new, printed) = self.store.printed_since(old.printed, kept).await?;
         let held = self.store.held_publications(kept).await?;
         let due = old.board.until.is_some_and(|until| until <= now);
         let same_map = Arc::ptr_eq(&old.policy, &policy);
@@ -249,17 +158,13 @@ impl Press {
         }
         let mut publications = old.publications.clone();
         publications.extend(new.into_iter().map(Arc::new));
+        // What could not be published at first stands where its release does.
+        publications.sort_by_key(|publication| publication.release);
         let open: BTreeSet<String> =
             publications.iter().filter(|one| one.expires >= kept).map(|one| one.chain.clone()).collect();
         publications.retain(|one| open.contains(&one.chain));
         let mut board = Board::of(&publications, &held, now, self.keep);
-        if held != old.held {
-            board.updated = now;
-        }
-        if old.serial > 0 {
-            // What was told once is not younger than what follows on it.
-            board.updated = board.updated.max(old.board.updated);
-        }
+        board.updated = later(old.board.updated, now);
         let (ground, coarse) = if same_map {
             (Arc::clone(&old.ground), Arc::clone(&old.coarse))
         } else {
@@ -272,6 +177,7 @@ impl Press {
             ground,
             coarse,
             publications,
+            printed,
             held,
             features: RwLock::default(),
         };
@@ -280,11 +186,10 @@ impl Press {
     }
 }
 
-/// Whether this program wrote an alert.
-fn is_ours(bureau: &str, alert: &crate::cap::Alert) -> bool {
-    bureau.starts_with("console:")
-        || bureau.starts_with("officer:")
-        || (alert.sender == "tocsin" && alert.identifier.starts_with("absence-"))
+/// When a board changed that follows one which changed at `old`. Dates in HTTP have whole seconds, so each board has one of its own:
+/// nobody who has the old one, however young, is told that nothing has changed.
+fn later(old: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    now.trunc_subsecs(0).max(old.trunc_subsecs(0) + TimeDelta::seconds(1))
 }
 
 impl Shown {
@@ -296,6 +201,7 @@ impl Shown {
             coarse: Arc::new(Ground::of(&policy.map, COARSE)),
             policy,
             publications: Vec::new(),
+            printed: 0,
             held: BTreeSet::new(),
             features: RwLock::default(),
         }

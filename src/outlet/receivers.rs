@@ -9,8 +9,9 @@ use tocsin_channels::webhook::{Webhook, WebhookError};
 
 use super::press::{Press, Shown};
 use crate::config::{Config, WebhookConfig, Wis2Config};
+use crate::organisations::Organisation;
 use crate::publish::{Entry, HookFilter, Publication, Standing, feature, hook_body, notification, signature};
-use crate::store::Printed;
+use crate::store::{HookRow, Printed};
 
 /// Why an outlet cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,21 @@ fn wis2(config: &Wis2Config) -> Result<Receiver, OutletError> {
 }
 
 impl Receiver {
+    /// An organisation's webhook: what concerns its regions, from its lowest level on.
+    pub(super) fn of_organisation(
+        name: &str,
+        hook: &HookRow,
+        organisation: &Organisation,
+        allow_private: &[String],
+    ) -> Result<Self, OutletError> {
+        let webhook = Webhook::new(&hook.url, allow_private, None, Duration::from_secs(10))
+            .map_err(|why| OutletError::Webhook { name: name.to_owned(), why })?;
+        let regions = organisation.regions.clone();
+        let filter = HookFilter { regions, hazards: Vec::new(), lowest: Some(organisation.lowest) };
+        let secret = hook.secret.clone().into_bytes();
+        Ok(Self { name: format!("webhook/{name}"), kind: Kind::Hook { webhook, secret, filter } })
+    }
+
     /// Whether a publication is for it; `older` are those that it changes.
     pub(super) fn wants(&self, publication: &Publication, older: &[Publication], shown: &Shown) -> bool {
         match &self.kind {

@@ -182,6 +182,11 @@ impl Board {
         list
     }
 
+    /// How many are in force that should be signed and are not.
+    pub fn unsigned(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.in_force() && entry.publication.unsigned).count()
+    }
+
     /// What was in force and is no more, newest end first.
     pub fn ended(&self) -> Vec<&Entry> {
         let mut list: Vec<&Entry> = self.entries.iter().filter(|entry| entry.standing.ended().is_some()).collect();

@@ -86,6 +86,15 @@ impl Filter {
         Ok(self)
     }
 
+    /// What is in force in one sea area, by its code.
+    ///
+    /// # Errors
+    /// When the map has no such sea area.
+    pub fn at_sea(mut self, code: &str, map: &RegionMap) -> Result<Self, BadParameter> {
+        self.places.push(sea_areas(code, map).map_err(|why| BadParameter { name: "region".into(), why })?);
+        Ok(self)
+    }
+
     fn set(&mut self, name: &str, value: &str, fields: Fields, map: &RegionMap) -> Result<(), String> {
         let unknown = || format!("no such parameter here; known are {} / 未知参数", known(fields).join(", "));
         if !known(fields).contains(&name) {
@@ -101,14 +110,7 @@ impl Filter {
             "code" => self.code = Some(list(value)?),
             "area" => self.places.push(areas(value, map)?),
             "zone" => self.places.push(zones(value, map)?),
-            "region" => {
-                let seas = zones(value, map)?;
-                let sea = |code: &RegionCode| map.get(code).is_some_and(|region| region.kind == RegionKind::Sea);
-                if !seas.iter().all(sea) {
-                    return Err("not a sea area; `area` and `zone` take those on land / 不是海区".into());
-                }
-                self.places.push(seas);
-            }
+            "region" => self.places.push(sea_areas(value, map)?),
             "region_type" => {
                 self.marine = Some(match value {
                     "land" => false,
@@ -268,6 +270,20 @@ fn zones(value: &str, map: &RegionMap) -> Result<Vec<RegionCode>, String> {
         }
     };
     list(value)?.into_iter().map(zone).collect()
+}
+
+/// Sea areas, exactly these: what api.weather.gov calls a marine region.
+fn sea_areas(value: &str, map: &RegionMap) -> Result<Vec<RegionCode>, String> {
+    let sea = |code: String| {
+        let region = region(&code, map)?;
+        match region.kind {
+            RegionKind::Sea => Ok(region.code.clone()),
+            _ => {
+                Err("not a sea area; `area` and `zone` take those on land / 不是海区，陆地请用 area 或 zone".to_owned())
+            }
+        }
+    };
+    list(value)?.into_iter().map(sea).collect()
 }
 
 /// Land and sea at a place, looked up apart, so that neither hides the other.

@@ -1,5 +1,7 @@
 //! What a webhook is sent, and which publications concern it.
 
+use std::collections::BTreeSet;
+
 use ring::hmac;
 use serde_json::{Value, json};
 
@@ -19,12 +21,20 @@ pub struct HookFilter {
 }
 
 impl HookFilter {
-    /// Whether a publication concerns the receiver, by itself or because it changes one that did.
+    /// Whether a publication concerns the receiver, by itself or because of what it follows: whoever was told of a danger hears how
+    /// it goes on, and that it is over. `older` is its event.
     pub fn takes(&self, publication: &Publication, older: &[Publication], map: &RegionMap) -> bool {
-        publication.listed
-            && std::iter::once(publication)
-                .chain(older.iter().filter(|older| publication.replaces.contains(&older.release)))
-                .any(|one| self.concerns(one, map))
+        let mut line = vec![publication];
+        let mut seen = BTreeSet::new();
+        while let Some(one) = line.pop() {
+            if self.concerns(one, map) {
+                return publication.listed;
+            }
+            line.extend(
+                older.iter().filter(|older| one.replaces.contains(&older.release) && seen.insert(older.release)),
+            );
+        }
+        false
     }
 
     fn concerns(&self, publication: &Publication, map: &RegionMap) -> bool {

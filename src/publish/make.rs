@@ -7,7 +7,8 @@ use chrono::{DateTime, FixedOffset, Utc};
 use super::Publication;
 use crate::approval::{Amendment, is_officers};
 use crate::cap::{
-    self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SigningKey, Status, WriteError,
+    self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SignatureError, SigningKey, Status,
+    WriteError,
 };
 use crate::messages::Language;
 use crate::regions::{Located, RegionCode, RegionMap};
@@ -56,6 +57,18 @@ pub enum PublishError {
     /// CAP 1.2 cannot say it.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// It cannot be signed, and `[signing] required` wants that it is.
+    #[error("{0}; [signing] required keeps it back until it can be")]
+    Unsigned(SignatureError),
+}
+
+/// A CAP message as it leaves.
+#[derive(Debug)]
+pub struct Sent {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// It should have been signed, and could not be.
+    pub unsigned: bool,
 }
 
 /// What goes out as CAP.
@@ -68,20 +81,24 @@ pub enum Outgoing<'a> {
 }
 
 /// Every CAP message that leaves for the public passes here; ours are signed, where there is a key. A warning that cannot be signed
-/// goes out all the same.
+/// goes out all the same and says so, unless config wants it signed or not at all.
 ///
 /// # Errors
-/// When CAP 1.2 cannot say it.
-pub fn outgoing(message: &Outgoing<'_>, signing: Option<&SigningKey>) -> Result<Vec<u8>, PublishError> {
-    match message {
-        Outgoing::Verbatim(raw) => Ok(raw.to_vec()),
-        Outgoing::Own(alert) => {
-            let written = cap::write(alert)?;
-            let signed = signing.map(|key| key.sign(&written)).transpose().unwrap_or_else(|error| {
-                tracing::error!(%error, identifier = alert.identifier, "published UNSIGNED: it cannot be signed; see to the key of [signing]");
-                None
-            });
-            Ok(signed.unwrap_or(written).into_bytes())
+/// When CAP 1.2 cannot say it, or it must be signed and cannot be.
+pub fn outgoing(message: &Outgoing<'_>, signing: Option<&SigningKey>) -> Result<Sent, PublishError> {
+    let sent = |bytes: Vec<u8>| Sent { bytes, unsigned: false };
+    let alert = match message {
+        Outgoing::Verbatim(raw) => return Ok(sent(raw.to_vec())),
+        Outgoing::Own(alert) => alert,
+    };
+    let written = cap::write(alert)?;
+    let Some(key) = signing else { return Ok(sent(written.into_bytes())) };
+    match key.sign(&written) {
+        Ok(signed) => Ok(sent(signed.into_bytes())),
+        Err(error) if key.is_required() => Err(PublishError::Unsigned(error)),
+        Err(error) => {
+            tracing::error!(%error, identifier = alert.identifier, "published UNSIGNED: it cannot be signed; see to the key of [signing]");
+            Ok(Sent { bytes: written.into_bytes(), unsigned: true })
         }
     }
 }
@@ -131,7 +148,7 @@ fn made(source: &Source<'_>, anew: bool) -> Result<Option<(Publication, Vec<u8>)
     if own {
         shown = edition(source, shown, &regions, &seas, (whole, lifts), &ended);
     }
-    let cap = match (own, source.raw) {
+    let Sent { bytes: cap, unsigned } = match (own, source.raw) {
         (false, (raw, true)) if !source.ours || source.signing.is_none() => outgoing(&Outgoing::Verbatim(raw), None)?,
         // It came as JSON, or it is ours.
         _ => match outgoing(&Outgoing::Own(&shown), source.signing) {
@@ -158,6 +175,7 @@ fn made(source: &Source<'_>, anew: bool) -> Result<Option<(Publication, Vec<u8>)
         replaces: source.older.iter().map(|(older, _)| older.release).collect(),
         own,
         listed: !lifts || !ended.is_empty(),
+        unsigned,
         correction: is_officers(source.bureau) && alert.msg_type == MsgType::Cancel,
         shown,
     };

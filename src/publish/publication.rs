@@ -35,6 +35,9 @@ pub struct Publication {
     pub listed: bool,
     /// What was told was wrong.
     pub correction: bool,
+    /// It is ours, should have been signed, and could not be.
+    #[serde(default)]
+    pub unsigned: bool,
     /// What it says, with what a Cancel without words ends.
     pub shown: Alert,
 }

@@ -80,7 +80,14 @@ impl World {
     async fn ask(&self, to: &str, from: &str, account: Option<i64>) -> Result<String, ResidentError> {
         let channel = if to.starts_with('{') { ChannelKind::Push } else { ChannelKind::Sms };
         let address = Address::parse(channel, to).unwrap();
-        let ask = Ask { address, language: Language::Chinese, places: Vec::new(), account };
+        let ask = Ask {
+            address,
+            language: Language::Chinese,
+            tongue: "zh-CN".into(),
+            places: Vec::new(),
+            account,
+            marks: Default::default(),
+        };
         self.residents.ask(ask, from.parse::<IpAddr>().unwrap(), "").await
     }
 

@@ -27,16 +27,20 @@ pub struct SignUpLimits {
     pub prefix: u32,
     /// With more sign-ups than this, each must bring a proof of work.
     pub work_above: u32,
+    /// Then so many are let through without, for browsers without scripts.
+    pub without_work: u32,
 }
 
 impl Default for SignUpLimits {
     fn default() -> Self {
-        Self { sms: 600, mails: 6_000, pushes: 6_000, network: 20, prefix: 20, work_above: 100 }
+        Self { sms: 600, mails: 6_000, pushes: 6_000, network: 20, prefix: 20, work_above: 100, without_work: 20 }
     }
 }
 
 /// Messages that an address gets without its owner having confirmed one, in [`FOR`].
 pub(crate) const UNASKED: i64 = 3;
+/// Messages in a day that somebody is sent on asking from a browser that has proved their address before. Strangers cannot use them up.
+const OWN: i64 = 5;
 /// See [`UNASKED`].
 pub(crate) const FOR: TimeDelta = TimeDelta::days(7);
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -54,6 +58,18 @@ pub(crate) enum Allowed {
 
 /// The name of everyone's count together.
 pub(crate) const EVERYONE: &str = "everyone";
+
+/// Counts one more message to an address on asking from a browser that has proved it before.
+pub(crate) async fn allow_own(
+    store: &Store,
+    tx: &mut Tx,
+    address: &Address,
+    now: DateTime<Utc>,
+) -> Result<Allowed, StoreError> {
+    let name = store.vault.digest("own", &store.digest(address));
+    let allowed = store.count_use(tx, &name, (OWN, TimeDelta::days(1)), now).await?;
+    Ok(if allowed { Allowed::Yes } else { Allowed::Silently })
+}
 
 /// Counts one more sign-up of an address from a network.
 pub(crate) async fn allow(

@@ -10,10 +10,8 @@ use tocsin_channels::ChannelKind;
 use super::concern::Concern;
 use super::sign_up::{PLACES, ResidentError, Residents};
 use super::wishes::telling;
-use crate::cap::Point;
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
-use crate::messages::{Language, Personal};
-use crate::regions::{RegionCode, RegionKind};
+use crate::messages::Personal;
 use crate::rules::Decision;
 use crate::store::{
     AlertState, Entry, Place, ResidentRow, StoreError, erase_resident, insert_personal_release, record,
@@ -66,33 +64,6 @@ pub struct Would {
 }
 
 impl Residents {
-    /// A place from a form: of a county of the map, or at a point, whose county the map knows.
-    ///
-    /// # Errors
-    /// When neither names a county.
-    pub fn place(
-        &self,
-        name: &str,
-        county: &str,
-        point: Option<Point>,
-        wishes: super::Wishes,
-    ) -> Result<Place, ResidentError> {
-        let policy = self.policy.load();
-        let at = point.and_then(|point| policy.map.county_at(point)).map(|region| region.code.clone());
-        let listed = || {
-            let code: RegionCode = county.parse().ok()?;
-            policy.map.get(&code).filter(|region| region.kind == RegionKind::County).map(|region| region.code.clone())
-        };
-        let region = at.clone().or_else(listed);
-        let region = region.ok_or(ResidentError::Input("请选择所在区县 / choose a county"))?;
-        let name: String = name.chars().filter(|c| !c.is_control()).take(20).collect();
-        let name = name.trim().to_owned();
-        let name =
-            if name.is_empty() { policy.map.get(&region).map_or_else(String::new, |r| r.name.clone()) } else { name };
-        // A point off the map says nothing: the county that was chosen stands.
-        Ok(Place { id: 0, name, region, point: point.filter(|_| at.is_some()), wishes })
-    }
-
     /// What is on record of somebody. That they came in is on record; each look is not.
     ///
     /// # Errors
@@ -120,14 +91,14 @@ impl Residents {
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Sets the language of pages, and until when nothing is sent.
+    /// Sets the language of pages, by its tag, and until when nothing is sent.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn pause(&self, subscriber: i64, language: Language, until: DateTime<Utc>) -> Result<(), ResidentError> {
+    pub async fn pause(&self, subscriber: i64, tongue: &str, until: DateTime<Utc>) -> Result<(), ResidentError> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        set_resident(&mut tx, subscriber, language, until).await?;
+        set_resident(&mut tx, subscriber, tongue, until).await?;
         self.note(&mut tx, subscriber, "resident.pause", json!({"until": until}), now).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
@@ -163,7 +134,7 @@ impl Residents {
         tx.commit().await.map_err(StoreError::from)?;
         Ok(json!({
             "exported_at": now,
-            "language": resident.language,
+            "language": resident.tongue,
             "consent": {"version": resident.consent, "at": resident.consent_at},
             "paused_until": (resident.paused_until > now).then_some(resident.paused_until),
             "addresses": addresses.iter().map(|(_, a)| json!({"channel": a.channel, "address": a.value})).collect::<Vec<_>>(),

@@ -12,7 +12,7 @@ use serde_json::json;
 use tocsin_channels::ChannelKind;
 use tocsin_channels::push::Push;
 
-use super::limits::{Allowed, EVERYONE, SignUpLimits, allow};
+use super::limits::{Allowed, EVERYONE, SignUpLimits, allow, allow_own};
 use super::work;
 use crate::clock::Clock;
 use crate::delivery::{Address, ELSEWHERE, Packer, constant_time_equal, mask, sign_up_recipient};
@@ -36,6 +36,8 @@ pub(crate) const LINK_HOLDS: TimeDelta = TimeDelta::hours(24);
 const SESSION: TimeDelta = TimeDelta::minutes(30);
 /// The text that people agree to, by its version.
 pub const CONSENT: &str = "2026-1";
+/// Addresses that a browser remembers to have proved.
+pub(crate) const MARKS: usize = 4;
 /// Places of one person.
 pub(crate) const PLACES: usize = 10;
 
@@ -89,12 +91,16 @@ pub enum ResidentError {
 pub struct Ask {
     /// Where they want to be reached.
     pub address: Address,
-    /// The language of the form.
+    /// The language of what is sent.
     pub language: Language,
+    /// The language of the pages, by its tag.
+    pub tongue: String,
     /// Their places, if they are new.
     pub places: Vec<Place>,
     /// Whose account it is added to; None for a new one.
     pub account: Option<i64>,
+    /// What the browser keeps of the addresses that it has proved.
+    pub marks: String,
 }
 
 /// What is kept, sealed, until the address is confirmed.
@@ -103,6 +109,7 @@ struct Pending {
     channel: ChannelKind,
     address: String,
     language: Language,
+    tongue: String,
     places: Vec<Place>,
     account: Option<i64>,
 }
@@ -116,6 +123,8 @@ pub struct Entered {
     pub token: String,
     /// Signed up just now.
     pub new: bool,
+    /// For the browser to keep: it has proved this address.
+    pub mark: String,
 }
 
 /// A resident's session.
@@ -173,23 +182,23 @@ impl Residents {
             return Err(ResidentError::Input("地点过多 / too many places"));
         }
         let now = self.clock.now();
-        // Who has an account has proved to be a person.
-        let needs_work = ask.account.is_none() && self.task().await?.1;
+        // Who has an account, or had it in this browser, has proved to be a person.
+        let own = self.is_marked(&ask.address, &ask.marks);
+        let needs_work = ask.account.is_none() && !own && self.task().await?.1;
         let worked = work::solves(&self.store.vault, solution, now);
-        if needs_work && !worked {
-            return Err(ResidentError::Work);
-        }
         // The same is read and written for a known address and an unknown one.
         let known = self.store.resident_by(&ask.address).await?.is_some();
         let (token, link, code) = (random_token()?, random_token()?, six_digits()?);
         let mut tx = self.store.begin().await?;
-        let fresh = !needs_work || {
-            let name = self.store.vault.digest("solution", solution);
-            self.store.count_use(&mut tx, &name, (1, TimeDelta::hours(1)), now).await?
+        let (name, most) = match worked {
+            true => (self.store.vault.digest("solution", solution), 1),
+            false => ("without-work".to_owned(), i64::from(self.limits.without_work)),
         };
-        let allowed = match fresh {
-            true => allow(&self.store, &mut tx, &self.limits, &ask.address, from, now).await?,
-            false => Allowed::No,
+        let fresh = !needs_work || self.store.count_use(&mut tx, &name, (most, TimeDelta::hours(1)), now).await?;
+        let allowed = match (fresh, own) {
+            (false, _) => Allowed::No,
+            (true, true) => allow_own(&self.store, &mut tx, &ask.address, now).await?,
+            (true, false) => allow(&self.store, &mut tx, &self.limits, &ask.address, from, now).await?,
         };
         if allowed == Allowed::Yes {
             let proof = Proof { token: &token, link: &link, code: &code };
@@ -197,7 +206,21 @@ impl Residents {
         }
         tx.commit().await.map_err(StoreError::from)?;
         (self.wake)();
-        if allowed == Allowed::No { Err(ResidentError::Busy) } else { Ok(token) }
+        match allowed {
+            Allowed::No if !fresh && !worked => Err(ResidentError::Work),
+            Allowed::No => Err(ResidentError::Busy),
+            Allowed::Yes | Allowed::Silently => Ok(token),
+        }
+    }
+
+    /// What a browser keeps that has proved an address: nobody else can make it, and it tells nothing.
+    fn mark(&self, address: &Address) -> String {
+        self.store.vault.digest("mark", &self.store.digest(address))
+    }
+
+    fn is_marked(&self, address: &Address, marks: &str) -> bool {
+        let own = self.mark(address);
+        marks.split('.').take(MARKS).any(|mark| constant_time_equal(mark.as_bytes(), own.as_bytes()))
     }
 
     async fn send_proof(
@@ -213,6 +236,7 @@ impl Residents {
             channel: ask.address.channel,
             address: ask.address.value.clone(),
             language: ask.language,
+            tongue: ask.tongue.clone(),
             places: ask.places.clone(),
             account: ask.account,
         };
@@ -344,7 +368,7 @@ impl Residents {
         };
         let (subscriber, new) = match account {
             Some(known) => (known, false),
-            None => (insert_resident(&mut tx, pending.language, CONSENT, now).await?, true),
+            None => (insert_resident(&mut tx, (pending.language, &pending.tongue), CONSENT, now).await?, true),
         };
         give_address(&self.store, &mut tx, subscriber, &address, pending.language).await?;
         if new {
@@ -357,7 +381,7 @@ impl Residents {
         let detail = json!({"address": mask(&address.value), "channel": address.channel, "consent": CONSENT});
         record(&mut tx, now, &Entry::new("resident", kind, format!("resident:{subscriber}"), detail)).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Entered { subscriber, token, new })
+        Ok(Entered { subscriber, token, new, mark: self.mark(&address) })
     }
 
     /// The session of a cookie, while it holds.

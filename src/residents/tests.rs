@@ -69,7 +69,14 @@ impl World {
             wishes: Wishes::default(),
         };
         let address = Address::parse(channel, address).unwrap();
-        Ask { address, language: Language::Chinese, places: vec![home], account: None }
+        Ask {
+            address,
+            language: Language::Chinese,
+            tongue: "zh-CN".into(),
+            places: vec![home],
+            account: None,
+            marks: String::new(),
+        }
     }
 
     async fn send(&self, address: &str) -> Result<String, ResidentError> {
@@ -242,7 +249,7 @@ async fn numbers_in_a_row_from_many_networks_are_few_too_and_everybody_has_a_bud
 
 #[tokio::test]
 async fn under_load_each_sign_up_costs_work_and_a_solution_is_good_for_one() {
-    let world = World::with(SignUpLimits { work_above: 2, ..SignUpLimits::default() }).await;
+    let world = World::with(SignUpLimits { work_above: 2, without_work: 0, ..SignUpLimits::default() }).await;
     let from = |n: u8| IpAddr::from([198, 51, n, 1]);
     let ask = |n: u32| World::ask(&format!("138{:08}", n * 10_000));
     for n in 0..2 {
@@ -369,7 +376,7 @@ async fn what_people_do_with_their_data_is_on_record_masked() {
     let world = World::new().await;
     let me = world.sign_up("13812345678").await;
     world.residents.export(me).await.unwrap();
-    world.residents.pause(me, Language::English, world.clock.now()).await.unwrap();
+    world.residents.pause(me, "en", world.clock.now()).await.unwrap();
     world.residents.erase(me).await.unwrap();
     let lines = world.store.record_from(1, 100).await.unwrap();
     let kinds: Vec<_> = lines.iter().map(|line| line.kind.as_str()).collect();
@@ -441,4 +448,101 @@ async fn a_store_with_another_key_is_not_opened_and_old_plain_addresses_are_seal
     std::fs::write(folder.path().join("residents.key"), [7; 32]).unwrap();
     let error = Store::open(&options).await.unwrap_err();
     assert!(matches!(error, crate::store::StoreError::WrongKey(_)), "{error}");
+}
+
+#[tokio::test]
+async fn strangers_who_ask_again_and_again_do_not_shut_an_owner_out() {
+    let world = World::new().await;
+    let token = world.send("13812345678").await.unwrap();
+    let owner = world.residents.confirm_code(&token, &world.code().await).await.unwrap();
+    for n in 0..9 {
+        let from: IpAddr = format!("198.51.{n}.1").parse().unwrap();
+        world.residents.ask(World::ask("13812345678"), from, "").await.unwrap();
+    }
+    assert_eq!(world.sent().await.len(), 1 + 3, "strangers have used up what an address gets unasked");
+    let ask = |marks: &str| Ask { marks: marks.into(), ..World::ask("13812345678") };
+    for forged in ["", "x", "a.b.c", &owner.mark[1..]] {
+        world.residents.ask(ask(forged), HERE.parse().unwrap(), "").await.unwrap();
+    }
+    assert_eq!(world.sent().await.len(), 1 + 3, "nobody makes up a mark");
+    let token = world.residents.ask(ask(&format!("other.{}", owner.mark)), HERE.parse().unwrap(), "").await.unwrap();
+    let again = world.residents.confirm_code(&token, &world.code().await).await.unwrap();
+    assert_eq!(again.subscriber, owner.subscriber, "their own browser lets them in");
+    // A mark is good for its own address alone, and not for ever more.
+    let other = Ask { marks: owner.mark.clone(), ..World::ask("13912345678") };
+    for _ in 0..9 {
+        world.residents.ask(other.clone(), HERE.parse().unwrap(), "").await.unwrap();
+        world.residents.ask(ask(&owner.mark), HERE.parse().unwrap(), "").await.unwrap();
+    }
+    assert_eq!(world.sent().await.len(), 1 + 3 + 1 + 3 + 4);
+}
+
+#[tokio::test]
+async fn a_code_cannot_be_guessed_over_many_forms() {
+    let many = 10_000;
+    let world =
+        World::with(SignUpLimits { sms: many, prefix: many, work_above: many, ..SignUpLimits::default() }).await;
+    let mut tried = 0;
+    for n in 0..200_u32 {
+        let from: IpAddr = format!("198.{}.{}.1", n / 250, n % 250).parse().unwrap();
+        let Ok(token) = world.residents.ask(World::ask("13812345678"), from, "").await else { continue };
+        for guess in 0..20 {
+            tried += 1;
+            let guess = format!("{:06}", (n * 20 + guess) % 1_000_000);
+            if world.residents.confirm_code(&token, &guess).await.is_ok() {
+                assert!(world.code().await == guess, "one in a million");
+            }
+        }
+    }
+    let sql = "SELECT CAST(COALESCE(SUM(tries), 0) AS BIGINT) FROM sign_up";
+    let counted: i64 = sqlx::query_scalar(sql).fetch_one(&world.store.read).await.unwrap();
+    assert!(
+        tried > 1_000 && counted <= 15,
+        "{counted} of {tried} guesses were at a code: three messages, five tries each"
+    );
+}
+
+#[tokio::test]
+async fn under_load_a_few_come_in_without_a_script() {
+    let limits = SignUpLimits { work_above: 2, without_work: 3, network: 1_000, ..SignUpLimits::default() };
+    let world = World::with(limits).await;
+    let mut let_in = 0;
+    for n in 0..20 {
+        let ask = World::ask(&format!("138{:08}", n * 10_000));
+        match world.residents.ask(ask, HERE.parse().unwrap(), "").await {
+            Ok(_) => let_in += 1,
+            Err(error) => assert!(matches!(error, ResidentError::Work), "{error}"),
+        }
+    }
+    assert_eq!((let_in, world.sent().await.len()), (2 + 3, 5));
+    world.later(TimeDelta::minutes(61));
+    assert!(world.send("13900000000").await.is_ok(), "an hour later there is no load");
+}
+
+#[tokio::test]
+async fn a_drawn_shape_becomes_its_middle_or_every_county_that_it_touches() {
+    let world = World::new().await;
+    let square = |lat: f64, lon: f64, half: f64| super::Where {
+        shape: [(-1.0, -1.0), (-1.0, 1.0), (1.0, 1.0), (1.0, -1.0)]
+            .map(|(a, b)| Point { lat: lat + a * half, lon: lon + b * half })
+            .into(),
+        ..super::Where::default()
+    };
+    let places = |place: &super::Where| world.residents.places("学校", place, &Wishes::default());
+    let small = places(&square(31.15, 121.12, 0.001)).unwrap();
+    assert_eq!(
+        (small.len(), small[0].name.as_str(), small[0].region.as_str(), small[0].point.is_some()),
+        (1, "学校", "310118", true)
+    );
+    let large = places(&square(31.15, 121.12, 0.2)).unwrap();
+    assert!(large.len() > 1 && large.iter().all(|place| place.point.is_none()));
+    assert!(large.iter().any(|place| place.name == "学校 青浦区"), "{large:?}");
+    for (place, why) in [
+        (square(0.0, 0.0, 0.1), "off the map"),
+        (square(31.15, 121.12, 3.0), "too many counties"),
+        (super::Where { shape: vec![Point { lat: 31.0, lon: 121.0 }; 2], ..super::Where::default() }, "3 to 200"),
+        (super::Where { shape: vec![Point { lat: 31.0, lon: 121.0 }; 201], ..super::Where::default() }, "3 to 200"),
+    ] {
+        assert!(places(&place).unwrap_err().to_string().contains(why), "{why}");
+    }
 }

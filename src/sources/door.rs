@@ -68,6 +68,11 @@ impl Door {
         self.clock.now()
     }
 
+    /// Waits so long.
+    pub(super) async fn sleep(&self, pause: std::time::Duration) {
+        self.clock.sleep(pause).await;
+    }
+
     /// What is agreed on with a bureau, in short: its entry in config, and the size of the map that its regions are looked up in.
     pub(super) fn agreed(&self, name: &str) -> String {
         let policy = self.policy.load();

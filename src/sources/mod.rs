@@ -11,9 +11,12 @@ mod feed;
 mod fetch;
 mod folder;
 mod health;
+mod links;
 mod mqtt;
 mod notice;
 mod poll;
+#[doc(hidden)]
+pub mod probe;
 mod problem;
 mod schedule;
 

@@ -1,7 +1,7 @@
 //! A subscription: QoS 1, a session that the broker keeps while we are away, and no acknowledgement before the alert is on disk.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -9,7 +9,7 @@ use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use super::config::MqttSource;
 use super::door::{Delivered, Door};
 use super::fetch::{FetchLimits, Fetched, Fetcher};
 use super::health;
+use super::links::Links;
 use super::notice::{self, Notice};
 use super::problem::{Problem, ProblemCode};
 use super::schedule::{When, again, dice};
@@ -26,12 +27,6 @@ use crate::store::SourceRow;
 const IN_HAND: u16 = 16;
 /// A message's size: an alert of 4 MiB in base64.
 const MAX_PACKET: u32 = 8 * 1024 * 1024;
-/// How often a link is tried before the notification is given up, where too many others wait already.
-const TRIES: u32 = 4;
-/// How long a link is tried otherwise.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// So many messages in hand may wait for their links that long; the rest of the hand stays free for those that can be taken.
-const PATIENT: usize = 12;
 /// The longest pause between two tries.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How often a healthy connection is noted down.
@@ -49,19 +44,29 @@ pub(super) async fn run(config: MqttSource, door: Arc<Door>, stop: CancellationT
         }
     };
     tokio::select! {
-        () = Box::pin(subscriber.keep_subscribed()) => {}
+        () = Box::pin(Arc::clone(&subscriber).keep_subscribed()) => {}
+        () = Box::pin(subscriber.follow_links()) => {}
         () = stop.cancelled() => {}
     }
 }
 
-struct Subscriber {
-    config: MqttSource,
+pub(super) struct Subscriber {
+    pub(super) config: MqttSource,
     options: MqttOptions,
-    door: Arc<Door>,
+    pub(super) door: Arc<Door>,
     fetcher: Fetcher,
     row: Mutex<SourceRow>,
-    /// Places of those that wait long.
-    patient: Semaphore,
+    pub(super) links: Links,
+}
+
+/// What became of a message.
+pub(super) enum Became {
+    /// Its alert is on disk, or its refusal is.
+    Settled,
+    /// What it leads to does not answer; that may pass.
+    Unreachable(Problem),
+    /// Our own fault: it must be handed in again.
+    NotNow(Problem),
 }
 
 impl Subscriber {
@@ -69,7 +74,7 @@ impl Subscriber {
         let fetcher = Fetcher::new(&config.private, None)?;
         let options = options(&config)?;
         let row = Mutex::new(health::known(&door.store, &config.name, "mqtt").await?);
-        Ok(Self { config, options, door, fetcher, row, patient: Semaphore::new(PATIENT) })
+        Ok(Self { config, options, door, fetcher, row, links: Links::default() })
     }
 
     async fn keep_subscribed(self: Arc<Self>) {
@@ -135,42 +140,53 @@ impl Subscriber {
         }
     }
 
-    /// Takes a message in; returns when it is on disk, or its refusal is.
+    /// Takes a message in; returns when its alert is on disk, its refusal, or the message itself where it leads to an alert
+    /// elsewhere: whoever is slow there holds up no other message.
     async fn take(&self, payload: &Bytes, topic: &str) {
-        let (mut tries, begun, mut place) = (0, Instant::now(), None);
+        let mut tries = 0;
         loop {
-            tries += 1;
-            let problem = match self.open(payload).await {
-                Ok(None) => return,
-                Ok(Some(document)) => {
-                    let delivered = self.door.deliver(&self.config.bureau, &document, None).await;
-                    self.count(&delivered).await;
-                    match delivered.not_now {
-                        // Our own fault: it waits here, unacknowledged, for as long as it takes.
-                        Some(problem) => problem,
-                        None => return,
-                    }
-                }
-                Err(problem) => {
-                    let may_pass = matches!(
-                        problem.code,
-                        ProblemCode::Unreachable | ProblemCode::TooSlow | ProblemCode::Status | ProblemCode::Broken
-                    );
-                    if may_pass && place.is_none() {
-                        place = self.patient.try_acquire().ok();
-                    }
-                    if !may_pass || !goes_on(tries, begun.elapsed(), place.is_some()) {
-                        tracing::warn!(source = %self.config.name, topic, %problem, "a message was refused");
-                        self.door.keep_refusal(&self.config.bureau, &problem, payload).await;
-                        self.count(&Delivered { refused: vec![problem], ..Delivered::default() }).await;
-                        return;
-                    }
-                    problem
-                }
+            let problem = match self.keep_link(payload).await {
+                Ok(true) => return,
+                Ok(false) => match self.attempt(payload).await {
+                    Became::Settled => return,
+                    // No room to wait in.
+                    Became::Unreachable(problem) => return self.refuse(payload, problem).await,
+                    // It waits here, unacknowledged, for as long as it takes.
+                    Became::NotNow(problem) => problem,
+                },
+                Err(error) => Problem::new(ProblemCode::Store, error),
             };
+            tries += 1;
             tracing::warn!(source = %self.config.name, topic, %problem, "a message waits, and is tried again");
             tokio::time::sleep(again(tries, dice()).to_std().unwrap_or_default().min(LONGEST)).await;
         }
+    }
+
+    /// One try at what a message carries or leads to.
+    pub(super) async fn attempt(&self, payload: &[u8]) -> Became {
+        match self.open(payload).await {
+            Ok(None) => Became::Settled,
+            Ok(Some(document)) => {
+                let delivered = self.door.deliver(&self.config.bureau, &document, None).await;
+                self.count(&delivered).await;
+                delivered.not_now.map_or(Became::Settled, Became::NotNow)
+            }
+            Err(problem) => match problem.code {
+                ProblemCode::Unreachable | ProblemCode::TooSlow | ProblemCode::Status | ProblemCode::Broken => {
+                    Became::Unreachable(problem)
+                }
+                _ => {
+                    self.refuse(payload, problem).await;
+                    Became::Settled
+                }
+            },
+        }
+    }
+
+    pub(super) async fn refuse(&self, payload: &[u8], problem: Problem) {
+        tracing::warn!(source = %self.config.name, %problem, "a message was refused");
+        self.door.keep_refusal(&self.config.bureau, &problem, payload).await;
+        self.count(&Delivered { refused: vec![problem], ..Delivered::default() }).await;
     }
 
     /// The document that a message carries or leads to.
@@ -220,11 +236,6 @@ impl Subscriber {
     }
 }
 
-/// Whether a link that failed so often, since so long, is tried again.
-fn goes_on(tries: u32, since: Duration, has_place: bool) -> bool {
-    if has_place { since < PATIENCE } else { tries < TRIES }
-}
-
 fn broker(error: impl std::fmt::Display) -> Problem {
     Problem::new(ProblemCode::Broker, error.to_string())
 }
@@ -249,16 +260,4 @@ fn options(config: &MqttSource) -> Result<MqttOptions, Problem> {
         options.set_transport(Transport::Tls(rumqttc::TlsConfiguration::Rustls(tls)));
     }
     Ok(options)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_is_tried_for_a_quarter_of_an_hour_and_shorter_where_too_many_wait() {
-        assert!(goes_on(40, Duration::from_secs(14 * 60), true) && !goes_on(2, PATIENCE, true));
-        assert!(goes_on(TRIES - 1, Duration::ZERO, false) && !goes_on(TRIES, Duration::ZERO, false));
-        assert!(PATIENT < usize::from(IN_HAND), "others pass by");
-    }
 }

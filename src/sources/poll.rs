@@ -32,6 +32,8 @@ const MOST_SAID: usize = 20;
 const ALERT_MIB: usize = 4;
 /// An entry that is no longer listed is remembered so long.
 const REMEMBERED: TimeDelta = TimeDelta::days(7);
+/// So many entries of a feed are remembered beside those that it lists: one that shows others each time fills neither memory nor disk.
+const MOST_REMEMBERED: usize = 5_000;
 
 /// Polls a feed until told to stop.
 pub(super) async fn run(config: FeedSource, door: Arc<Door>, stop: CancellationToken) {
@@ -100,12 +102,14 @@ impl Poller {
             }
             self.save(now).await;
             let pause = (next - self.door.now()).to_std().unwrap_or(Duration::from_millis(100));
-            tokio::time::sleep(pause).await;
+            self.door.sleep(pause).await;
         }
     }
 
     async fn save(&mut self, now: DateTime<Utc>) {
         let before = now - REMEMBERED;
+        let seen = self.entries.values().map(|row| row.seen_at).collect();
+        let before = before.max(crowded_out(seen, MOST_REMEMBERED + self.listed.len()));
         self.entries.retain(|_, row| row.seen_at >= before);
         let rows = self.changed.iter().filter_map(|key| self.entries.get(key));
         match self.door.store.save_source(&self.row, rows, before).await {
@@ -333,6 +337,14 @@ impl Poller {
     }
 }
 
+/// Since when an entry must have been seen where there are more than `most`: the longest unseen go first. Those of one round were seen
+/// at one time: they go together.
+fn crowded_out(mut seen: Vec<DateTime<Utc>>, most: usize) -> DateTime<Utc> {
+    seen.sort_unstable();
+    let last = seen.len().checked_sub(most + 1).and_then(|n| seen.get(n));
+    last.map_or(DateTime::<Utc>::MIN_UTC, |at| *at + TimeDelta::milliseconds(1))
+}
+
 /// The alerts of all listed entries; None where one of them was not read, or not well.
 fn held<'a>(listed: &BTreeSet<&str>, entries: &'a BTreeMap<String, EntryRow>) -> Option<BTreeSet<&'a str>> {
     let mut held = BTreeSet::new();
@@ -362,5 +374,16 @@ mod tests {
             let entries = BTreeMap::from([("a".to_owned(), row("taken", &["1"])), ("b".to_owned(), unread)]);
             assert_eq!(held(&["a", "b"].into(), &entries), None);
         }
+    }
+
+    #[test]
+    fn of_too_many_entries_the_longest_unseen_are_forgotten() {
+        let at = |n: i64| DateTime::UNIX_EPOCH + TimeDelta::minutes(n);
+        let seen = || vec![at(3), at(1), at(1), at(2)];
+        let left = |most| {
+            let since = crowded_out(seen(), most);
+            seen().into_iter().filter(|seen| *seen >= since).count()
+        };
+        assert_eq!([0, 1, 2, 3, 4, 9].map(left), [0, 1, 2, 2, 4, 4]);
     }
 }

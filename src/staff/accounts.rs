@@ -11,9 +11,9 @@ use crate::delivery::Address;
 use crate::messages::Language;
 use crate::officers::{Grant, Login, OfficerId, Role, Totp, hash_password, random_token, token_digest};
 use crate::store::{
-    Entry, OfficerRow, StoreError, Tx, administrators, decide_proposal, insert_invitation, insert_officer,
-    insert_override, insert_proposal, is_suspended, officer_named, open_proposals, record, set_active, set_addresses,
-    set_credentials, set_grant, set_rotation, set_subject, use_invitation,
+    Entry, OfficerRow, StoreError, Tx, administrators, decide_proposal, end_override, end_rotation, insert_invitation,
+    insert_officer, insert_override, insert_proposal, is_suspended, officer_named, open_proposals, record, set_active,
+    set_addresses, set_credentials, set_grant, set_rotation, set_subject, use_invitation,
 };
 
 /// An invitation holds so long.
@@ -270,23 +270,52 @@ impl Staff {
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 
+    /// Takes a rotation away.
+    ///
+    /// # Errors
+    /// When there is none, or the administrator may not for this jurisdiction.
+    pub async fn end_rotation(&self, id: i64, by: &OfficerRow) -> Result<(), StaffError> {
+        let mut tx = self.store.begin().await?;
+        let jurisdiction = end_rotation(&mut tx, id).await?.ok_or(StaffError::Unknown)?;
+        self.may_roster(by, &jurisdiction)?;
+        let entry = Entry::new(by.login.as_str(), "duty.rotation.end", &jurisdiction, json!({"rotation": id}));
+        record(&mut tx, self.clock.now(), &entry).await?;
+        Ok(tx.commit().await.map_err(StoreError::from)?)
+    }
+
     /// Lets somebody stand in.
     ///
     /// # Errors
     /// When the officer may not for this jurisdiction.
     pub async fn stand_in(&self, new: &Override, by: &OfficerRow) -> Result<(), StaffError> {
-        // Whoever may decide may also swap a turn.
-        let map = &self.policy.load().map;
-        let own = [Role::Reviewer, Role::Signer].into_iter().any(|role| by.grants.may(role, &new.jurisdiction, map));
-        if !own {
-            self.may_roster(by, &new.jurisdiction)?;
-        }
+        self.may_swap(by, &new.jurisdiction)?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         insert_override(&mut tx, new).await?;
         let detail = json!({"override": new});
         record(&mut tx, now, &Entry::new(by.login.as_str(), "duty.override", &new.jurisdiction, detail)).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Ends that somebody stands in, or keeps it from beginning: the rotation holds again.
+    ///
+    /// # Errors
+    /// When it is over or was never there, or the officer may not for this jurisdiction.
+    pub async fn end_stand_in(&self, id: i64, by: &OfficerRow) -> Result<(), StaffError> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let jurisdiction = end_override(&mut tx, id, now).await?.ok_or(StaffError::Unknown)?;
+        self.may_swap(by, &jurisdiction)?;
+        let entry = Entry::new(by.login.as_str(), "duty.override.end", &jurisdiction, json!({"override": id}));
+        record(&mut tx, now, &entry).await?;
+        Ok(tx.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Whoever may decide may also swap a turn.
+    fn may_swap(&self, by: &OfficerRow, jurisdiction: &crate::regions::RegionCode) -> Result<(), StaffError> {
+        let map = &self.policy.load().map;
+        let own = [Role::Reviewer, Role::Signer].into_iter().any(|role| by.grants.may(role, jurisdiction, map));
+        if own { Ok(()) } else { self.may_roster(by, jurisdiction) }
     }
 
     fn may_roster(&self, by: &OfficerRow, jurisdiction: &crate::regions::RegionCode) -> Result<(), StaffError> {

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{QueryBuilder, Row};
 
-use super::{Store, StoreError, Tx, insert_incidents, insert_link, take_ids};
+use super::{Store, StoreError, Tx, insert_incidents, insert_link};
 use crate::chains::Why;
 
 /// Where an alert stands on its way.
@@ -175,31 +175,31 @@ impl Store {
         row.map(|row| Ok((row.try_get("raw")?, row.try_get("format")?))).transpose()
     }
 
-    /// Alerts of one status whose headline, identifier or id holds these words, newest first.
+    /// Alerts of one status whose headline, identifier, sender or id holds these words, or that reach or name a region whose code
+    /// is like one of `places` (`3301__` is like 330106), newest first.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn search_alerts(
         &self,
         status: &str,
-        words: &str,
+        (words, places): (&str, &[String]),
         before: Option<DateTime<Utc>>,
         limit: i64,
     ) -> Result<Vec<AlertRow>, StoreError> {
         let pattern = format!("%{}%", words.trim().replace(['%', '_'], ""));
-        let sql = format!(
-            "SELECT {COLUMNS} FROM alert WHERE status = $1 AND received_at < $2
-             AND (headline LIKE $3 OR identifier LIKE $3 OR id LIKE $3 OR sender LIKE $3)
-             ORDER BY received_at DESC, id LIMIT $4"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(status)
-            .bind(before.map_or(i64::MAX, |at| at.timestamp_millis()))
-            .bind(pattern)
-            .bind(limit)
-            .fetch_all(&self.read)
-            .await?;
-        rows.iter().map(row).collect()
+        let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM alert WHERE status = "));
+        sql.push_bind(status).push(" AND received_at < ");
+        sql.push_bind(before.map_or(i64::MAX, |at| at.timestamp_millis())).push(" AND (");
+        for column in ["headline", "identifier", "sender", "id"] {
+            sql.push(column).push(" LIKE ").push_bind(&pattern).push(" OR ");
+        }
+        for place in places {
+            let place = format!("%\"{}\"%", place.replace(['%', '"'], ""));
+            sql.push("decision LIKE ").push_bind(place.clone()).push(" OR located LIKE ").push_bind(place).push(" OR ");
+        }
+        sql.push("1 = 0) ORDER BY received_at DESC, id LIMIT ").push_bind(limit);
+        sql.build().fetch_all(&self.read).await?.iter().map(row).collect()
     }
 
     /// The alerts of an event chain, oldest first.
@@ -244,33 +244,6 @@ impl Store {
         .bind(id)
         .fetch_all(&self.read)
         .await?)
-    }
-
-    /// Keeps what was not taken, its first 64 KiB, with the reason.
-    pub(crate) async fn record_refusal(
-        &self,
-        at: DateTime<Utc>,
-        bureau: &str,
-        code: &str,
-        findings: &str,
-        digest: &str,
-        raw: &[u8],
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let id = take_ids(&mut tx, "refusal", 1).await?;
-        sqlx::query(
-            "INSERT INTO refusal (id, at, bureau, code, findings, digest, raw) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(id)
-        .bind(at.timestamp_millis())
-        .bind(bureau)
-        .bind(code)
-        .bind(findings)
-        .bind(digest)
-        .bind(raw.get(..65_536).unwrap_or(raw))
-        .execute(&mut *tx)
-        .await?;
-        Ok(tx.commit().await?)
     }
 }
 

@@ -79,6 +79,31 @@ pub(crate) async fn insert_override(tx: &mut Tx, new: &Override) -> Result<(), S
     Ok(())
 }
 
+/// Takes a rotation away; gives whose it was.
+pub(crate) async fn end_rotation(tx: &mut Tx, id: i64) -> Result<Option<RegionCode>, StoreError> {
+    let own: Option<String> = sqlx::query_scalar("SELECT jurisdiction FROM rotation WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await?;
+    sqlx::query("DELETE FROM rotation WHERE id = $1").bind(id).execute(&mut **tx).await?;
+    own.as_deref().map(region).transpose()
+}
+
+/// Ends an override, whether it has begun or not; gives whose it was, where it was not over.
+pub(crate) async fn end_override(tx: &mut Tx, id: i64, at: DateTime<Utc>) -> Result<Option<RegionCode>, StoreError> {
+    let own: Option<String> = sqlx::query_scalar("SELECT jurisdiction FROM duty_override WHERE id = $1 AND to_at > $2")
+        .bind(id)
+        .bind(at.timestamp_millis())
+        .fetch_optional(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE duty_override SET to_at = $2 WHERE id = $1 AND to_at > $2")
+        .bind(id)
+        .bind(at.timestamp_millis())
+        .execute(&mut **tx)
+        .await?;
+    own.as_deref().map(region).transpose()
+}
+
 fn region(code: &str) -> Result<RegionCode, StoreError> {
     code.parse().map_err(StoreError::corrupt)
 }

@@ -1,6 +1,7 @@
 //! The record on disk. Only this module knows SQL; one text serves SQLite and PostgreSQL.
 //!
-//! Writes go through one connection, each in a transaction that is on disk (fsync) before its call returns.
+//! Writes go through one connection, each in a transaction that is on disk (fsync) before its call returns; alerts alone are committed
+//! first and wait for the disk together ([`sync`]).
 
 mod addresses;
 mod agreed;
@@ -9,23 +10,29 @@ mod audience;
 mod browsers;
 mod chains;
 mod chunks;
+mod devices;
 mod drafts;
 mod duty;
 mod escalations;
 mod journal;
 mod ladder;
+mod notices;
 mod officers;
+mod organisations;
 #[cfg(feature = "passkeys")]
 mod passkeys;
 mod places;
 mod publications;
 mod record;
+mod refusals;
 mod releases;
 mod reports;
 mod residents;
 mod sessions;
 mod sources;
 mod subscribers;
+mod sync;
+mod unpublished;
 
 pub(crate) use agreed::{insert_agreed, withdraw_settings};
 pub use alerts::{AlertRow, AlertState};
@@ -34,16 +41,24 @@ pub use browsers::{Deed, SeenCount};
 pub(crate) use browsers::{Done, Gone, told_of_end};
 pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
 pub(crate) use chunks::NewChunk;
+pub(crate) use devices::{
+    DeviceRow, News, delete_device, insert_device, set_account, set_alarm, set_listening, touch_accounts,
+};
 pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal, open_proposals};
-pub(crate) use duty::{insert_override, set_rotation};
+pub(crate) use duty::{end_override, end_rotation, insert_override, set_rotation};
 pub use escalations::{EscalationRow, OpenRow, QueueRow};
 pub(crate) use escalations::{escalation_in, insert_escalation, is_open, update_escalation, withdraw_escalations};
 pub(crate) use journal::{Claimed, Journal, Opened};
 pub(crate) use ladder::{LadderRow, Rung};
+pub(crate) use notices::NoticeRow;
 pub use officers::OfficerRow;
 pub(crate) use officers::{
     Credentials, administrators, count_failure, insert_officer, is_suspended, officer_named, set_active, set_addresses,
     set_credentials, set_failures, set_grant, set_subject, use_totp_step,
+};
+pub(crate) use organisations::{
+    ContactRow, HookRow, NewContact, delete_contact, delete_hook, delete_organisation, insert_contact, insert_hook,
+    put_organisation,
 };
 #[cfg(feature = "passkeys")]
 pub(crate) use passkeys::{PasskeyRow, delete_passkey, insert_passkey, update_passkey};
@@ -71,6 +86,7 @@ pub(crate) use sources::EntryRow;
 pub use sources::SourceRow;
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
+pub use unpublished::Unpublished;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,6 +95,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, SqlSafeStr, Transaction};
 
+use self::sync::Syncer;
 use crate::seal::{SecretError, Vault};
 
 /// A transaction of the writer.
@@ -89,9 +106,23 @@ pub(crate) type Tx = Transaction<'static, Any>;
 pub struct Store {
     pub(crate) read: AnyPool,
     write: AnyPool,
-    begin: &'static str,
+    begin: Begin,
+    syncer: Syncer,
     pub(crate) vault: Vault,
 }
+
+/// How a transaction begins: one whose commit is on disk, and one whose commit is not yet.
+#[derive(Debug, Clone, Copy)]
+struct Begin {
+    durable: &'static str,
+    early: &'static str,
+}
+
+const SQLITE: Begin = Begin {
+    durable: "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+    early: "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+};
+const POSTGRESQL: Begin = Begin { durable: "BEGIN", early: "BEGIN" };
 
 /// What can go wrong with the record.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +161,9 @@ pub enum StoreError {
     /// The key is not there, and the store was sealed with it.
     #[error("the key {0} is missing, and the store's addresses are sealed with it; bring it back from its backup")]
     NoKey(String),
+    /// The disk did not take what was written.
+    #[error("the disk has failed; see to it, and start again")]
+    Disk,
     /// The engine's writer has stopped.
     #[error("the store's writer has stopped")]
     Stopped,
@@ -196,7 +230,19 @@ impl Store {
 
     /// Begins a transaction of the writer; it waits its turn.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(self.write.begin_with(self.begin).await?)
+        Ok(self.write.begin_with(self.begin.durable).await?)
+    }
+
+    /// Begins a transaction whose commit others see before it is on disk: [`Store::on_disk`] is to be waited for before anybody is
+    /// told.
+    pub(crate) async fn begin_early(&self) -> Result<Tx, StoreError> {
+        let begin = if self.syncer.is_there() { self.begin.early } else { self.begin.durable };
+        Ok(self.write.begin_with(begin).await?)
+    }
+
+    /// Returns when everything that was committed before is on disk.
+    pub(crate) async fn on_disk(&self) -> Result<(), StoreError> {
+        self.syncer.wait().await
     }
 
     /// Claims a PostgreSQL store for this program, as long as the connection lives; None when another program has claimed it.
@@ -221,12 +267,13 @@ impl Store {
 struct Pools {
     write: AnyPool,
     read: AnyPool,
-    begin: &'static str,
+    begin: Begin,
+    syncer: Syncer,
 }
 
 impl Pools {
     fn store(self, vault: Vault) -> Store {
-        Store { read: self.read, write: self.write, begin: self.begin, vault }
+        Store { read: self.read, write: self.write, begin: self.begin, syncer: self.syncer, vault }
     }
 
     /// Whether a key has been used on it.
@@ -279,7 +326,13 @@ async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
     let write = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
     migrator().run(&write).await?;
     let read = pool(4).connect_with(connect).await.map_err(failed)?;
-    Ok(Pools { write, read, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" } })
+    let begin = if sqlite { SQLITE } else { POSTGRESQL };
+    let syncer = match options.url.strip_prefix("sqlite://") {
+        // Without it, each commit has an fsync of its own.
+        Some(path) => Syncer::of(Path::new(path)).unwrap_or_default(),
+        None => Syncer::default(),
+    };
+    Ok(Pools { write, read, begin, syncer })
 }
 
 /// Where the key of personal data lies if nobody says otherwise: beside the store's file.
@@ -314,6 +367,8 @@ fn migrator() -> Migrator {
         step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
         step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
         step(9, "browsers", include_str!("../../migrations/0009_browsers.sql")),
+        step(11, "devices", include_str!("../../migrations/0011_devices.sql")),
         step(12, "queue", include_str!("../../migrations/0012_queue.sql")),
+        step(13, "outlets", include_str!("../../migrations/0013_outlets.sql")),
     ])
 }

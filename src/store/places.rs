@@ -164,7 +164,7 @@ impl Store {
         Ok(())
     }
 
-    fn open_point(&self, sealed: &str) -> Result<Point, StoreError> {
+    pub(super) fn open_point(&self, sealed: &str) -> Result<Point, StoreError> {
         let text = self.vault.open(sealed)?;
         of_micro(&text).ok_or_else(|| StoreError::corrupt("a place's point"))
     }

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::alerts::time;
-use super::{Store, StoreError, escalation_of};
+use super::{Store, StoreError, escalation_of, take_ids};
 use crate::publish::Publication;
 use crate::regions::RegionCode;
 use crate::rules::{Audience, Reach};
@@ -33,6 +33,11 @@ pub(crate) struct Printed {
     pub(crate) publication: Publication,
     pub(crate) cap: Vec<u8>,
 }
+
+/// A release, or why its row cannot be read.
+pub(crate) type OneRelease = Result<Released, StoreError>;
+
+const RELEASED: &str = "SELECT id, name, alert, regions, within, audience, created_at, expires FROM release";
 
 /// Releases that are stopped just now.
 pub(crate) type Held = BTreeSet<i64>;
@@ -67,6 +72,10 @@ pub struct OutletCount {
     pub done: i64,
     /// Over before the other side took them.
     pub given_up: i64,
+    /// When the oldest that waits was published: how far it is behind.
+    pub oldest: Option<DateTime<Utc>>,
+    /// When it last failed, and what was said then.
+    pub failed: Option<(DateTime<Utc>, String)>,
 }
 
 const COLUMNS: &str = "publication.body AS body, alert.chain AS chain";
@@ -79,17 +88,18 @@ impl Store {
         Ok(sqlx::query_scalar(sql).fetch_one(&self.read).await?)
     }
 
-    /// Releases of alerts that the press has not looked at, oldest first. Ids follow the order of commits.
-    pub(crate) async fn released_after(&self, seen: i64, limit: i64) -> Result<Vec<Released>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, name, alert, regions, within, audience, created_at, expires FROM release
-             WHERE id > $1 AND kind = 'alert' ORDER BY id LIMIT $2",
-        )
-        .bind(seen)
-        .bind(limit)
-        .fetch_all(&self.read)
-        .await?;
-        rows.iter().map(released).collect()
+    /// Releases of alerts that the press has not looked at, oldest first, each by itself: a row that cannot be read holds up no
+    /// other. Ids follow the order of commits.
+    pub(crate) async fn released_after(&self, seen: i64, limit: i64) -> Result<Vec<(i64, OneRelease)>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{RELEASED} WHERE id > $1 AND kind = 'alert' ORDER BY id LIMIT $2"));
+        let rows = sqlx::query(sql).bind(seen).bind(limit).fetch_all(&self.read).await?;
+        rows.iter().map(|row| Ok((row.try_get("id")?, released(row)))).collect()
+    }
+
+    /// One release of an alert.
+    pub(crate) async fn released(&self, id: i64) -> Result<OneRelease, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{RELEASED} WHERE id = $1"));
+        Ok(released(&sqlx::query(sql).bind(id).fetch_one(&self.read).await?))
     }
 
     /// The last release that an outlet has taken into its own hands; None for one that is new.
@@ -104,8 +114,8 @@ impl Store {
         if let Some(Printed { publication, cap }) = printed {
             let body = serde_json::to_string(publication).map_err(StoreError::corrupt)?;
             let done = sqlx::query(
-                "INSERT INTO publication (release, id, alert, at, expires, body, cap) VALUES ($1, $2, $3, $4, $5, $6, $7)
-                 ON CONFLICT DO NOTHING",
+                "INSERT INTO publication (release, id, alert, at, expires, body, cap, printed)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
             )
             .bind(release)
             .bind(publication.id.as_str())
@@ -114,6 +124,7 @@ impl Store {
             .bind(publication.expires.timestamp_millis())
             .bind(body)
             .bind(cap.as_slice())
+            .bind(take_ids(&mut tx, "printed", 1).await?)
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 0 {
@@ -121,8 +132,15 @@ impl Store {
                 return Err(StoreError::corrupt(format!("publication {id} of release {release} is there already")));
             }
         }
+        sqlx::query("DELETE FROM unpublished WHERE release = $1").bind(release).execute(&mut *tx).await?;
         set_seen(&mut tx, "press", release).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// The number of the newest publication, in the order in which they were made.
+    pub(crate) async fn last_printed(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT value FROM counter WHERE name = 'printed'";
+        Ok(sqlx::query_scalar(sql).fetch_optional(&self.read).await?.unwrap_or(0))
     }
 
     /// A publication by its permanent id.
@@ -130,6 +148,17 @@ impl Store {
         let sql =
             sqlx::AssertSqlSafe(format!("SELECT {COLUMNS}, publication.cap AS cap {FROM} WHERE publication.id = $1"));
         sqlx::query(sql).bind(id).fetch_optional(&self.read).await?.as_ref().map(printed).transpose()
+    }
+
+    /// The newest publication of an alert whose id begins so.
+    pub(crate) async fn printed_beginning(&self, short: &str) -> Result<Option<Publication>, StoreError> {
+        // Up to the text that follows every id with this beginning: the index is of use.
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} {FROM} WHERE publication.alert >= $1 AND publication.alert < $2
+             ORDER BY publication.release DESC LIMIT 1"
+        ));
+        let row = sqlx::query(sql).bind(short).bind(format!("{short}~")).fetch_optional(&self.read).await?;
+        row.as_ref().map(publication).transpose()
     }
 
     /// The publication of a release.
@@ -161,19 +190,28 @@ impl Store {
         rows.iter().map(publication).collect()
     }
 
-    /// Publications after a release, of chains of which one ends at this time or later, oldest first.
+    /// Publications made after one, of chains of which one ends at this time or later, by release; with the number of the last made. A
+    /// row that cannot be read is told, and left out.
     pub(crate) async fn printed_since(
         &self,
-        release: i64,
+        printed: i64,
         ends: DateTime<Utc>,
-    ) -> Result<Vec<Publication>, StoreError> {
+    ) -> Result<(Vec<Publication>, i64), StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} {FROM} WHERE publication.release > $1 AND alert.chain IN
+            "SELECT {COLUMNS}, publication.printed AS printed {FROM} WHERE publication.printed > $1 AND alert.chain IN
                  (SELECT a.chain FROM publication AS p JOIN alert AS a ON a.id = p.alert WHERE p.expires >= $2)
              ORDER BY publication.release"
         ));
-        let rows = sqlx::query(sql).bind(release).bind(ends.timestamp_millis()).fetch_all(&self.read).await?;
-        rows.iter().map(publication).collect()
+        let rows = sqlx::query(sql).bind(printed).bind(ends.timestamp_millis()).fetch_all(&self.read).await?;
+        let (mut all, mut last) = (Vec::new(), printed);
+        for row in &rows {
+            last = last.max(row.try_get("printed")?);
+            match publication(row) {
+                Ok(publication) => all.push(publication),
+                Err(error) => tracing::error!(%error, "a publication cannot be read, and is not shown"),
+            }
+        }
+        Ok((all, last))
     }
 
     /// A page of the archive: publications before a release, newest first.
@@ -286,26 +324,47 @@ impl Store {
             "SELECT name,
                  CAST(COUNT(CASE WHEN state = 'waiting' THEN 1 END) AS BIGINT) AS waiting,
                  CAST(COUNT(CASE WHEN state = 'done' THEN 1 END) AS BIGINT) AS done,
-                 CAST(COUNT(CASE WHEN state = 'given_up' THEN 1 END) AS BIGINT) AS given_up
-             FROM outlet LEFT JOIN errand ON errand.outlet = outlet.name WHERE name <> 'press' GROUP BY name ORDER BY name",
+                 CAST(COUNT(CASE WHEN state = 'given_up' THEN 1 END) AS BIGINT) AS given_up,
+                 MIN(CASE WHEN state = 'waiting' THEN publication.at END) AS oldest
+             FROM outlet LEFT JOIN errand ON errand.outlet = outlet.name
+                 LEFT JOIN publication ON publication.release = errand.release
+             WHERE name <> 'press' GROUP BY name ORDER BY name",
         )
         .fetch_all(&self.read)
         .await?;
-        let count = |row: &AnyRow| {
-            Ok(OutletCount {
-                outlet: row.try_get("name")?,
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let outlet: String = row.try_get("name")?;
+            found.push(OutletCount {
                 waiting: row.try_get("waiting")?,
                 done: row.try_get("done")?,
                 given_up: row.try_get("given_up")?,
-            })
-        };
-        rows.iter().map(count).collect()
+                oldest: row.try_get::<Option<i64>, _>("oldest")?.map(time),
+                failed: self.last_failure(&outlet).await?,
+                outlet,
+            });
+        }
+        Ok(found)
+    }
+
+    /// What an outlet's other side said when it last did not take something.
+    async fn last_failure(&self, outlet: &str) -> Result<Option<(DateTime<Utc>, String)>, StoreError> {
+        let row = sqlx::query(
+            "SELECT changed, detail FROM errand WHERE outlet = $1 AND state <> 'done' AND detail IS NOT NULL
+             ORDER BY changed DESC LIMIT 1",
+        )
+        .bind(outlet)
+        .fetch_optional(&self.read)
+        .await?;
+        row.map(|row| Ok((time(row.try_get("changed")?), row.try_get("detail")?))).transpose()
     }
 }
 
-async fn set_seen(tx: &mut super::Tx, outlet: &str, seen: i64) -> Result<(), StoreError> {
+/// An outlet's number never falls: what is late does not bring back what came after it.
+pub(super) async fn set_seen(tx: &mut super::Tx, outlet: &str, seen: i64) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO outlet (name, seen) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET seen = excluded.seen",
+        "INSERT INTO outlet (name, seen) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE
+             SET seen = CASE WHEN excluded.seen > outlet.seen THEN excluded.seen ELSE outlet.seen END",
     )
     .bind(outlet)
     .bind(seen)

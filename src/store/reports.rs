@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::Row;
 
 use super::alerts::time;
@@ -155,21 +154,6 @@ impl Store {
                     remarks: whole(row.try_get("remarks")?),
                     refused: whole(row.try_get("refused")?),
                 })
-            })
-            .collect()
-    }
-
-    /// The newest refusals, as `(at, bureau, code, findings)`.
-    pub(crate) async fn refusals(&self, limit: i64) -> Result<Vec<(DateTime<Utc>, String, String, Value)>, StoreError> {
-        let rows = sqlx::query("SELECT at, bureau, code, findings FROM refusal ORDER BY id DESC LIMIT $1")
-            .bind(limit)
-            .fetch_all(&self.read)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let findings: String = row.try_get("findings")?;
-                let findings = serde_json::from_str(&findings).unwrap_or_default();
-                Ok((time(row.try_get("at")?), row.try_get("bureau")?, row.try_get("code")?, findings))
             })
             .collect()
     }

@@ -13,7 +13,10 @@ use crate::messages::Language;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ResidentRow {
     pub(crate) subscriber: i64,
+    /// The language of what is sent.
     pub(crate) language: Language,
+    /// The language of the pages, by its tag.
+    pub(crate) tongue: String,
     pub(crate) consent: String,
     pub(crate) consent_at: DateTime<Utc>,
     pub(crate) paused_until: DateTime<Utc>,
@@ -69,7 +72,9 @@ impl Store {
             let language: String = row.try_get("language")?;
             Ok(ResidentRow {
                 subscriber,
-                language: Language::of_tag(&language).ok_or_else(|| StoreError::corrupt("resident language"))?,
+                // A language of pages only: what is sent comes in English.
+                language: Language::of_tag(&language).unwrap_or(Language::English),
+                tongue: language,
                 consent: row.try_get("consent")?,
                 consent_at: time(row.try_get("consent_at")?),
                 paused_until: time(row.try_get("paused_until")?),
@@ -275,7 +280,7 @@ impl Store {
 /// Makes a resident; gives their id.
 pub(crate) async fn insert_resident(
     tx: &mut Tx,
-    language: Language,
+    (language, tongue): (Language, &str),
     consent: &str,
     now: DateTime<Utc>,
 ) -> Result<i64, StoreError> {
@@ -290,7 +295,7 @@ pub(crate) async fn insert_resident(
     .await?;
     sqlx::query("INSERT INTO resident (subscriber, language, consent, consent_at) VALUES ($1, $2, $3, $4)")
         .bind(id)
-        .bind(language.tag())
+        .bind(tongue)
         .bind(consent)
         .bind(now.timestamp_millis())
         .execute(&mut **tx)
@@ -396,12 +401,12 @@ pub(crate) async fn replace_places(
 pub(crate) async fn set_resident(
     tx: &mut Tx,
     subscriber: i64,
-    language: Language,
+    tongue: &str,
     paused_until: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query("UPDATE resident SET language = $2, paused_until = $3 WHERE subscriber = $1")
         .bind(subscriber)
-        .bind(language.tag())
+        .bind(tongue)
         .bind(paused_until.timestamp_millis())
         .execute(&mut **tx)
         .await?;
@@ -445,6 +450,7 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
         "DELETE FROM place WHERE subscriber = $1",
         "DELETE FROM resident_session WHERE subscriber = $1",
         "DELETE FROM resident WHERE subscriber = $1",
+        "DELETE FROM contact WHERE subscriber = $1",
         "DELETE FROM subscriber WHERE id = $1",
     ] {
         sqlx::query(sql).bind(subscriber).execute(&mut **tx).await?;

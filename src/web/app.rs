@@ -10,9 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::assets;
-use super::session::wanted_language;
 use super::words::Words;
-use crate::messages::Language;
 
 #[derive(Deserialize)]
 pub(super) struct Wish {
@@ -22,8 +20,7 @@ pub(super) struct Wish {
 
 /// The manifest in the reader's language.
 pub(super) async fn manifest(headers: HeaderMap, Query(wish): Query<Wish>) -> Response {
-    let language = Language::of_tag(&wish.lang).unwrap_or_else(|| wanted_language(&headers));
-    let t = Words { language };
+    let t = Words::of_tag(&wish.lang).unwrap_or_else(|| Words::wanted(&headers));
     let icon = |src: &str, sizes: &str, purpose: &str| {
         let kind = if src.ends_with(".svg") { "image/svg+xml" } else { "image/png" };
         json!({"src": format!("/assets/{src}"), "sizes": sizes, "type": kind, "purpose": purpose})
@@ -35,7 +32,7 @@ pub(super) async fn manifest(headers: HeaderMap, Query(wish): Query<Wish>) -> Re
         "short_name": t.s("Warnings"),
         "description": t.s("Warnings in force"),
         "lang": t.tag(),
-        "dir": "ltr",
+        "dir": t.dir(),
         "start_url": here("/"),
         "scope": "/",
         "display": "standalone",

@@ -2,55 +2,56 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use askama::Template;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 
+use super::page::page_with;
+use super::words::Words;
 use crate::app::App;
 
-const HEAD: &str = "<!DOCTYPE html><html lang=\"zh-CN\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>退订 Leave</title><body style=\"font:18px/1.6 system-ui,sans-serif;max-width:32em;margin:2em auto;padding:0 1em\">";
-
-fn page(status: StatusCode, text: &str) -> Response {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, policy),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (status, headers, format!("{HEAD}{text}</body></html>")).into_response()
+#[derive(Template)]
+#[template(path = "portal_leave.html")]
+struct LeavePage<'a> {
+    t: Words,
+    asks: bool,
+    text: &'a str,
 }
 
-fn unknown() -> Response {
-    page(StatusCode::NOT_FOUND, "<p>链接无效。</p><p lang=\"en\">This link leads nowhere.</p>")
+fn page(t: Words, status: StatusCode, asks: bool, text: &str) -> Response {
+    page_with(status, &LeavePage { t, asks, text })
+}
+
+fn unknown(t: Words) -> Response {
+    page(t, StatusCode::NOT_FOUND, false, t.s("This link leads nowhere."))
 }
 
 /// Asks whether to leave.
-pub(super) async fn ask(State(app): State<Arc<App>>, Path(token): Path<String>) -> Response {
-    if app.leave.as_ref().and_then(|links| links.address(&token)).is_none() {
-        return unknown();
+pub(super) async fn ask(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let asked = query.as_deref().and_then(|query| query.strip_prefix("lang="));
+    let t = asked.and_then(Words::of_tag).unwrap_or_else(|| Words::wanted(&headers));
+    match app.leave.as_ref().and_then(|links| links.address(&token)) {
+        Some(_) => page(t, StatusCode::OK, true, t.s("No more warnings at this address?")),
+        None => unknown(t),
     }
-    page(
-        StatusCode::OK,
-        "<form method=\"post\"><p>不再接收预警？</p><p lang=\"en\">Stop receiving warnings at this address?</p>\
-         <button style=\"font:inherit;padding:.5em 1.5em\">退订 / Leave</button></form>",
-    )
 }
 
 /// Leaves.
-pub(super) async fn leave(State(app): State<Arc<App>>, Path(token): Path<String>) -> Response {
-    let Some(address) = app.leave.as_ref().and_then(|links| links.address(&token)) else { return unknown() };
+pub(super) async fn leave(State(app): State<Arc<App>>, headers: HeaderMap, Path(token): Path<String>) -> Response {
+    let t = Words::wanted(&headers);
+    let Some(address) = app.leave.as_ref().and_then(|links| links.address(&token)) else { return unknown(t) };
     match app.store.leave(address, app.clock.now()).await {
-        Ok(_) => page(
-            StatusCode::OK,
-            "<p>已退订，此地址不会再收到预警。</p><p lang=\"en\">Done: no more warnings at this address.</p>",
-        ),
+        Ok(_) => page(t, StatusCode::OK, false, t.s("Done: no more warnings at this address.")),
         Err(error) => {
             tracing::error!(%error, "a wish to leave could not be recorded");
-            page(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "<p>暂时无法处理，请稍后再试。</p><p lang=\"en\">Not possible just now; please try again.</p>",
-            )
+            let text = t.s("Not possible just now; please try again later.");
+            page(t, StatusCode::SERVICE_UNAVAILABLE, false, text)
         }
     }
 }

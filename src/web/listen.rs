@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use super::pace::{self, Paced, Seats};
 use super::proxies::Proxies;
+use super::words::LanguageError;
 use crate::config::TlsConfig;
 
 /// A handshake, and the head of a request, take no longer.
@@ -51,6 +52,9 @@ pub enum ListenError {
     /// An entry of `proxies`.
     #[error("server.proxies: `{0}` is no address and no network: write 10.0.0.1 or 10.0.0.0/8")]
     Proxy(String),
+    /// A language of the pages.
+    #[error(transparent)]
+    Language(#[from] LanguageError),
     /// A file of `[server.tls]`.
     #[error("server.tls: {}: {why}", path.display())]
     File {

@@ -5,6 +5,7 @@ mod app;
 mod assets;
 mod body;
 mod console;
+mod ground;
 mod leave;
 mod limits;
 mod listen;
@@ -31,6 +32,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 pub use listen::ListenError;
 use tokio_util::sync::CancellationToken;
+pub use words::{LanguageError, load_languages};
 
 use self::site::Site;
 use crate::app::App;
@@ -39,6 +41,7 @@ use crate::config::ServerConfig;
 
 /// All routes. What streams ends when told to stop.
 pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
+    let secure = app.secure;
     let site = Site::new(app, stop);
     let router = Router::new();
     #[cfg(feature = "passkeys")]
@@ -59,9 +62,10 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
         .route("/assets/{*path}", get(assets::asset))
         .route("/sw.js", get(app::worker))
         .route("/manifest.webmanifest", get(app::manifest))
+        .route("/regions.geojson", get(ground::counties))
         .route("/leave/{token}", get(leave::ask).post(leave::leave))
         .layer(DefaultBodyLimit::max(cap::MAX_BYTES))
-        .layer(middleware::from_fn(security::headers))
+        .layer(middleware::from_fn_with_state(secure, security::headers))
         .with_state(site)
 }
 
@@ -76,6 +80,7 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ListenError> {
     let tls = server.tls.as_ref().map(listen::acceptor).transpose()?;
+    server.languages.as_deref().map(words::load_languages).transpose()?;
     let proxies = proxies::Proxies::new(&server.proxies).map_err(ListenError::Proxy)?;
     let listener = tokio::net::TcpListener::bind(server.listen).await?;
     ready(listener.local_addr()?);

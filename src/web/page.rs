@@ -36,7 +36,7 @@ pub(super) struct Frame {
 impl Frame {
     pub(super) fn of<W: World>(session: &Session, here: &'static str) -> Self {
         Self {
-            t: Words { language: session.officer.language },
+            t: session.officer.language.into(),
             exercise: W::EXERCISE,
             base: W::BASE,
             name: session.officer.name.clone(),
@@ -51,7 +51,7 @@ impl Frame {
     /// For pages before sign-in.
     pub(super) fn nobody(language: Language) -> Self {
         Self {
-            t: Words { language },
+            t: language.into(),
             exercise: false,
             base: "/console",
             name: String::new(),
@@ -92,10 +92,7 @@ struct Notice<'a> {
 
 /// A page that says why not. The text holds both languages, apart by ` / `.
 pub(super) fn notice(status: StatusCode, frame: &Frame, (code, text): (&str, &str)) -> Response {
-    let text = match text.split_once(" / ") {
-        Some((zh, en)) => frame.t.pick(zh, en),
-        None => text,
-    };
+    let text = frame.t.both(text);
     page_with(status, &Notice { frame, code, text })
 }
 
@@ -234,18 +231,18 @@ pub(super) fn span(seconds: i64, words: Words) -> String {
 pub(super) struct Mark {
     pub(super) class: &'static str,
     pub(super) shape: &'static str,
-    pub(super) zh: &'static str,
-    pub(super) en: &'static str,
+    /// In English; pages say it in their language.
+    pub(super) name: &'static str,
 }
 
 impl Mark {
     pub(super) fn of(colour: Option<Colour>) -> Self {
         match colour {
-            Some(Colour::Red) => Self { class: "red", shape: "⬢", zh: "红色", en: "Red" },
-            Some(Colour::Orange) => Self { class: "orange", shape: "◆", zh: "橙色", en: "Orange" },
-            Some(Colour::Yellow) => Self { class: "yellow", shape: "▲", zh: "黄色", en: "Yellow" },
-            Some(Colour::Blue) => Self { class: "blue", shape: "●", zh: "蓝色", en: "Blue" },
-            None => Self { class: "plain", shape: "■", zh: "未分级", en: "No level" },
+            Some(Colour::Red) => Self { class: "red", shape: "⬢", name: "Red" },
+            Some(Colour::Orange) => Self { class: "orange", shape: "◆", name: "Orange" },
+            Some(Colour::Yellow) => Self { class: "yellow", shape: "▲", name: "Yellow" },
+            Some(Colour::Blue) => Self { class: "blue", shape: "●", name: "Blue" },
+            None => Self { class: "plain", shape: "■", name: "No level" },
         }
     }
 
@@ -254,6 +251,6 @@ impl Mark {
     }
 
     pub(super) fn ended() -> Self {
-        Self { class: "ended", shape: "✓", zh: "解除", en: "All clear" }
+        Self { class: "ended", shape: "✓", name: "All clear" }
     }
 }

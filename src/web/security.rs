@@ -1,6 +1,6 @@
 //! What every answer says about itself.
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -20,9 +20,15 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
 ];
 
-/// Adds the headers that an answer does not have yet.
-pub(super) async fn headers(request: Request, next: Next) -> Response {
+/// Whoever came once by HTTPS comes by HTTPS for a year. Not its subdomains: they may be others'.
+const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Adds the headers that an answer does not have yet; `secure` where people reach this server by HTTPS.
+pub(super) async fn headers(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let mut answer = next.run(request).await;
+    if secure {
+        answer.headers_mut().entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HTTPS_ONLY);
+    }
     for (name, value) in HEADERS {
         answer.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }

@@ -7,14 +7,22 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::page::{Frame, notice};
 use super::site::Site;
+use super::words::Words;
 use crate::delivery::constant_time_equal;
 use crate::messages::Language;
 use crate::staff::Session;
 
 /// The session's cookie.
 pub(super) const SESSION: &str = "tocsin";
-/// The largest form: a drawn area with 100,000 corners has its own limit.
+/// The largest form.
 const FORM: usize = 2 * 1024 * 1024;
+/// The largest draft: its outlines may have as many corners as are read, with more decimals than anyone needs.
+const DRAFT: usize = 4 * 1024 * 1024;
+
+/// A form from another site.
+pub(super) const FOREIGN: (&str, &str) = ("T6102", "请求来自其他网站，已拒绝 / the request comes from another site");
+/// A form of another session.
+pub(super) const STALE: (&str, &str) = ("T6103", "表单已失效，请刷新页面 / the form is stale; reload the page");
 
 /// A cookie's full name. Behind HTTPS no other host and no plain connection can set one of this prefix.
 fn cookie_name(site: &Site, name: &str) -> String {
@@ -47,11 +55,9 @@ pub(super) fn put_cookie(site: &Site, answer: &mut Response, name: &str, value: 
     }
 }
 
-/// The language that somebody who is not signed in wants.
+/// The language of officers' pages that somebody who is not signed in wants.
 pub(super) fn wanted_language(headers: &HeaderMap) -> Language {
-    let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let first = wanted.split(',').find_map(|tag| Language::of_tag(tag.split(';').next()?.trim()));
-    first.unwrap_or(Language::Chinese)
+    Words::wanted(headers).language
 }
 
 /// Somebody who is signed in.
@@ -128,20 +134,15 @@ impl FromRequest<Site> for Posted {
         let frame = Frame::nobody(session.officer.language);
         let refuse = |status, why: (&'static str, &'static str)| notice(status, &frame, why);
         if !same_origin(&parts.headers) {
-            return Err(refuse(
-                StatusCode::FORBIDDEN,
-                ("T6102", "请求来自其他网站，已拒绝 / the request comes from another site"),
-            ));
+            return Err(refuse(StatusCode::FORBIDDEN, FOREIGN));
         }
-        let Ok(bytes) = super::body::read(body, FORM).await else {
+        let most = if parts.uri.path().contains("/compose/") { DRAFT } else { FORM };
+        let Ok(bytes) = super::body::read(body, most).await else {
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, ("T5004", "内容过大 / the form is too large")));
         };
         let fields = Fields::parse(&bytes);
         if !constant_time_equal(fields.get("csrf").as_bytes(), session.csrf.as_bytes()) {
-            return Err(refuse(
-                StatusCode::FORBIDDEN,
-                ("T6103", "表单已失效，请刷新页面 / the form is stale; reload the page"),
-            ));
+            return Err(refuse(StatusCode::FORBIDDEN, STALE));
         }
         Ok(Self { session, fields })
     }

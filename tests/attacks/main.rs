@@ -11,6 +11,7 @@
 mod support;
 
 mod doors;
+mod fields;
 mod record;
 mod rights;
 mod texts;

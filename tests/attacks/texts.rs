@@ -60,6 +60,8 @@ async fn no_text_becomes_a_script_or_a_header() {
         "/console/people".to_owned(),
         "/console/duty".to_owned(),
         "/console/sources".to_owned(),
+        "/console/devices".to_owned(),
+        "/console/organisations".to_owned(),
         "/console/compose".to_owned(),
         "/console/me".to_owned(),
         format!("/sign-in?next={query}"),
@@ -93,7 +95,7 @@ async fn no_text_becomes_a_script_or_a_header() {
     for (path, header) in [
         ("/sign-in?next=/console%0d%0aSet-Cookie:%20evil=1", "set-cookie"),
         ("/console/alerts/%0d%0aSet-Cookie:%20evil=1", "set-cookie"),
-        ("/console/map.json?x=%0d%0aevil:1", "evil"),
+        ("/regions.geojson?x=%0d%0aevil:1", "evil"),
     ] {
         let answer = li.send(Method::GET, path, &[], &[]).await;
         assert!(!answer.headers().contains_key(header), "{path}");
@@ -104,7 +106,7 @@ async fn no_text_becomes_a_script_or_a_header() {
 }
 
 /// The parts of a mail, with their transfer encoding undone.
-fn decoded(body: &str) -> String {
+pub(super) fn decoded(body: &str) -> String {
     use base64::Engine as _;
     let mut all = String::new();
     for part in body.split("\r\n\r\n") {
@@ -144,9 +146,9 @@ async fn what_is_too_large_is_refused_readably_and_every_answer_is_guarded() {
     let li = crew.officer("li", &["signer:310000", "author:310000"]).await;
     let token = crew.token(&li, &["approve"], 1).await;
     let browser = li.browser(&server).await;
-    let long = "x".repeat(3 << 20);
+    let (long, longer) = ("x".repeat(3 << 20), "x".repeat(5 << 20));
     says(browser.post("/console/me/addresses", &[("sms", &long)]).await, 413, "T5004");
-    says(browser.post("/console/compose/check", &[("title", &long)]).await, 413, "T5004");
+    says(browser.post("/console/compose/check", &[("title", &longer)]).await, 413, "T5004");
     let (status, _) = browser.api(&token, "escalations/1/take", &json!({"reason": "x".repeat(5 << 20)})).await;
     assert!(matches!(status, 400 | 413), "{status}");
     let many: Vec<(&str, &str)> = (0..100_000).map(|_| ("region", "310118")).collect();
@@ -171,7 +173,7 @@ async fn what_is_too_large_is_refused_readably_and_every_answer_is_guarded() {
         (Method::POST, "/api/v1/alerts"),
         (Method::GET, "/console/record.csv"),
         (Method::POST, "/stay"),
-        (Method::GET, "/console/map.json"),
+        (Method::GET, "/regions.geojson"),
         (Method::GET, "/console/escalations/x/y"),
     ] {
         for cookie in ["", browser.cookie.as_str()] {

@@ -1,5 +1,7 @@
 //! The whole program, with a gateway that counts.
 
+use std::path::Path;
+
 use super::support::{self, Cma, RED, Server, write_config};
 use tocsin_sinks::{Counts, Tally, gateway};
 
@@ -22,20 +24,26 @@ priority = 1
 approval = "none"
 "#;
 
+/// Config of a program that sends everything to everybody by a gateway at this port; `people.csv` holds them.
+pub fn short_messages(folder: &Path, port: u16, people: &str) -> String {
+    let path = |name: &str| folder.join(name).display().to_string();
+    std::fs::write(path("password"), "secret").unwrap();
+    std::fs::write(path("rules.toml"), RULES).unwrap();
+    std::fs::write(path("people.csv"), people).unwrap();
+    let kannel = include_str!("../../channels/src/sms/gateways/kannel.toml")
+        .replace("13013", &port.to_string())
+        .replace("secrets/kannel-password", &path("password"));
+    format!("[rules]\nfile = \"{}\"\n[channels.sms]\n[channels.sms.via]\n{kannel}\n", path("rules.toml"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn blue_red_red_again_and_the_end_are_three_short_messages_each() {
     let sms = gateway::start_sms(Tally::keeping_keys()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    std::fs::write(path("password"), "secret").unwrap();
-    std::fs::write(path("rules.toml"), RULES).unwrap();
-    std::fs::write(path("people.csv"), "region,phone\n310118,13812345678\n310118,13812345679\n").unwrap();
-    let kannel = include_str!("../../channels/src/sms/gateways/kannel.toml")
-        .replace("13013", &sms.addr.port().to_string())
-        .replace("secrets/kannel-password", &path("password"));
-    let more = format!("[rules]\nfile = \"{}\"\n[channels.sms]\n[channels.sms.via]\n{kannel}\n", path("rules.toml"));
-    let config = write_config(folder.path(), &more);
-    let (well, _, error) = support::tocsin(&config, &["subscribers", "import", &path("people.csv")]);
+    let people = "region,phone\n310118,13812345678\n310118,13812345679\n";
+    let config = write_config(folder.path(), &short_messages(folder.path(), sms.addr.port(), people));
+    let people = folder.path().join("people.csv");
+    let (well, _, error) = support::tocsin(&config, &["subscribers", "import", people.to_str().unwrap()]);
     assert!(well, "{error}");
     let server = Server::start_in(folder);
     let message = |name: &str, msg_type: &'static str, colour, seconds: i64| {

@@ -10,7 +10,11 @@
 
 mod cases;
 mod end_to_end;
+mod orders;
 mod random;
+#[path = "../sources/site.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tocsin::approval::Desk;
 use tocsin::clock::Clock;
 use tocsin::config::BureauConfig;
-use tocsin::dispatch::{Engine, EngineOptions, Provider};
+use tocsin::dispatch::{Engine, EngineOptions, Provider, WaysOut};
 use tocsin::intake::{Format, Intake, Receipt, RefusalCode};
 use tocsin::messages::{MessageOptions, Templates};
 use tocsin::policy::Policy;
@@ -80,6 +80,17 @@ pub enum Heard {
     End,
 }
 
+impl Heard {
+    /// By its words.
+    pub fn of(text: &str) -> Self {
+        match text {
+            _ if text.contains("解除：") => Self::End,
+            _ if text.contains("已不在预警区内") => Self::Lifted,
+            _ => Self::Warn,
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl Channel for Remembering {
     fn kind(&self) -> ChannelKind {
@@ -88,8 +99,7 @@ impl Channel for Remembering {
 
     async fn send(&self, window: Window<'_>) -> Vec<Answer> {
         let heard = match window.content {
-            Content::Sms(sms) if sms.text.contains("解除：") => Heard::End,
-            Content::Sms(sms) if sms.text.contains("已不在预警区内") => Heard::Lifted,
+            Content::Sms(sms) => Heard::of(&sms.text),
             _ => Heard::Warn,
         };
         self.1.lock().unwrap().extend(window.messages.iter().map(|message| (message.to.clone(), heard)));
@@ -134,7 +144,8 @@ impl World {
             let channel: Arc<dyn Channel> = channel.clone();
             Provider { name, channel, rate: None, workers: 1, window: 64 }
         };
-        let options = EngineOptions { clock: Arc::clone(&time), leave: None, policy: Some(Arc::clone(&POLICY)) };
+        let options =
+            EngineOptions { clock: Arc::clone(&time), leave: WaysOut::default(), policy: Some(Arc::clone(&POLICY)) };
         let engine = Engine::start(store.clone(), vec![provider(&sms), provider(&mqtt)], options).await.unwrap();
         let desk = Desk::new(store.clone(), Arc::clone(&POLICY), Arc::clone(&time), "", engine.waker());
         let intake = Intake::new(store.clone(), Arc::clone(&POLICY), time, Arc::new(desk));

@@ -12,8 +12,22 @@ fn polygon(points: &str) -> String {
     Cma::new("p").xml().replace("<geocode>", &format!("<polygon>{points}</polygon><geocode>"))
 }
 
-/// What is wrong, the alert, and the code that says so: of a finding where it is taken, of a refusal or its finding where not.
-fn cases() -> Vec<(&'static str, Vec<u8>, bool, &'static str)> {
+/// What is wrong, the alert, whether it is taken, and the code that says so: of a finding where it is, of a refusal or its finding where not.
+type Case = (&'static str, Vec<u8>, bool, &'static str);
+
+/// The alert under its case's own name, so that none hides behind another.
+pub fn named((name, body, ..): &Case) -> Vec<u8> {
+    let own = format!("<identifier>{name}</identifier>");
+    match std::str::from_utf8(body) {
+        Ok(text) => ["x", "p", "f", "o", "d"]
+            .iter()
+            .fold(text.to_owned(), |text, id| text.replace(&format!("<identifier>{id}</identifier>"), &own))
+            .into_bytes(),
+        Err(_) => replace(body, b"<identifier>x</identifier>", own.as_bytes()),
+    }
+}
+
+pub fn cases() -> Vec<Case> {
     let xml = || Cma::new("x").xml();
     let text = |with: &str| xml().replace("<description>", &format!("<description>{with} "));
     let many: String = (0..100_001).fold(String::new(), |mut ring, n| {
@@ -87,17 +101,8 @@ async fn each_kind_of_bad_alert_behind_a_link_has_its_answer() {
     let site = Site::start().await;
     let cases = cases();
     let entries: Vec<_> = cases.iter().map(|(name, ..)| (*name, DAY, link(&format!("/of/{name}")))).collect();
-    for (name, body, ..) in &cases {
-        // Each its own name, so that none hides behind another.
-        let own = format!("<identifier>{name}</identifier>");
-        let body = match std::str::from_utf8(body) {
-            Ok(text) => ["x", "p", "f", "o", "d"]
-                .iter()
-                .fold(text.to_owned(), |text, id| text.replace(&format!("<identifier>{id}</identifier>"), &own))
-                .into_bytes(),
-            Err(_) => replace(body, b"<identifier>x</identifier>", own.as_bytes()),
-        };
-        site.put(&format!("/of/{name}"), Page::Ok { body, etag: None });
+    for case in &cases {
+        site.put(&format!("/of/{}", case.0), Page::Ok { body: named(case), etag: None });
     }
     site.show("/bad", atom(&entries));
     let server = Server::start(&source(&site, "bad", ""));

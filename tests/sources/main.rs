@@ -13,10 +13,13 @@ mod support;
 mod absence;
 mod content;
 mod corpus;
+mod day;
 mod folder;
 mod foreign;
+mod forms;
 mod hostile;
 mod mqtt;
+mod named;
 mod news;
 mod site;
 

@@ -13,7 +13,7 @@ use crate::site::{Page, Site};
 use crate::support::{Cma, Server};
 use crate::{alerts, findings, store, until, until_source};
 
-fn source(broker: &Mosquitto, more: &str) -> String {
+pub fn source(broker: &Mosquitto, more: &str) -> String {
     format!(
         "[[source]]\nname = \"bus\"\nkind = \"mqtt\"\nbureau = \"shanghai\"\nhost = \"127.0.0.1\"\nport = {}\ntopic = \"warn/#\"\n{more}\n",
         broker.port
@@ -21,7 +21,7 @@ fn source(broker: &Mosquitto, more: &str) -> String {
 }
 
 /// Publishes with QoS 1, as a bureau does, until the broker has it.
-async fn publish(broker: &Mosquitto, payload: &[u8]) {
+pub async fn publish(broker: &Mosquitto, payload: &[u8]) {
     publish_to(broker, "warn/a", payload).await;
 }
 
@@ -146,4 +146,38 @@ async fn one_slow_link_does_not_hold_up_the_messages_behind_it() {
     publish(&broker, Cma::new("quick").xml().as_bytes()).await;
     assert_eq!(alerts(&server, 1).await[0]["identifier"], "quick");
     assert_eq!(until_source(&server, &store, "bus", |_| true).await.refused, 0, "the slow one is still waited for");
+}
+
+/// More links that never answer than the broker sends at once: what comes after them is taken, also another link; and what waits
+/// outlives a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_do_not_answer_take_nobodys_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Mosquitto::start(folder.path(), None).unwrap();
+    let site = Site::start().await;
+    // Shorter than anybody's patience: the places of those who are slow become free.
+    let more = format!("private = [\"{}\"]\ntimeout_seconds = 1", site.addr);
+    let mut server = Server::start(&source(&broker, &more));
+    let looking = store(&server).await;
+    until_source(&server, &looking, "bus", |row| row.good_at.is_some()).await;
+    let link = |path: &str| {
+        json!({"type": "Feature", "properties": {}, "links": [{"rel": "canonical", "href": site.url(path)}]})
+            .to_string()
+    };
+    for n in 0..40 {
+        site.put(&format!("/slow{n}"), Page::Silent);
+        publish(&broker, link(&format!("/slow{n}")).as_bytes()).await;
+    }
+    publish(&broker, Cma::new("inline").xml().as_bytes()).await;
+    assert_eq!(alerts(&server, 1).await[0]["identifier"], "inline");
+    site.show("/linked", Cma { code: "310120000000".into(), ..Cma::new("linked") }.xml());
+    publish(&broker, link("/linked").as_bytes()).await;
+    alerts(&server, 2).await;
+    assert_eq!(until_source(&server, &looking, "bus", |_| true).await.refused, 0, "the slow ones are still waited for");
+    looking.close().await;
+    server.kill();
+    site.show("/slow7", Cma { code: "310115000000".into(), ..Cma::new("slow") }.xml());
+    server.run();
+    let taken = alerts(&server, 3).await;
+    assert!(taken.iter().any(|alert| alert["identifier"] == "slow"), "acknowledged, and not lost");
 }

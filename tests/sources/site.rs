@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub enum Page {
     /// A whole answer; with an ETag, 304 to whoever names it.
     Ok { body: Vec<u8>, etag: Option<String> },
+    /// A whole answer with the time of its last change and no ETag; 304 to whoever names that time.
+    Dated { body: Vec<u8>, modified: &'static str },
     /// These bytes, and the connection ends.
     Raw(Vec<u8>),
     /// An answer that never ends, as fast as it is read.
@@ -107,6 +109,7 @@ impl Site {
         let page = self.pages.lock().unwrap().get(&path).cloned();
         let status = match &page {
             Some(Page::Ok { etag: Some(etag), .. }) if head.contains(&format!("if-none-match: {etag}\r\n")) => 304,
+            Some(Page::Dated { modified, .. }) if head.contains(&format!("if-modified-since: {modified}\r\n")) => 304,
             Some(Page::Raw(bytes)) => {
                 String::from_utf8_lossy(bytes.get(9..12).unwrap_or_default()).parse().unwrap_or(0)
             }
@@ -120,6 +123,11 @@ impl Site {
             Some(Page::Ok { body, etag }) => {
                 let etag = etag.map(|etag| format!("ETag: {etag}\r\n")).unwrap_or_default();
                 stream.write_all(format!("{length}{}\r\n{etag}\r\n", body.len()).as_bytes()).await?;
+                stream.write_all(&body).await?;
+            }
+            Some(Page::Dated { body, modified }) => {
+                let head = format!("{length}{}\r\nLast-Modified: {modified}\r\n\r\n", body.len());
+                stream.write_all(head.as_bytes()).await?;
                 stream.write_all(&body).await?;
             }
             Some(Page::Raw(bytes)) => stream.write_all(&bytes).await?,

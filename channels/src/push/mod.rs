@@ -6,6 +6,7 @@ pub(crate) mod guard;
 mod subscription;
 mod vapid;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,6 +17,7 @@ use guard::Guard;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode};
 use ring::rand::SystemRandom;
+use serde_json::Value;
 pub use subscription::{Subscription, SubscriptionError};
 pub use vapid::{VapidKey, generate_key};
 
@@ -37,7 +39,7 @@ const TOPIC: HeaderName = HeaderName::from_static("topic");
 
 /// What a window's messages share.
 struct Shared<'a> {
-    payload: &'a [u8],
+    payload: &'a str,
     ttl: HeaderValue,
     urgency: HeaderValue,
     topic: HeaderValue,
@@ -87,7 +89,7 @@ impl Push {
         }
         let refused = |_| Answer::new(Class::Content, "the topic cannot stand in a header");
         Ok(Shared {
-            payload: content.payload.as_bytes(),
+            payload: &content.payload,
             ttl: HeaderValue::from(http::seconds_until(window.expires).min(self.longest_ttl)),
             // The upper lanes wake a phone whatever else is said of them.
             urgency: HeaderValue::from_static(if window.lane <= 1 { Urgency::High } else { content.urgency }.as_str()),
@@ -109,7 +111,7 @@ impl Push {
     /// message"). A message that could be read would have to be shown: browsers end subscriptions that wake them without a word.
     pub async fn probe(&self, to: &str) -> Answer {
         let shared = Shared {
-            payload: b"",
+            payload: "",
             ttl: HeaderValue::from(0),
             urgency: HeaderValue::from_static(Urgency::VeryLow.as_str()),
             topic: HeaderValue::from_static("check"),
@@ -122,8 +124,8 @@ impl Push {
     }
 
     async fn send_one(&self, shared: &Shared<'_>, message: &Message) -> Answer {
-        let own = message.receipt.as_deref().and_then(|receipt| with_receipt(shared.payload, receipt));
-        self.post(shared, &message.to, own.as_deref().unwrap_or(shared.payload), |body| body).await
+        let plain = personal(shared.payload, message.why.as_deref(), message.receipt.as_deref());
+        self.post(shared, &message.to, plain.as_bytes(), |body| body).await
     }
 
     async fn post(&self, shared: &Shared<'_>, to: &str, plain: &[u8], pack: impl Fn(Vec<u8>) -> Vec<u8>) -> Answer {
@@ -159,11 +161,24 @@ impl Push {
     }
 }
 
-/// A payload with its reader's own receipt in it; None where there is no room, or the payload is no JSON object.
-fn with_receipt(payload: &[u8], receipt: &str) -> Option<Vec<u8>> {
-    let rest = payload.strip_prefix(b"{").filter(|rest| rest.len() > 1)?;
-    let own = [b"{\"receipt\":\"", receipt.as_bytes(), b"\",", rest].concat();
-    (own.len() <= MAX_PLAIN && receipt.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))).then_some(own)
+/// The payload with what is said to this person alone behind its body, and their own receipt, where there is room.
+fn personal<'a>(payload: &'a str, why: Option<&str>, receipt: Option<&str>) -> Cow<'a, str> {
+    if why.is_none() && receipt.is_none() {
+        return Cow::Borrowed(payload);
+    }
+    let longer = |why: Option<&str>| {
+        let mut read: Value = serde_json::from_str(payload).ok()?;
+        if let Some(why) = why {
+            let body = read.get_mut("body")?;
+            *body = format!("{} {why}", body.as_str()?).into();
+        }
+        if let Some(receipt) = receipt {
+            read.as_object_mut()?.insert("receipt".to_owned(), receipt.into());
+        }
+        Some(read.to_string()).filter(|longer| longer.len() <= MAX_PLAIN)
+    };
+    // Which of both there is room for: the receipt counts more, a ladder waits for it.
+    longer(why).or_else(|| longer(None)).map_or(Cow::Borrowed(payload), Cow::Owned)
 }
 
 /// What a push service's answer means (RFC 8030 sections 5 and 7.3, RFC 8292 section 4.2).
@@ -206,5 +221,23 @@ impl Channel for Push {
             answers.push(self.send_one(&shared, message));
         }
         futures_util::stream::iter(answers).buffered(self.concurrency).collect().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_stands_behind_the_body_where_there_is_room() {
+        let payload = "{\"body\":\"避险\",\"tag\":\"t\",\"title\":\"红色\"}";
+        let read: Value = serde_json::from_str(&personal(payload, Some("因“家”"), Some("a-b"))).unwrap();
+        assert_eq!(
+            (&read["body"], &read["tag"], &read["receipt"]),
+            (&"避险 因“家”".into(), &"t".into(), &"a-b".into())
+        );
+        assert_eq!(personal(payload, None, None), payload);
+        assert_eq!(personal(payload, Some(&"长".repeat(2_000)), None), payload, "no room");
+        assert_eq!(personal("not JSON", Some("x"), Some("a")), "not JSON");
     }
 }

@@ -67,9 +67,24 @@ pub(super) struct Prepared<'a> {
     expires_minutes: String,
 }
 
+impl<'a> Prepared<'a> {
+    /// The text with what is said to this person alone behind it, as far as that costs no part more.
+    fn personal(&self, message: &Message) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(self.text);
+        for line in [&message.why, &message.leave].into_iter().flatten() {
+            let longer = format!("{text} {line}");
+            if (encoding(&longer), parts(&longer)) == (encoding(self.text), parts(self.text)) {
+                text = Cow::Owned(longer);
+            }
+        }
+        text
+    }
+}
+
 /// A message's own values.
 struct Values<'a> {
     shared: &'a Prepared<'a>,
+    text: Cow<'a, str>,
     to: &'a str,
     key: String,
     sender: &'a str,
@@ -118,7 +133,8 @@ impl Gateway {
 
     pub(super) async fn send(&self, shared: &Prepared<'_>, message: &Message) -> Answer {
         let to = if self.plus { message.to.as_str() } else { message.to.trim_start_matches('+') };
-        let values = Values { shared, to, key: message.key.to_base32(), sender: &self.sender };
+        let values =
+            Values { shared, text: shared.personal(message), to, key: message.key.to_base32(), sender: &self.sender };
         let request = match self.request(&values) {
             Ok(request) => request,
             Err(what) => return Answer::new(Class::Content, what),
@@ -246,7 +262,7 @@ impl Values<'_> {
     fn get(&self, slot: Slot) -> &str {
         match slot {
             Slot::To => self.to,
-            Slot::Text => self.shared.text,
+            Slot::Text => &self.text,
             Slot::Key => &self.key,
             Slot::Sender => self.sender,
             Slot::Coding => self.shared.coding,
@@ -359,7 +375,13 @@ mod tests {
         {
             let gateway = gateway(text).unwrap();
             let shared = gateway.prepare(&content, SystemTime::now() + Duration::from_secs(3_570));
-            let values = Values { shared: &shared, to: &message.to, key: message.key.to_base32(), sender: "12379" };
+            let values = Values {
+                shared: &shared,
+                text: shared.personal(&message),
+                to: &message.to,
+                key: message.key.to_base32(),
+                sender: "12379",
+            };
             let request = gateway.request(&values).unwrap();
             let body = String::from_utf8_lossy(request.body().and_then(|body| body.as_bytes()).unwrap_or_default())
                 .into_owned();
@@ -369,6 +391,27 @@ mod tests {
                 format!("{} {}\nidempotency-key: {key:?}\n{body}", request.method(), request.url())
             );
         }
+    }
+
+    #[test]
+    fn what_is_said_to_one_alone_costs_no_part_more() {
+        let gateway = gateway(include_str!("gateways/json.toml")).unwrap();
+        let personal = |text: &str, why: &str, leave: &str| {
+            let content = SmsContent { text: text.into() };
+            let message =
+                Message { key: Key::new([7; 16]), to: "+86".into(), leave: Some(leave.into()), why: Some(why.into()) };
+            gateway.prepare(&content, SystemTime::now()).personal(&message).into_owned()
+        };
+        assert_eq!(personal("【上】台风", "因“家”", "退订回TD"), "【上】台风 因“家” 退订回TD");
+        assert_eq!(personal(&"长".repeat(66), "因“家”", "退订回TD"), "长".repeat(66), "no room");
+        assert_eq!(
+            personal(&"长".repeat(64), "因“外婆家”", "退TD"),
+            format!("{} 退TD", "长".repeat(64)),
+            "room for one"
+        );
+        let two = "长".repeat(100);
+        assert!(personal(&two, "因“家”", "退订回TD").ends_with("因“家” 退订回TD"), "a second part is there anyhow");
+        assert_eq!(personal("[Obs] Typhoon", "For \"家\"", "STOP to end"), "[Obs] Typhoon STOP to end", "still GSM-7");
     }
 
     #[test]
@@ -399,7 +442,7 @@ mod tests {
             let content = SmsContent { text: text.clone() };
             let gateway = gateway(include_str!("gateways/json.toml")).unwrap();
             let shared = gateway.prepare(&content, SystemTime::now());
-            let values = Values { shared: &shared, to: "+86138", key: String::new(), sender: "" };
+            let values = Values { shared: &shared, text: shared.text.into(), to: "+86138", key: String::new(), sender: "" };
             let request = gateway.request(&values).unwrap();
             let json: Value = serde_json::from_slice(request.body().unwrap().as_bytes().unwrap()).unwrap();
             prop_assert_eq!(json["text"].as_str(), Some(text.as_str()));

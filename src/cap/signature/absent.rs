@@ -49,4 +49,15 @@ impl SigningKey {
     pub fn sign(&self, _: &str) -> Result<String, SignatureError> {
         match *self {}
     }
+
+    /// Cannot be called.
+    #[must_use]
+    pub fn required(self, _: bool) -> Self {
+        match self {}
+    }
+
+    /// Cannot be called.
+    pub const fn is_required(&self) -> bool {
+        match *self {}
+    }
 }

@@ -80,6 +80,7 @@ pub struct SigningKey {
     method: &'static str,
     /// What receivers find in KeyInfo: base64 of the certificate.
     certificate: Option<String>,
+    required: bool,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -105,7 +106,18 @@ impl SigningKey {
             other => return Err(bad(format!("{other} is not for signing alerts: use ECDSA on P-256, or RSA"))),
         };
         let certificate = certificate_file.map(|path| certificate(path, &key)).transpose()?;
-        Ok(Self { key, method, certificate })
+        Ok(Self { key, method, certificate, required: false })
+    }
+
+    /// The same key where what cannot be signed must not be published.
+    #[must_use]
+    pub fn required(self, required: bool) -> Self {
+        Self { required, ..self }
+    }
+
+    /// Whether what cannot be signed must not be published.
+    pub const fn is_required(&self) -> bool {
+        self.required
     }
 
     /// The same alert with an enveloped signature as its last element.

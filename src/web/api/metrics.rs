@@ -15,12 +15,21 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::sources::{Condition, Health};
+use crate::store::StoreError;
 
-/// 200 when alerts can be taken and recorded.
+/// 200 when alerts can be taken and recorded; `degraded` when something that went out is not published as it should be.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let lamps = app.engine.lamps();
-    match app.store.open_chunks().await {
-        Ok(open) => Json(json!({"status": "ok", "open_chunks": open, "providers": lamps})).into_response(),
+    let looked =
+        async { Ok::<_, StoreError>((app.store.open_chunks().await?, app.store.unpublished(None).await?.len())) };
+    match looked.await {
+        Ok((open, unpublished)) => {
+            let unsigned = app.press.shown().board.unsigned();
+            let well = unpublished == 0 && unsigned == 0 && !app.press.is_stuck();
+            let status = if well { "ok" } else { "degraded" };
+            Json(json!({"status": status, "open_chunks": open, "unpublished": unpublished, "unsigned": unsigned, "providers": lamps}))
+                .into_response()
+        }
         Err(error) => {
             tracing::error!(%error, "the store does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "store", "providers": lamps}))).into_response()
@@ -70,6 +79,27 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
             ended.get_or_create(&vec![("told", "yes".to_owned())]).set(gone.saturating_sub(unheard));
         }
         Err(error) => tracing::error!(%error, "subscriptions that are gone cannot be counted"),
+    }
+    let (unpublished, unsigned) = (Gauge::<i64>::default(), Gauge::<i64>::default());
+    registry.register("unpublished", "Releases that went out and could not be published yet", unpublished.clone());
+    registry.register("unsigned", "Publications in force that should be signed and are not", unsigned.clone());
+    unsigned.set(i64::try_from(app.press.shown().board.unsigned()).unwrap_or(i64::MAX));
+    match app.store.unpublished(None).await {
+        Ok(all) => drop(unpublished.set(i64::try_from(all.len()).unwrap_or(i64::MAX))),
+        Err(error) => tracing::error!(%error, "what could not be published cannot be read"),
+    }
+    let (devices, refusals) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge<u64, AtomicU64>>::default());
+    registry.register("devices", "Sirens, loudspeakers and signs, by how they are", devices.clone());
+    registry.register("device_refusals", "What devices said and was refused since start, by reason", refusals.clone());
+    match app.devices.all().await {
+        Ok((all, _)) => all.iter().for_each(|(row, presence)| {
+            let kind = row.device.kind.as_str().to_owned();
+            devices.get_or_create(&vec![("kind", kind), ("presence", presence.as_str().to_owned())]).inc();
+        }),
+        Err(error) => tracing::error!(%error, "devices cannot be read"),
+    }
+    for (reason, n) in app.devices.counts.all() {
+        refusals.get_or_create(&vec![("reason", reason.to_owned())]).set(n);
     }
     match app.store.open_chunks().await {
         Ok(n) => drop(open.set(i64::try_from(n).unwrap_or(i64::MAX))),

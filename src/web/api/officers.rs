@@ -1,5 +1,6 @@
 //! What officers do without a browser: the same rights, the same proof of presence, the same record.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,12 +8,16 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Problem, bearer, problem};
 use crate::app::App;
-use crate::approval::{Act, Correction};
+use crate::approval::{Act, Amendment, Correction};
+use crate::cap::Alert;
+use crate::messages::Language;
+use crate::regions::RegionCode;
 use crate::rules::Stage;
 use crate::store::OfficerRow;
 use crate::web::console::{Sorted, confirms, reason, sorted};
@@ -49,6 +54,47 @@ pub(super) struct Said {
     /// And in English.
     #[serde(default)]
     en: String,
+    /// Counties: those that a split takes out, or that stay when it is amended; all where left out.
+    #[serde(default)]
+    regions: Vec<RegionCode>,
+    /// The end that an amendment sets.
+    expires: Option<DateTime<Utc>>,
+    /// The words that an amendment sets, by language; what is left out stays as it is.
+    #[serde(default)]
+    words: BTreeMap<Language, Reworded>,
+}
+
+/// Other words in one language.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reworded {
+    headline: Option<String>,
+    description: Option<String>,
+    instruction: Option<String>,
+}
+
+impl Said {
+    /// What officers have changed so far, with what is said now.
+    fn amendment(&self, so_far: &Amendment, alert: &Alert) -> Amendment {
+        let mut amendment = so_far.clone();
+        amendment.expires = self.expires.or(so_far.expires);
+        let now = so_far.apply(alert);
+        for (language, said) in &self.words {
+            let mut words = Amendment::words_of(&now, *language);
+            let parts = [
+                (&mut words.headline, &said.headline),
+                (&mut words.description, &said.description),
+                (&mut words.instruction, &said.instruction),
+            ];
+            for (part, text) in parts {
+                if let Some(text) = text {
+                    *part = text.trim().chars().take(4_000).collect();
+                }
+            }
+            amendment.words.insert(*language, words);
+        }
+        amendment
+    }
 }
 
 /// What can be done about an alert that is on its way.
@@ -114,7 +160,7 @@ async fn rows<W: World>(app: &App, officer: &OfficerRow) -> Result<Vec<Value>, F
     Ok(own.iter().chain(&others).take(ROWS).map(row).collect())
 }
 
-/// Take, approve, return, reject, withdraw.
+/// Take, approve, return, reject, withdraw, amend, split.
 pub(super) async fn act(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -145,6 +191,18 @@ async fn perform<W: World>(app: &App, id: i64, what: &str, said: &Said, officer:
         "return" => Act::Return(said.reason.clone()),
         "reject" => Act::Reject(said.reason.clone()),
         "withdraw" => Act::Withdraw(said.reason.clone()),
+        "amend" => {
+            let material = app.desk.material(&row.alert).await?;
+            let regions = if said.regions.is_empty() { e.regions.clone() } else { said.regions.clone() };
+            let amendment = said.amendment(&e.amendment, &material.alert);
+            Act::Amend { amendment, regions, reason: said.reason.clone() }
+        }
+        "split" => {
+            let new = app.desk.split::<W>(id, &said.regions, said.seen.unwrap_or(e.revision), officer).await?;
+            return Ok(json!({
+                "id": id, "alert": row.alert, "state": e.state.as_str(), "missing": e.approval.stages, "new": new,
+            }));
+        }
         "approve" => {
             let stage = match said.stage.as_deref() {
                 Some("review") => Stage::Review,

@@ -154,9 +154,28 @@ if (queue) {
 const number = new Intl.NumberFormat(language);
 const live = $(".live[data-events]");
 if (live) {
-  let last = null;
+  // What was done when, of the last ten seconds and the moment before them: what a rate is made of.
+  const samples = [];
+  const pace = () => {
+    const now = performance.now();
+    while (samples.length > 1 && now - samples[1].at > 10_000) samples.shift();
+    const [first, newest] = [samples[0], samples.at(-1)];
+    if (!newest) return;
+    const since = Math.max(1, now - first.at) / 1_000;
+    const rate = (name) => ((newest.done[name] ?? 0) - (first.done[name] ?? 0)) / since;
+    const show = (text, value) => { text.textContent = value === "" ? "" : text.dataset.words.replace("{}", value); };
+    show($("[data-rate]", live), number.format(Math.round(Object.keys(newest.done).reduce((sum, name) => sum + rate(name), 0))));
+    $$("[data-of]", live).forEach((lamp) => {
+      const [name, open] = [lamp.dataset.of, newest.open[lamp.dataset.of] ?? 0];
+      $("[data-open]", lamp).textContent = number.format(open);
+      $("[data-accepted]", lamp).textContent = number.format(newest.accepted[name] ?? 0);
+      show($("[data-pace]", lamp), open > 0 ? number.format(Math.round(rate(name) * 10) / 10) : "");
+      show($("[data-time]", lamp), open > 0 && rate(name) > 0 ? span(open / rate(name)) : "");
+    });
+  };
+  setInterval(pace, 1_000);
   listen(live.dataset.events, (told) => {
-    let done = 0;
+    const sample = { at: performance.now(), done: {}, open: {}, accepted: {} };
     const rows = $$("tr[data-channel]", live);
     if (Object.keys(told.channels).some((name) => !rows.some((row) => row.dataset.channel === name))) { location.reload(); return; }
     rows.forEach((row) => {
@@ -164,16 +183,17 @@ if (live) {
       if (!counts) return;
       const total = Object.values(counts).reduce((sum, n) => sum + n, 0);
       const open = counts.waiting + counts.sending;
-      done += total - open;
+      sample.done[row.dataset.channel] = total - open;
+      sample.open[row.dataset.channel] = open;
+      sample.accepted[row.dataset.channel] = counts.accepted;
       const bar = $("[data-progress]", row);
       bar.max = total || 1;
       bar.value = total - open;
       $("[data-total]", row).textContent = number.format(total);
       $$("[data-state]", row).forEach((cell) => { cell.textContent = number.format(counts[cell.dataset.state] ?? 0); });
     });
-    const now = performance.now();
-    if (last) $("[data-rate]", live).textContent = `${number.format(Math.max(0, Math.round(((done - last.done) / (now - last.now)) * 1000)))}/s`;
-    last = { done, now };
+    samples.push(sample);
+    pace();
     $("[data-held]", live).hidden = !told.held;
     $$("[data-lamp]", live).forEach((lamp) => {
       const now = told.lamps[lamp.dataset.lamp];
@@ -206,8 +226,14 @@ if (compose) {
     const own = ++asked;
     const body = new URLSearchParams([...new FormData(compose)].filter(([, value]) => typeof value === "string"));
     const answer = await fetch(compose.dataset.check, { method: "POST", headers: BY_ITSELF, body }).catch(() => null);
+    const text = answer?.ok ? await answer.text() : "";
     // An older answer than one that is shown is of no use.
-    if (answer?.ok && own === asked) part.innerHTML = await answer.text();
+    if (own !== asked) return;
+    if (answer?.ok) part.innerHTML = text;
+    // What is shown is then of what was typed before, and says so.
+    const unchecked = $("#unchecked");
+    unchecked.hidden = Boolean(answer?.ok);
+    $("code", unchecked).textContent = answer ? `HTTP ${answer.status}` : "";
   };
   compose.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(check, 500); });
 }

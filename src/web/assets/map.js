@@ -1,4 +1,6 @@
 // The map. Every page works without it; composing writes what is drawn into the form's own fields.
+import { outlines } from "./upload.js";
+
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const BY_ITSELF = { "x-by-itself": "1" };
@@ -25,7 +27,7 @@ if (place && window.L) {
       fillColor: hatch, fillOpacity: on ? (share === undefined ? full : 0.12 + 0.88 * share) : 0,
     };
   };
-  const answer = await fetch("/console/map.json", { headers: BY_ITSELF }).catch(() => null);
+  const answer = await fetch("/regions.geojson", { headers: BY_ITSELF }).catch(() => null);
   const ground = answer?.ok ? await answer.json() : { type: "FeatureCollection", features: [] };
   // Land lies under the counties, so that a pale one is a little of its level, not of the sea.
   const land = { stroke: false, fillColor: "#f2f0eb", fillOpacity: 1 };
@@ -57,6 +59,15 @@ if (place && window.L) {
   const line = { color: "#111", weight: 2, dashArray: "6 4", fill: false };
   polygons.forEach((ring) => L.polygon(ring, line).addTo(drawn));
   circles.forEach(([lat, lon, radius]) => L.circle([lat, lon], { ...line, radius }).addTo(drawn));
+  // Devices: a sign for each, the silent ones above the others.
+  const signs = { alive: "●", silent: "✕", never: "○", unknown: "○" };
+  const marks = JSON.parse(place.dataset.marks || "[]").map(({ at, is, name }) => {
+    const icon = L.divIcon({ className: `device ${is}`, html: signs[is] ?? "○", iconSize: [22, 22] });
+    const tip = document.createElement("span");
+    tip.textContent = name;
+    return L.marker(at, { icon, title: name, keyboard: false, zIndexOffset: is === "silent" ? 1_000 : 0 }).bindTooltip(tip).addTo(map);
+  });
+  if (marks.length) map.fitBounds(L.featureGroup(marks).getBounds().pad(0.3), { animate: false, maxZoom: 11 });
   place.dataset.ready = "1";
 
   if ("told" in place.dataset) {
@@ -91,6 +102,11 @@ function compose(map, layer, drawn, line, choose) {
   };
   ["polygons", "circles"].forEach((name) => field(name).addEventListener("input", draw));
   draw();
+  const look = () => {
+    const bounds = drawn.getBounds();
+    if (bounds.isValid()) map.fitBounds(bounds.pad(0.5), { animate: false });
+  };
+  look();
   let tool = "county";
   let corners = [];
   let sketch = null;
@@ -135,21 +151,22 @@ function compose(map, layer, drawn, line, choose) {
       pick("county");
     }
   });
-  $("[data-upload]").addEventListener("change", async (event) => {
-    const [file] = event.target.files;
-    const text = await file?.text();
-    let data = null;
-    try { data = JSON.parse(text); } catch { /* The field below says what was read: nothing. */ }
-    const found = [];
-    const walk = (node) => {
-      if (!node || found.length >= 20) return;
-      if (node.type === "FeatureCollection") node.features.forEach(walk);
-      else if (node.type === "Feature") walk(node.geometry);
-      else if (node.type === "Polygon") found.push(node.coordinates[0]);
-      else if (node.type === "MultiPolygon") node.coordinates.forEach((part) => found.push(part[0]));
-    };
-    walk(data);
-    found.forEach((ring) => add("polygons", ring.map(([lon, lat]) => corner([lat, lon])).join(" ")));
+  const upload = $("[data-upload]");
+  upload.addEventListener("change", async () => {
+    const [file] = upload.files;
+    if (!file) return;
+    const { most, corners } = upload.dataset;
+    const there = field("polygons").value.split("\n").filter((text) => text.trim()).length;
+    const { rings, well, bad } = await outlines(file, { room: most - there, most, corners });
+    if (rings.length > 0) {
+      add("polygons", rings.map((ring) => ring.map(corner).join(" ")).join("\n"));
+      look();
+    }
+    const say = (list) => list.map(([what, value]) => upload.dataset[what].replace("{}", value)).join(" ");
+    $("[data-upload-well]").textContent = say(well);
+    $("[data-upload-bad]").textContent = say(bad);
+    // The same file, mended, can be taken again.
+    upload.value = "";
   });
   const matched = () => choose(new Set(($("[data-matched]")?.dataset.matched ?? "").split(",").filter(Boolean)));
   new MutationObserver(matched).observe($("#check"), { childList: true, subtree: true });

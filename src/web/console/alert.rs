@@ -7,10 +7,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tocsin_channels::sms::encoding;
-use tocsin_channels::{ChannelKind, Content};
 
 use super::diff::{Change, Piece, change};
+use super::preview::{Forecast, Text, forecast, language_name, rendered, texts};
 use super::queue::{asked, countdown, kind, stands};
 use super::stages;
 use crate::app::App;
@@ -23,31 +22,16 @@ use crate::regions::{How, Located, Region, RegionCode};
 use crate::rules::{RuleVerdict, Stage};
 use crate::staff::Session;
 use crate::store::{AlertRow, AlertState, EscalationRow};
-use crate::web::page::{Fault, Frame, Mark, Moment, beijing, clock, page, span};
+use crate::web::page::{Fault, Frame, Mark, Moment, beijing, clock, page};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
 use crate::web::words::Words;
 use crate::world::World;
 
-/// A message as a phone would show it.
-pub(super) struct Text {
-    pub(super) channel: String,
-    pub(super) language: &'static str,
-    pub(super) note: String,
-    pub(super) title: String,
-    pub(super) body: String,
-}
-
 pub(super) struct Place {
     pub(super) code: String,
     pub(super) name: String,
     pub(super) how: String,
-}
-
-pub(super) struct Forecast {
-    pub(super) channel: String,
-    pub(super) addresses: String,
-    pub(super) time: String,
 }
 
 struct InLanguage {
@@ -165,6 +149,7 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         Some(row) => (row.escalation.amendment.apply(&material.alert), row.escalation.regions.clone()),
         None => (material.alert.clone(), material.decision.regions.clone()),
     };
+    let rendered = rendered(&policy, &material, &amended, &regions)?;
     // What officers took away is on the map no more; what they decide on is.
     let trimmed: BTreeSet<&RegionCode> = rows.iter().flat_map(|row| &row.escalation.trimmed).collect();
     let decided: Vec<RegionCode> =
@@ -186,9 +171,9 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         edge_list: codes(&edge),
         shapes: shapes(&material.alert),
         places: places(&policy, &decided, &located, words),
-        forecast: forecast(app, &material, &regions, words).await?,
+        forecast: forecast(app, &material, &rendered, &regions, words).await?,
         rules: material.decision.rules.clone(),
-        texts: texts(&policy, &material, &amended, &regions, words)?,
+        texts: texts(&rendered, words),
         escalations: parts,
         since: since(app, &policy, &chain, &alert, &material, words).await?,
         chain: chain.iter().map(|row| link(row, &alert.id, words, now)).collect(),
@@ -345,14 +330,6 @@ fn stage_act(stage: Stage, words: Words) -> &'static str {
     }
 }
 
-/// A language by its own name.
-pub(super) const fn language_name(language: Language) -> &'static str {
-    match language {
-        Language::Chinese => "中文",
-        Language::English => "English",
-    }
-}
-
 fn places(policy: &Policy, regions: &[RegionCode], located: &Located, words: Words) -> Vec<Place> {
     let how = |code: &RegionCode| {
         let found = located.counties.iter().find(|found| found.region == *code);
@@ -389,73 +366,6 @@ fn shapes(alert: &Alert) -> String {
         .map(|circle| [circle.center.lat, circle.center.lon, circle.radius_km * 1_000.0])
         .collect();
     json!({"polygons": polygons, "circles": circles}).to_string()
-}
-
-/// Whom each channel reaches, and how long it takes at the configured rate.
-pub(super) async fn forecast(
-    app: &App,
-    material: &Material,
-    regions: &[RegionCode],
-    words: Words,
-) -> Result<Vec<Forecast>, Fault> {
-    let sizes = app.store.audience_size(material.decision.reach.lists(), regions).await?;
-    let row = |kind: &ChannelKind| {
-        let n: u64 = sizes.iter().filter(|((own, _), _)| own == kind).map(|(_, n)| n).sum();
-        let time = match (app.channels.contains(kind), app.rates.get(kind)) {
-            (false, _) => words.s("not set up").to_owned(),
-            (true, None) => words.s("as fast as the provider takes it").to_owned(),
-            (true, Some(rate)) => span(i64::try_from(n.div_ceil(u64::from((*rate).max(1)))).unwrap_or(i64::MAX), words),
-        };
-        Forecast { channel: channel_name(*kind, words).to_owned(), addresses: crate::show::number(n), time }
-    };
-    Ok(material.decision.channels.iter().map(row).collect())
-}
-
-/// A channel in words.
-pub(super) fn channel_name(kind: ChannelKind, words: Words) -> &'static str {
-    match kind {
-        ChannelKind::Sms => words.s("short message"),
-        ChannelKind::Email => words.s("e-mail"),
-        ChannelKind::Push => words.s("browser push"),
-        ChannelKind::Mqtt => "MQTT",
-    }
-}
-
-/// Each channel's text in each language.
-pub(super) fn texts(
-    policy: &Policy,
-    material: &Material,
-    alert: &Alert,
-    regions: &[RegionCode],
-    words: Words,
-) -> Result<Vec<Text>, Fault> {
-    let rendered =
-        crate::approval::preview(policy, material, alert, regions).map_err(crate::approval::DeskError::from)?;
-    let mut found = Vec::new();
-    for dispatch in rendered {
-        let (title, body, note) = match &dispatch.content {
-            Content::Sms(sms) => {
-                let note = words.f("parts: {}", encoding::parts(&sms.text));
-                (String::new(), sms.text.clone(), note)
-            }
-            Content::Email(mail) => (mail.subject.clone(), mail.text.clone(), String::new()),
-            Content::Push(push) => {
-                let payload: serde_json::Value = serde_json::from_str(&push.payload).unwrap_or_default();
-                let text = |name: &str| payload[name].as_str().unwrap_or_default().to_owned();
-                (text("title"), text("body"), String::new())
-            }
-            Content::Mqtt(_) => continue,
-        };
-        let note = match dispatch.variant {
-            crate::messages::Variant::Lifted => {
-                [note.as_str(), words.s("to those no longer in the area")].join(" ").trim().to_owned()
-            }
-            _ => note,
-        };
-        let channel = channel_name(dispatch.content.kind(), words).to_owned();
-        found.push(Text { channel, language: language_name(dispatch.language), note, title, body });
-    }
-    Ok(found)
 }
 
 /// What differs between two forms of an alert.

@@ -1,6 +1,7 @@
 //! What do I say, where? A draft, checks as it is typed, a preview, and on to another officer.
 
 mod build;
+mod check;
 mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,18 +12,23 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
+use serde_json::json;
 
 use self::build::{ComposeForm, Composed, build};
-use super::alert::{Text, forecast, language_name, texts};
+use self::check::{Check, checked};
+pub(super) use self::places::named;
+use self::places::{LIMITS, Limits};
 use super::duty::{Choice, jurisdictions};
+use super::preview::language_name;
 use crate::app::App;
-use crate::approval::{Amendment, Material, Replaced, Words as Said};
+use crate::approval::{Amendment, Words as Said};
 use crate::cap::{Colour, Hazard, MsgType, Point, Polygon};
 use crate::config::BureauConfig;
+use crate::intake::Outside;
 use crate::messages::Language;
 use crate::officers::{OfficerId, Role};
 use crate::staff::Session;
-use crate::store::{DraftRow, StoreError};
+use crate::store::{DraftRow, Entry, StoreError};
 use crate::web::page::{Fault, Frame, beijing, clock, page, page_with};
 use crate::web::session::{Fields, Posted, SignedIn};
 use crate::web::site::Site;
@@ -52,17 +58,6 @@ struct InLanguage {
     words: Said,
 }
 
-/// What the checks found.
-#[derive(Default)]
-struct Check {
-    faults: Vec<String>,
-    remarks: Vec<String>,
-    reaches: String,
-    matched: String,
-    places: Vec<String>,
-    texts: Vec<Text>,
-}
-
 #[derive(Template)]
 #[template(path = "compose.html")]
 struct ComposePage {
@@ -75,6 +70,7 @@ struct ComposePage {
     colours: Vec<Choice>,
     voices: Vec<Choice>,
     words: Vec<InLanguage>,
+    limits: Limits,
     check: Check,
 }
 
@@ -220,7 +216,7 @@ async fn show<W: World>(
             .into_iter()
             .map(|c| {
                 let mark = crate::web::page::Mark::of(Some(c));
-                let name = format!("{} {}", mark.shape, words.pick(mark.zh, mark.en));
+                let name = format!("{} {}", mark.shape, words.s(mark.name));
                 choice(c.as_str(), &name, form.colour == c.as_str())
             })
             .collect(),
@@ -233,6 +229,7 @@ async fn show<W: World>(
                 words: form.words.get(&language).cloned().unwrap_or_default(),
             })
             .collect(),
+        limits: LIMITS,
         check,
         form,
         frame,
@@ -257,34 +254,6 @@ pub(super) async fn check<W: World>(State(site): State<Site>, posted: Posted) ->
         Ok((check, _)) => page(&CheckPart { frame, check }),
         Err(fault) => fault.show(&frame),
     }
-}
-
-async fn checked<W: World>(app: &App, form: &ComposeForm, words: Words) -> Result<(Check, Option<Material>), Fault> {
-    let now = app.clock.now();
-    let policy = app.policy.load_full();
-    let Composed { alert, faults, remarks } = build::<W>(app, form, words, now).await?;
-    let mut check = Check { faults, remarks, ..Check::default() };
-    let Some(alert) = alert else { return Ok((check, None)) };
-    let located = policy.map.locate(&crate::approval::areas(&alert), &policy.locate);
-    let decision = crate::rules::decide(&alert, &located, &policy.rules, &policy.map, now);
-    if let Some(why) = decision.withheld.filter(|_| form.refers.is_empty()) {
-        check.faults.push(words.pick(why.zh(), why.en()).to_owned());
-    }
-    check.matched = decision.regions.iter().map(crate::regions::RegionCode::as_str).collect::<Vec<_>>().join(",");
-    check.places = policy.map.name_places(&decision.regions, words.language);
-    let material = Material {
-        headline: Amendment::words_of(&alert, Language::Chinese).headline,
-        alert,
-        chain: String::new(),
-        decision,
-        replaced: Replaced::default(),
-    };
-    let forecast = forecast(app, &material, &material.decision.regions, words).await?;
-    let reaches: Vec<_> =
-        forecast.iter().map(|row| format!("{} {} ({})", row.channel, row.addresses, row.time)).collect();
-    check.reaches = reaches.join(" · ");
-    check.texts = texts(&policy, &material, &material.alert, &material.decision.regions, words)?;
-    Ok((check, Some(material)))
 }
 
 /// Save, mail a summary, submit.
@@ -345,15 +314,23 @@ async fn perform<W: World>(
         return Err(Fault::Bad(why.to_owned()));
     };
     form.seen = now.timestamp_millis();
+    let detail = json!({"jurisdiction": form.region, "title": row.title});
+    let login = session.officer.login.as_str();
+    app.store.record_one(now, &Entry::new(login, "draft.save", draft_subject(id), detail)).await?;
     match what {
         "save" => Ok(format!("{}/compose/{id}", W::BASE)),
         "mail" => {
             mail::<W>(app, session, form, words).await?;
             Ok(format!("{}/compose/{id}", W::BASE))
         }
-        "submit" => submit::<W>(app, form, words, id, now).await,
+        "submit" => submit::<W>(app, session, form, words, id, now).await,
         _ => Err(Fault::Unknown),
     }
+}
+
+/// A draft, as lines of the record name it.
+fn draft_subject(id: i64) -> String {
+    format!("draft/{id}")
 }
 
 /// Everyone who saved a draft.
@@ -364,6 +341,7 @@ fn writers(row: &DraftRow) -> BTreeSet<OfficerId> {
 
 async fn submit<W: World>(
     app: &App,
+    session: &Session,
     form: &ComposeForm,
     words: Words,
     draft: i64,
@@ -380,9 +358,16 @@ async fn submit<W: World>(
     if !app.store.tie_draft(draft, Some(&id)).await? {
         return Err(Fault::Unknown);
     }
+    let detail = json!({"draft": draft_subject(draft), "jurisdiction": form.region});
+    app.store.record_one(now, &Entry::new(session.officer.login.as_str(), "draft.submit", &id, detail)).await?;
     let region = form.region.parse().map_err(|_| Fault::Unknown)?;
-    let voice =
-        BureauConfig { name: format!("console:{}", form.region), regions: vec![region], ..BureauConfig::default() };
+    // Whoever speaks for the counties beyond is asked, as for a bureau that may reach beyond its own.
+    let voice = BureauConfig {
+        name: format!("console:{}", form.region),
+        regions: vec![region],
+        outside: Outside::Cut,
+        ..BureauConfig::default()
+    };
     match app.intake.accept_composed(&voice, &form.writers, raw.as_bytes()).await {
         Ok(receipt) => {
             app.engine.wake();
@@ -401,7 +386,8 @@ async fn submit<W: World>(
 async fn mail<W: World>(app: &App, session: &Session, form: &ComposeForm, words: Words) -> Result<(), Fault> {
     let (check, material) = checked::<W>(app, form, words).await?;
     let Some(material) = material else { return Err(Fault::Bad(check.faults.join("；"))) };
-    let picture = super::picture::of(&app.policy.load().map, &material.decision.regions);
+    let picture =
+        crate::messages::picture(&app.policy.load().map, &material.decision.regions, Colour::of_alert(&material.alert));
     let texts: Vec<_> =
         check.texts.iter().map(|t| format!("[{} {}] {} {}", t.channel, t.language, t.title, t.body)).collect();
     let drill = if W::EXERCISE { "【演练 EXERCISE】" } else { "" };

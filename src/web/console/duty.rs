@@ -1,9 +1,9 @@
 //! Who is on duty, and a call to oneself.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::TimeDelta;
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::acts::beijing_time;
@@ -26,10 +26,26 @@ pub(super) struct Choice {
     pub(super) on: bool,
 }
 
+/// Somebody on duty, from the hour where it is not the day's beginning; an empty name is nobody.
+struct Turn {
+    from: String,
+    name: String,
+}
+
 struct Row {
     jurisdiction: String,
     position: String,
-    cells: Vec<String>,
+    days: Vec<Vec<Turn>>,
+}
+
+/// A rotation or an override that can be ended.
+struct Kept {
+    id: i64,
+    jurisdiction: String,
+    position: String,
+    who: String,
+    when: String,
+    may_end: bool,
 }
 
 struct Officer {
@@ -44,6 +60,8 @@ struct DutyPage {
     told: String,
     days: Vec<String>,
     rows: Vec<Row>,
+    overrides: Vec<Kept>,
+    rotations: Vec<Kept>,
     provinces: Vec<Choice>,
     positions: Vec<Choice>,
     officers: Vec<Officer>,
@@ -71,30 +89,50 @@ async fn load(app: &App, session: &Session, frame: Frame, called: Option<usize>)
     let policy = app.policy.load_full();
     let name =
         |id: OfficerId| officers.iter().find(|officer| officer.id == id).map_or("?", |officer| officer.name.as_str());
-    let rows = roster
-        .rotations
-        .iter()
-        .map(|rotation| {
-            let place = policy.map.get(&rotation.jurisdiction).map_or("", |region| region.name_in(words.language));
-            let cells = (0..7).map(|day| {
-                let at = now + TimeDelta::days(day);
-                roster.on_duty(&rotation.jurisdiction, rotation.position, at).map_or("", |(id, _)| name(id)).to_owned()
-            });
-            Row {
-                jurisdiction: place.to_owned(),
-                position: position_name(rotation.position, words).to_owned(),
-                cells: cells.collect(),
-            }
-        })
-        .collect();
+    let place = |code: &RegionCode| policy.map.get(code).map_or("", |region| region.name_in(words.language)).to_owned();
+    let row = |(jurisdiction, position): &(RegionCode, Position)| Row {
+        jurisdiction: place(jurisdiction),
+        position: position_name(*position, words).to_owned(),
+        days: days(now)
+            .map(|(from, to)| {
+                let turns = roster.turns(jurisdiction, *position, from, to);
+                let turn = |(at, who): &(DateTime<Utc>, Option<OfficerId>)| Turn {
+                    from: if *at == from { String::new() } else { beijing(*at).format("%H:%M").to_string() },
+                    name: who.map_or("", name).to_owned(),
+                };
+                turns.iter().map(turn).collect()
+            })
+            .collect(),
+    };
+    let grants = &session.officer.grants;
+    let may = |role, code| grants.may(role, code, &policy.map);
+    let time = |at: DateTime<Utc>| beijing(at).format("%m-%d %H:%M").to_string();
+    let overrides = roster.overrides.iter().map(|o| Kept {
+        id: o.id,
+        jurisdiction: place(&o.jurisdiction),
+        position: position_name(o.position, words).to_owned(),
+        who: name(o.officer).to_owned(),
+        when: format!("{} – {}", time(o.from), time(o.to)),
+        may_end: [Role::Reviewer, Role::Signer, Role::Administrator].into_iter().any(|role| may(role, &o.jurisdiction)),
+    });
+    let rotations = roster.rotations.iter().map(|r| Kept {
+        id: r.id,
+        jurisdiction: place(&r.jurisdiction),
+        position: position_name(r.position, words).to_owned(),
+        who: r.officers.iter().map(|id| name(*id)).collect::<Vec<_>>().join(" → "),
+        when: format!("{} · {}", words.f("{} days", r.days), time(r.starts)),
+        may_end: may(Role::Administrator, &r.jurisdiction),
+    });
     Ok(DutyPage {
         told: match called {
             Some(0) => words.s("You have no address yet: set one under your name").to_owned(),
             Some(n) => words.f("Called at {} addresses; it should arrive in seconds", n),
             None => String::new(),
         },
-        days: (0..7).map(|day| beijing(now + TimeDelta::days(day)).format("%m-%d").to_string()).collect(),
-        rows,
+        days: days(now).map(|(from, _)| beijing(from).format("%m-%d").to_string()).collect(),
+        rows: roster.positions().iter().map(row).collect(),
+        overrides: overrides.collect(),
+        rotations: rotations.collect(),
         provinces: jurisdictions(app, words),
         positions: Position::ALL
             .into_iter()
@@ -108,6 +146,14 @@ async fn load(app: &App, session: &Session, frame: Frame, called: Option<usize>)
         may_keep: session.officer.grants.has(Role::Administrator),
         frame,
     })
+}
+
+/// A week of Beijing's days: today from now on, then six whole ones.
+fn days(now: DateTime<Utc>) -> impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)> {
+    let day = TimeDelta::days(1);
+    let since = beijing(now).time() - NaiveTime::MIN;
+    let midnight = now - since;
+    (0..7).map(move |n| ((midnight + day * n).max(now), midnight + day * (n + 1)))
 }
 
 /// Provinces, then prefectures.
@@ -175,6 +221,17 @@ pub(super) async fn rotation(State(site): State<Site>, posted: Posted) -> Respon
         Ok(site.app.staff.set_rotation(&rotation, &posted.session.officer).await?)
     };
     let done = done.await;
+    back(&posted, done)
+}
+
+/// Ends a swap, or a rotation.
+pub(super) async fn end(State(site): State<Site>, Path((what, id)): Path<(String, i64)>, posted: Posted) -> Response {
+    let (staff, by) = (&site.app.staff, &posted.session.officer);
+    let done = match what.as_str() {
+        "override" => staff.end_stand_in(id, by).await.map_err(Fault::from),
+        "rotation" => staff.end_rotation(id, by).await.map_err(Fault::from),
+        _ => Err(Fault::Unknown),
+    };
     back(&posted, done)
 }
 

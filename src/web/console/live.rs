@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::acts::correct_word;
-use super::alert::{channel_name, mark};
+use super::alert::mark;
+use super::preview::channel_name;
 use super::told::{Column, state_name};
 use crate::app::App;
 use crate::delivery::DeliveryState;
@@ -139,7 +140,7 @@ async fn alert_snapshot(app: &App, id: &str) -> Result<String, StoreError> {
     let held = app.store.is_held(id).await?;
     let state = app.store.alert(id).await?.map(|row| (row.state, row.superseded_by));
     let parts = app.store.escalation_states(id).await?;
-    let reason = |lamp: &Lamp, language| reason(lamp, Words { language });
+    let reason = |lamp: &Lamp, language| reason(lamp, Words::from(language));
     let lamps: BTreeMap<String, Value> = (app.engine.lamps().iter())
         .map(|lamp| {
             let [zh, en] = [Language::Chinese, Language::English].map(|language| reason(lamp, language));
@@ -290,6 +291,10 @@ struct ChannelRow {
 
 struct LampRow {
     name: String,
+    channel: &'static str,
+    /// Of this alert: how many it has taken over, and how many are still to go there.
+    accepted: u64,
+    open: u64,
     up: bool,
     reason: String,
 }
@@ -301,6 +306,7 @@ struct LivePage {
     alert: AlertRow,
     mark: Mark,
     can_stop: bool,
+    can_resend: bool,
     can_sign: bool,
     held: bool,
     word: &'static str,
@@ -326,6 +332,7 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
     let alert = app.store.alert(id).await?.filter(|row| row.status == W::STATUS.as_str()).ok_or(Fault::Unknown)?;
     let material = app.desk.material(id).await?;
     let grants = &session.officer.grants;
+    let counts = app.store.states(id).await?;
     let row = |(kind, counts): (&tocsin_channels::ChannelKind, &crate::delivery::StateCounts)| ChannelRow {
         kind: kind.as_str(),
         channel: channel_name(*kind, frame.t).to_owned(),
@@ -337,14 +344,25 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
     Ok(LivePage {
         mark: mark(&alert, &material.alert),
         can_stop: [Role::Operator, Role::Reviewer, Role::Signer].into_iter().any(|role| grants.has(role)),
+        can_resend: [Role::Operator, Role::Signer].into_iter().any(|role| grants.has(role)),
         can_sign: grants.has(Role::Signer),
         held: app.store.is_held(id).await?,
         word: correct_word::<W>(session.officer.language),
         states: DeliveryState::ALL.iter().map(|state| Column { name: state_name(*state, frame.t) }).collect(),
-        channels: app.store.states(id).await?.iter().map(row).collect(),
         lamps: (app.engine.lamps().into_iter())
-            .map(|lamp| LampRow { up: lamp.up, reason: reason(&lamp, frame.t), name: lamp.name })
+            .map(|lamp| {
+                let own = counts.get(&lamp.channel);
+                LampRow {
+                    channel: lamp.channel.as_str(),
+                    accepted: own.map_or(0, |own| own.get(DeliveryState::Accepted)),
+                    open: own.map_or(0, crate::delivery::StateCounts::open),
+                    up: lamp.up,
+                    reason: reason(&lamp, frame.t),
+                    name: lamp.name,
+                }
+            })
             .collect(),
+        channels: counts.iter().map(row).collect(),
         regions_list: regions.join(","),
         alert,
         frame,

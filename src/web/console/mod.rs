@@ -4,13 +4,15 @@
 mod acts;
 mod alert;
 mod compose;
+mod devices;
 mod diff;
 mod duty;
 mod live;
-mod map;
 mod me;
+mod organisations;
+mod outlets;
 mod people;
-mod picture;
+mod preview;
 mod queue;
 mod record;
 mod sources;
@@ -34,20 +36,28 @@ pub(super) fn router() -> Router<Site> {
     Router::new()
         .merge(of_world::<LiveWorld>())
         .merge(of_world::<Exercise>())
-        .route("/console/map.json", get(map::counties))
         .route("/console/record", get(record::show))
         .route("/console/record.csv", get(record::export))
         .route("/console/sources", get(sources::show))
+        .route("/console/outlets", get(outlets::show))
         .route("/console/duty", get(duty::show))
         .route("/console/duty/test", post(duty::test))
         .route("/console/duty/override", post(duty::stand_in))
         .route("/console/duty/rotation", post(duty::rotation))
+        .route("/console/duty/{what}/{id}/end", post(duty::end))
         .route("/console/people", get(people::show).post(people::invite))
         .route("/console/people/{id}/role", post(people::role))
         .route("/console/people/{id}/active", post(people::active))
         .route("/console/people/{id}/invite", post(people::invite_again))
         .route("/console/people/{id}/tie", post(people::tie))
         .route("/console/people/proposals/{id}", post(people::decide))
+        .route("/console/devices", get(devices::show).post(devices::put))
+        .route("/console/devices/import", post(devices::import))
+        .route("/console/devices/{id}/{act}", post(devices::act))
+        .route("/console/organisations", get(organisations::list).post(organisations::put))
+        .route("/console/organisations/import", post(organisations::import))
+        .route("/console/organisations/{code}", get(organisations::one))
+        .route("/console/organisations/{code}/{act}", post(organisations::act))
         .route("/console/me", get(me::show))
         .route("/console/me/addresses", post(me::addresses))
         .route("/console/me/push", post(me::push))

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::approval::{Escalation, State as Stands};
 use crate::messages::Language;
 use crate::officers::Role;
+use crate::regions::{RegionKind, RegionMap};
 use crate::rules::{Stage, Then};
 use crate::staff::Session;
 use crate::store::{OfficerRow, QueueRow, StoreError};
@@ -248,7 +249,9 @@ pub(super) async fn search<W: World>(
     const PAGE: usize = 50;
     let frame = Frame::of::<W>(&session, "alerts");
     let before = DateTime::parse_from_rfc3339(&search.before).ok().map(|at| at.to_utc());
-    let found = site.app.store.search_alerts(W::STATUS.as_str(), &search.q, before, PAGE as i64).await;
+    let places = alike(&site.app.policy.load().map, search.q.trim());
+    let asked = (search.q.as_str(), places.as_slice());
+    let found = site.app.store.search_alerts(W::STATUS.as_str(), asked, before, PAGE as i64).await;
     let found = match found {
         Ok(found) => found,
         Err(error) => return Fault::from(error).show(&frame),
@@ -268,6 +271,29 @@ pub(super) async fn search<W: World>(
         })
         .collect();
     page(&Alerts { frame, q: search.q, rows, older })
+}
+
+/// What the codes of a place and of all that lies in it are like: `33____` for a province, the code itself where others begin so too.
+fn alike(map: &RegionMap, name: &str) -> Vec<String> {
+    /// Places of one name that are looked for, and codes of a place whose counties have codes of all kinds.
+    const MOST: usize = 8;
+    const CODES: usize = 64;
+    let mut found = Vec::new();
+    for region in super::compose::named(map, name).into_iter().take(MOST) {
+        let below: Vec<&str> = map.counties_below(&region.code).iter().map(|county| county.code.as_str()).collect();
+        let code = region.code.as_str();
+        let shared = code.bytes().take_while(|b| *b != b'0').count();
+        let (start, rest) = code.split_at(shared.next_multiple_of(2).min(code.len()));
+        let like = |other: &str| other.len() == code.len() && other.starts_with(start);
+        let all = map.regions().filter(|other| other.kind == RegionKind::County && like(other.code.as_str())).count();
+        if below.len() > 1 && all == below.len() && below.iter().all(|county| like(county)) {
+            found.push(format!("{start}{}", "_".repeat(rest.len())));
+        } else {
+            found.push(code.to_owned());
+            found.extend(below.iter().take(CODES).map(|county| (*county).to_owned()));
+        }
+    }
+    found
 }
 
 /// A kind of alert in words.

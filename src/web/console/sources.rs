@@ -39,6 +39,15 @@ struct Refused {
     why: String,
 }
 
+/// What went out and is not published.
+struct Unpublished {
+    alert: String,
+    since: String,
+    next: String,
+    tries: i64,
+    why: String,
+}
+
 #[derive(Template)]
 #[template(path = "sources.html")]
 struct SourcesPage {
@@ -46,6 +55,8 @@ struct SourcesPage {
     rows: Vec<Row>,
     fetched: Vec<Fetched>,
     refusals: Vec<Refused>,
+    unpublished: Vec<Unpublished>,
+    unsigned: Vec<String>,
 }
 
 pub(super) async fn show(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
@@ -60,6 +71,13 @@ pub(super) async fn show(State(site): State<Site>, SignedIn(session): SignedIn) 
         Ok(health) => health,
         Err(error) => return Fault::from(error).show(&frame),
     };
+    let unpublished = match app.store.unpublished(None).await {
+        Ok(all) => all.into_iter().map(|one| not_published(one, now)).collect(),
+        Err(error) => return Fault::from(error).show(&frame),
+    };
+    let shown = app.press.shown();
+    let unsigned = shown.board.in_force().into_iter().filter(|entry| entry.publication.unsigned);
+    let unsigned = unsigned.map(|entry| entry.publication.alert.to_string()).collect();
     let language = frame.t.pick("zh", "en");
     let fetched = health.iter().map(|source| fetched(source, language, now)).collect();
     let policy = app.policy.load();
@@ -88,7 +106,7 @@ pub(super) async fn show(State(site): State<Site>, SignedIn(session): SignedIn) 
             Refused { at: clock(at, now), bureau, code, why: first.unwrap_or_default().to_owned() }
         })
         .collect();
-    page(&SourcesPage { frame, rows, fetched, refusals })
+    page(&SourcesPage { frame, rows, fetched, refusals, unpublished, unsigned })
 }
 
 fn fetched(source: &Health, language: &str, now: chrono::DateTime<chrono::Utc>) -> Fetched {
@@ -103,6 +121,11 @@ fn fetched(source: &Health, language: &str, now: chrono::DateTime<chrono::Utc>) 
         next: time(row.and_then(|row| row.next_at)),
         why: source.why(language).unwrap_or_default(),
     }
+}
+
+fn not_published(one: crate::store::Unpublished, now: chrono::DateTime<chrono::Utc>) -> Unpublished {
+    let (since, next) = (clock(one.since, now), clock(one.next_at, now));
+    Unpublished { alert: one.alert, since, next, tries: one.tries, why: one.why }
 }
 
 fn row(name: &str, count: Option<&SourceCount>, regions: String, now: chrono::DateTime<chrono::Utc>, t: Words) -> Row {

@@ -1,4 +1,5 @@
-//! Every stage of an alert with its time: received, called, taken, reviewed, signed, released, first and last message.
+//! Every stage of an alert with its time: written, received, called, taken, reviewed, signed, released, first and last message, and
+//! what officers did about it then.
 
 use axum::extract::{Path, State};
 use axum::http::header;
@@ -13,6 +14,9 @@ use crate::web::session::SignedIn;
 use crate::web::site::Site;
 use crate::web::words::Words;
 use crate::world::World;
+
+/// Lines of an alert that are read: its newest.
+const LINES: i64 = 500;
 
 /// One stage, as the chart shows it.
 pub(super) struct Row {
@@ -33,8 +37,14 @@ struct Moment {
 
 async fn moments(app: &App, alert: &str, words: Words) -> Result<Vec<Moment>, StoreError> {
     let filter = RecordFilter { subject: Some(alert.to_owned()), ..RecordFilter::default() };
-    let mut lines = app.store.record_lines(&filter, 500).await?;
-    lines.reverse();
+    let mut lines = app.store.record_lines(&filter, LINES).await?;
+    // What was written here began as a draft, which has lines of its own.
+    let drafts: Vec<_> = lines.iter().filter(|line| line.kind == "draft.submit").map(|line| draft(line)).collect();
+    for subject in drafts {
+        let filter = RecordFilter { subject: Some(subject), ..RecordFilter::default() };
+        lines.extend(app.store.record_lines(&filter, LINES).await?);
+    }
+    lines.sort_by_key(|line| line.seq);
     let mut found: Vec<_> = lines.iter().filter_map(|line| moment(app, line, words)).collect();
     for (jurisdiction, first, last) in app.store.send_times(alert).await? {
         let who = place(app, jurisdiction.as_deref(), words);
@@ -45,9 +55,25 @@ async fn moments(app: &App, alert: &str, words: Words) -> Result<Vec<Moment>, St
     Ok(found)
 }
 
+/// The draft that was submitted, as lines name it.
+fn draft(line: &Line) -> String {
+    let detail: serde_json::Value = serde_json::from_str(&line.detail).unwrap_or_default();
+    detail["draft"].as_str().unwrap_or_default().to_owned()
+}
+
 fn moment(app: &App, line: &Line, words: Words) -> Option<Moment> {
     let detail: serde_json::Value = serde_json::from_str(&line.detail).unwrap_or_default();
-    let what = match line.kind.as_str() {
+    let what = stage(&line.kind, &detail, words)?;
+    let place = place(app, detail["jurisdiction"].as_str(), words);
+    let who = if line.actor == "tocsin" { place } else { format!("{} {place}", line.actor).trim().to_owned() };
+    Some(Moment { what: what.to_owned(), who, at: line.at })
+}
+
+/// A line's stage in words; None for what is no step of the alert, such as a look at who was missed.
+fn stage(kind: &str, detail: &serde_json::Value, words: Words) -> Option<&'static str> {
+    Some(match kind {
+        "draft.save" => words.s("draft saved"),
+        "draft.submit" => words.s("submitted"),
         "alert.accept" => words.s("received, decided on"),
         "escalation.begin" => words.s("escalated"),
         "page" => words.s("officers called"),
@@ -56,16 +82,18 @@ fn moment(app: &App, line: &Line, words: Words) -> Option<Moment> {
         "escalation.approve" => words.s("signed"),
         "escalation.return" => words.s("returned"),
         "escalation.amend" => words.s("changed"),
+        "escalation.split" => words.s("split"),
         "escalation.reject" => words.s("rejected"),
+        "escalation.withdraw" => words.s("withdrawn"),
         "escalation.deadline" => words.s("deadline passed"),
         "release" => words.s("released"),
+        "release.failed" => words.s("approved, and its messages could not be made"),
         "release.stop" => words.s("stopped"),
+        "release.resume" => words.s("let go on"),
+        "release.resend" => words.s("sent again to those missed"),
         "release.correct" => words.s("corrected"),
         _ => return None,
-    };
-    let place = place(app, detail["jurisdiction"].as_str(), words);
-    let who = if line.actor == "tocsin" { place } else { format!("{} {place}", line.actor).trim().to_owned() };
-    Some(Moment { what: what.to_owned(), who, at: line.at })
+    })
 }
 
 fn place(app: &App, code: Option<&str>, words: Words) -> String {
@@ -131,5 +159,49 @@ pub(super) async fn csv<W: World>(
             ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], body).into_response()
         }
         Err(error) => Fault::from(error).show(&frame),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+    use crate::messages::Language;
+
+    /// Every kind of line that the sources of these rooms write.
+    fn recorded() -> BTreeSet<String> {
+        fn read(path: &Path, all: &mut String) {
+            if path.is_dir() {
+                std::fs::read_dir(path).unwrap().for_each(|entry| read(&entry.unwrap().path(), all));
+            } else {
+                all.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+        let mut all = String::new();
+        for room in ["approval", "intake", "web/console/compose.rs"] {
+            read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(room), &mut all);
+        }
+        let begins = ["draft.", "alert.accept", "escalation.", "release."];
+        let of_alerts = |text: &&str| {
+            begins.iter().any(|begin| text.starts_with(begin))
+                && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'.')
+        };
+        all.split('"').filter(of_alerts).chain(["release", "page"]).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_kind_of_line_about_an_alert_has_a_stage() {
+        // To oneself, about no alert yet.
+        let apart = ["draft.mail"];
+        let kinds = recorded();
+        assert!(kinds.len() >= 18, "{kinds:?}");
+        for kind in kinds.iter().filter(|kind| !apart.contains(&kind.as_str())) {
+            for language in [Language::Chinese, Language::English] {
+                assert!(stage(kind, &serde_json::Value::Null, Words::from(language)).is_some(), "{kind} has no row");
+            }
+        }
+        assert_eq!(stage("person.view", &serde_json::Value::Null, Words::from(Language::English)), None);
     }
 }

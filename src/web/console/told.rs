@@ -16,7 +16,7 @@ use crate::officers::Role;
 use crate::regions::RegionCode;
 use crate::staff::Session;
 use crate::store::{Entry, RegionCounts, StoreError, Tally};
-use crate::web::page::{Fault, Frame, page};
+use crate::web::page::{Fault, Frame, clock, page};
 use crate::web::session::{Posted, SignedIn};
 use crate::web::site::Site;
 use crate::web::words::Words;
@@ -35,6 +35,14 @@ struct Row {
     cells: Vec<u64>,
 }
 
+/// A device that the alert was for.
+struct Played {
+    name: String,
+    id: String,
+    /// When it has played it; empty for not yet.
+    at: String,
+}
+
 struct Missed {
     address: String,
     state: &'static str,
@@ -50,6 +58,9 @@ struct ToldPage {
     rows: Vec<Row>,
     may_see: bool,
     missed: Option<Vec<Missed>>,
+    /// How many devices have played it, of how many.
+    played: String,
+    devices: Vec<Played>,
 }
 
 /// Who got it, by region: counted once for all who look.
@@ -137,7 +148,10 @@ async fn load<W: World>(
         total: counts.total(),
         cells: DeliveryState::ALL.iter().map(|state| counts.get(*state)).collect(),
     };
+    let devices = devices(app, id).await?;
     Ok(ToldPage {
+        played: format!("{}/{}", devices.iter().filter(|device| !device.at.is_empty()).count(), devices.len()),
+        devices,
         id: id.to_owned(),
         headline: alert.headline,
         states: DeliveryState::ALL.iter().map(|state| Column { name: state_name(*state, frame.t) }).collect(),
@@ -146,6 +160,22 @@ async fn load<W: World>(
         missed,
         frame,
     })
+}
+
+/// The devices that an alert was for, those that have not played it first.
+async fn devices(app: &App, id: &str) -> Result<Vec<Played>, Fault> {
+    let (now, mut found) = (app.clock.now(), Vec::new());
+    let told = app.store.devices_played(id).await?;
+    if told.is_empty() {
+        return Ok(found);
+    }
+    let known = app.store.devices().await?;
+    for (id, at) in told {
+        let name = known.iter().find(|row| row.device.id.as_str() == id).map(|row| row.device.name.clone());
+        found.push(Played { name: name.unwrap_or_default(), id, at: at.map_or_else(String::new, |at| clock(at, now)) });
+    }
+    found.sort_by_key(|device| !device.at.is_empty());
+    Ok(found)
 }
 
 /// The share told of each county, for the map.

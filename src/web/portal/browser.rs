@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::sign_up::Wish;
 use super::{Form, Own, language, refused};
-use crate::messages::Language;
 use crate::residents::{Reported, ResidentError};
 use crate::store::Deed;
 use crate::web::page::page;
@@ -35,7 +34,7 @@ pub(super) fn push_key(site: &Site) -> String {
 }
 
 pub(super) async fn show(State(site): State<Site>, headers: HeaderMap, Query(wish): Query<Wish>) -> Response {
-    let t = Words { language: language(&headers, &wish.lang) };
+    let t = language(&headers, &wish.lang);
     page(&AppPage { t, push_key: push_key(&site) })
 }
 
@@ -44,45 +43,45 @@ pub(super) fn awaits(t: Words) -> Response {
     page(&AwaitsPage { t })
 }
 
-fn done(result: Result<(), ResidentError>, language: Language) -> Response {
+fn done(result: Result<(), ResidentError>, t: Words) -> Response {
     match result {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => refused(&error, language),
+        Err(error) => refused(&error, t),
     }
 }
 
 /// A message was shown, or opened, or somebody says that they are safe.
-pub(super) async fn receipt(State(site): State<Site>, Form { language, fields, .. }: Form) -> Response {
+pub(super) async fn receipt(State(site): State<Site>, Form { t, fields, .. }: Form) -> Response {
     let Some(deed) = Deed::of(fields.get("what")) else {
-        return refused(&ResidentError::Input("内容不正确 / this cannot be understood"), language);
+        return refused(&ResidentError::Input("内容不正确 / this cannot be understood"), t);
     };
     match site.app.receipts.report(fields.get("receipt"), deed).await {
         Reported::Yes => StatusCode::NO_CONTENT.into_response(),
-        Reported::NotOurs => refused(&ResidentError::Proof, language),
+        Reported::NotOurs => refused(&ResidentError::Proof, t),
         Reported::Later => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
 /// A browser has a new subscription.
-pub(super) async fn moved(State(site): State<Site>, Form { language, fields, .. }: Form) -> Response {
+pub(super) async fn moved(State(site): State<Site>, Form { t, fields, .. }: Form) -> Response {
     let (word, old, new) = (fields.get("word"), fields.get("old"), fields.get("new"));
-    done(site.app.residents.move_browser(word, old, new).await, language)
+    done(site.app.residents.move_browser(word, old, new).await, t)
 }
 
 /// A browser lives.
-pub(super) async fn lives(State(site): State<Site>, Form { language, fields, .. }: Form) -> Response {
-    done(site.app.residents.browser_lives(fields.get("word")).await, language)
+pub(super) async fn lives(State(site): State<Site>, Form { t, fields, .. }: Form) -> Response {
+    done(site.app.residents.browser_lives(fields.get("word")).await, t)
 }
 
 /// A browser leaves.
-pub(super) async fn leave(State(site): State<Site>, Form { language, fields, .. }: Form) -> Response {
-    done(site.app.residents.browser_leaves(fields.get("word")).await, language)
+pub(super) async fn leave(State(site): State<Site>, Form { t, fields, .. }: Form) -> Response {
+    done(site.app.residents.browser_leaves(fields.get("word")).await, t)
 }
 
 /// The word of one's own browser; null where it is none of one's addresses.
 pub(super) async fn own(State(site): State<Site>, Own { session, form }: Own) -> Response {
     match site.app.residents.browser_word(session.subscriber, form.fields.get("subscription")).await {
         Ok(word) => Json(json!({"word": word})).into_response(),
-        Err(error) => refused(&error, form.language),
+        Err(error) => refused(&error, form.t),
     }
 }

@@ -5,7 +5,7 @@ use tocsin_channels::ChannelKind;
 use crate::cap::{Colour, Hazard, Point};
 use crate::messages::Language;
 use crate::regions::{RegionKind, RegionMap};
-use crate::residents::{Hazards, Quiet, ResidentError, Residents, Wishes};
+use crate::residents::{Hazards, Quiet, ResidentError, Residents, Where, Wishes};
 use crate::store::Place;
 use crate::web::session::Fields;
 use crate::web::words::Words;
@@ -58,9 +58,9 @@ const CHANNELS: [ChannelKind; 3] = [ChannelKind::Push, ChannelKind::Sms, Channel
 
 pub(super) fn channel_name(kind: ChannelKind, t: Words) -> &'static str {
     match kind {
-        ChannelKind::Sms => t.pick("短信", "short message"),
-        ChannelKind::Email => t.pick("电子邮件", "e-mail"),
-        ChannelKind::Push => t.pick("浏览器推送", "browser push"),
+        ChannelKind::Sms => t.s("short message"),
+        ChannelKind::Email => t.s("e-mail"),
+        ChannelKind::Push => t.s("browser push"),
         ChannelKind::Mqtt => "MQTT",
     }
 }
@@ -70,10 +70,10 @@ impl WishForm {
         let level = |colour: Colour| Choice {
             value: colour.as_str().to_owned(),
             name: match colour {
-                Colour::Red => t.pick("只要红色", "red only"),
-                Colour::Orange => t.pick("橙色和红色", "orange and red"),
-                Colour::Yellow => t.pick("黄色及以上", "yellow and above"),
-                Colour::Blue => t.pick("蓝色及以上（全部）", "blue and above (all)"),
+                Colour::Red => t.s("red only"),
+                Colour::Orange => t.s("orange and red"),
+                Colour::Yellow => t.s("yellow and above"),
+                Colour::Blue => t.s("blue and above (all)"),
             }
             .to_owned(),
             on: wishes.lowest == colour,
@@ -144,18 +144,31 @@ pub(super) fn wishes(fields: &Fields, at: &str, language: Language) -> Wishes {
     }
 }
 
-/// The place of a form; None where none was filled in.
-pub(super) fn place(
+/// The places of a form; none where nothing was filled in.
+pub(super) fn places(
     residents: &Residents,
     fields: &Fields,
     at: &str,
     language: Language,
-) -> Result<Option<Place>, ResidentError> {
+) -> Result<Vec<Place>, ResidentError> {
     let get = |part: &str| fields.get(&format!("{at}{part}")).trim().to_owned();
-    let degrees = |part: &str, most: f64| get(part).parse::<f64>().ok().filter(|n| n.abs() <= most);
-    let point = degrees("lat", 90.0).zip(degrees("lon", 180.0)).map(|(lat, lon)| Point { lat, lon });
-    if get("county").is_empty() && point.is_none() {
-        return Ok(None);
+    let corner = |text: &str| point(text.split_once(',')?);
+    let shape = get("shape").split_whitespace().take(MOST).map(corner).collect::<Option<Vec<Point>>>();
+    let place = Where {
+        county: get("county"),
+        point: point((&get("lat"), &get("lon"))),
+        shape: shape.ok_or(ResidentError::Input("画的区域无法读取 / the shape cannot be read"))?,
+    };
+    if place.county.is_empty() && place.point.is_none() && place.shape.is_empty() {
+        return Ok(Vec::new());
     }
-    residents.place(&get("name"), &get("county"), point, wishes(fields, at, language)).map(Some)
+    residents.places(&get("name"), &place, &wishes(fields, at, language))
+}
+
+/// Corners that are read of a shape; one of more is refused.
+const MOST: usize = 1_000;
+
+fn point((lat, lon): (&str, &str)) -> Option<Point> {
+    let degrees = |text: &str, most: f64| text.trim().parse::<f64>().ok().filter(|n| n.abs() <= most);
+    Some(Point { lat: degrees(lat, 90.0)?, lon: degrees(lon, 180.0)? })
 }

@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use chrono::TimeDelta;
 use serde::Deserialize;
 
-use super::form::{Group, WishForm, channel_name, counties, place, wishes};
-use super::{Own, Resident, located, notice, refused, set_cookie};
+use super::form::{Group, WishForm, channel_name, counties, wishes};
+use super::{MARKED, Own, Resident, located, notice, refused, set_cookie};
 use crate::delivery::{DeliveryState, mask};
 use crate::messages::Language;
 use crate::residents::{Ask, ResidentError, Wishes};
 use crate::store::Place;
 use crate::web::page::{beijing, page};
+use crate::web::session::put_cookie;
 use crate::web::site::Site;
 use crate::web::words::Words;
 
@@ -79,28 +80,28 @@ fn clock(at: chrono::DateTime<chrono::Utc>) -> String {
 
 fn state_name(state: DeliveryState, t: Words) -> &'static str {
     match state {
-        DeliveryState::Waiting => t.pick("等待发送", "waiting"),
-        DeliveryState::Sending => t.pick("正在发送", "on its way"),
-        DeliveryState::Accepted => t.pick("已交给运营商", "handed to the operator"),
-        DeliveryState::Failed => t.pick("被拒收", "refused"),
-        DeliveryState::OptedOut => t.pick("已退订", "left"),
-        DeliveryState::Expired => t.pick("超时未发出", "too late"),
-        DeliveryState::Superseded => t.pick("已取代", "overtaken"),
-        DeliveryState::Unknown => t.pick("未知", "not known"),
+        DeliveryState::Waiting => t.s("waiting"),
+        DeliveryState::Sending => t.s("on its way"),
+        DeliveryState::Accepted => t.s("handed to the operator"),
+        DeliveryState::Failed => t.s("refused"),
+        DeliveryState::OptedOut => t.s("left"),
+        DeliveryState::Expired => t.s("too late"),
+        DeliveryState::Superseded => t.s("overtaken"),
+        DeliveryState::Unknown => t.s("not known"),
     }
 }
 
 pub(super) async fn show(State(site): State<Site>, Resident(session): Resident, Query(view): Query<View>) -> Response {
     match load(&site, session.subscriber, session.csrf, &view).await {
         Ok(own) => located(page(&own)),
-        Err(error) => refused(&error, Language::Chinese),
+        Err(error) => refused(&error, Words::from(Language::Chinese)),
     }
 }
 
 async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result<MePage, ResidentError> {
     let residents = &site.app.residents;
     let mine = residents.mine(subscriber).await?;
-    let t = Words { language: mine.resident.language };
+    let t = Words::of_tag(&mine.resident.tongue).unwrap_or(Words::from(mine.resident.language));
     let policy = site.app.policy.load();
     let county = |place: &Place| {
         policy.map.get(&place.region).map_or_else(|| place.region.to_string(), |r| r.name_in(t.language).to_owned())
@@ -116,7 +117,7 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
         "" => None,
         _ => Some(residents.would_have(subscriber).await?),
     };
-    let comma = t.pick("、", ", ");
+    let comma = t.s(", ");
     let now = site.app.clock.now();
     Ok(MePage {
         csrf,
@@ -156,10 +157,10 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
     })
 }
 
-fn back(result: Result<(), ResidentError>, to: &'static str, language: Language) -> Response {
+fn back(result: Result<(), ResidentError>, to: &'static str, t: Words) -> Response {
     match result {
         Ok(()) => Redirect::to(to).into_response(),
-        Err(error) => refused(&error, language),
+        Err(error) => refused(&error, t),
     }
 }
 
@@ -173,7 +174,7 @@ pub(super) async fn places(State(site): State<Site>, Own { session, form }: Own)
             let at = format!("p{}-", place.id);
             // A place that this form does not show was added elsewhere: it stays as it is.
             if fields.is_on(&format!("{at}level")) {
-                place.wishes = wishes(fields, &at, form.language);
+                place.wishes = wishes(fields, &at, form.t.language);
                 let name: String =
                     fields.get(&format!("{at}name")).chars().filter(|c| !c.is_control()).take(20).collect();
                 if !name.trim().is_empty() {
@@ -181,39 +182,46 @@ pub(super) async fn places(State(site): State<Site>, Own { session, form }: Own)
                 }
             }
         }
-        places.extend(place(residents, fields, "new-", form.language)?);
+        places.extend(super::form::places(residents, fields, "new-", form.t.language)?);
         residents.set_places(session.subscriber, places).await
     };
-    back(changed.await, "/me#places", form.language)
+    back(changed.await, "/me#places", form.t)
 }
 
 pub(super) async fn pause(State(site): State<Site>, Own { session, form }: Own) -> Response {
     let now = site.app.clock.now();
     let days = form.fields.get("days").parse::<i64>().unwrap_or(0).clamp(0, 366);
     let until = if days == 0 { chrono::DateTime::UNIX_EPOCH } else { now + TimeDelta::days(days) };
-    back(site.app.residents.pause(session.subscriber, form.language, until).await, "/me#pause", form.language)
+    back(site.app.residents.pause(session.subscriber, form.t.tag(), until).await, "/me#pause", form.t)
 }
 
 pub(super) async fn test(State(site): State<Site>, Own { session, form }: Own) -> Response {
-    back(site.app.residents.test(session.subscriber).await, "/me#test", form.language)
+    back(site.app.residents.test(session.subscriber).await, "/me#test", form.t)
 }
 
 pub(super) async fn add_address(State(site): State<Site>, Own { session, form }: Own) -> Response {
     let address = match super::sign_up::address(&form.fields) {
         Ok(address) => address,
-        Err(why) => return notice(StatusCode::UNPROCESSABLE_ENTITY, form.language, ("T6205", &why)),
+        Err(why) => return notice(StatusCode::UNPROCESSABLE_ENTITY, form.t, ("T6205", &why)),
     };
     let channel = address.channel;
-    let ask = Ask { address, language: form.language, places: Vec::new(), account: Some(session.subscriber) };
+    let ask = Ask {
+        address,
+        language: form.t.language,
+        tongue: form.t.tag().to_owned(),
+        places: Vec::new(),
+        account: Some(session.subscriber),
+        marks: form.marks,
+    };
     match site.app.residents.ask(ask, form.from.ip(), "").await {
-        Ok(token) => super::sign_up::asked(Words { language: form.language }, channel, token),
-        Err(error) => refused(&error, form.language),
+        Ok(token) => super::sign_up::asked(form.t, channel, token),
+        Err(error) => refused(&error, form.t),
     }
 }
 
 pub(super) async fn remove_address(State(site): State<Site>, Own { session, form }: Own) -> Response {
     let id = form.fields.get("id").parse().unwrap_or(-1);
-    back(site.app.residents.remove_address(session.subscriber, id).await, "/me", form.language)
+    back(site.app.residents.remove_address(session.subscriber, id).await, "/me", form.t)
 }
 
 pub(super) async fn export(State(site): State<Site>, Own { session, form }: Own) -> Response {
@@ -221,28 +229,30 @@ pub(super) async fn export(State(site): State<Site>, Own { session, form }: Own)
         Ok(all) => {
             ([(header::CONTENT_DISPOSITION, "attachment; filename=\"tocsin-my-data.json\"")], Json(all)).into_response()
         }
-        Err(error) => refused(&error, form.language),
+        Err(error) => refused(&error, form.t),
     }
 }
 
 pub(super) async fn delete(State(site): State<Site>, Own { session, form }: Own) -> Response {
     if !form.fields.is_on("sure") {
         let why = ("T6205", "请勾选确认 / tick the box to confirm");
-        return notice(StatusCode::UNPROCESSABLE_ENTITY, form.language, why);
+        return notice(StatusCode::UNPROCESSABLE_ENTITY, form.t, why);
     }
     match site.app.residents.erase(session.subscriber).await {
         Ok(()) => {
             let done =
                 ("", "您的数据已全部删除，不会再收到预警 / all your data is deleted; you will get no more warnings");
-            set_cookie(&site, "", notice(StatusCode::OK, form.language, done))
+            let mut answer = set_cookie(&site, "", notice(StatusCode::OK, form.t, done));
+            put_cookie(&site, &mut answer, MARKED, "", Some(0));
+            answer
         }
-        Err(error) => refused(&error, form.language),
+        Err(error) => refused(&error, form.t),
     }
 }
 
 pub(super) async fn sign_out(State(site): State<Site>, Own { session, form }: Own) -> Response {
     match site.app.residents.sign_out(&session).await {
         Ok(()) => set_cookie(&site, "", Redirect::to("/sign-up").into_response()),
-        Err(error) => refused(&error, form.language),
+        Err(error) => refused(&error, form.t),
     }
 }

@@ -17,17 +17,20 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::page::page_with;
-use super::session::{Fields, cookie, put_cookie, same_origin, wanted_language};
+use super::session::{FOREIGN, Fields, STALE, cookie, put_cookie, same_origin};
 use super::site::Site;
 use super::words::Words;
 use crate::delivery::constant_time_equal;
-use crate::messages::Language;
 use crate::residents::{ResidentError, ResidentSession};
 
 /// The resident's cookie.
 const COOKIE: &str = "tocsin_me";
 /// It lasts so long, seconds.
 const AGE: i64 = 1_800;
+/// What a browser keeps of the addresses that it has proved, so that strangers who ask again and again shut nobody out.
+const MARKED: &str = "tocsin_own";
+/// As long as browsers keep any.
+const MARKED_AGE: i64 = 400 * 86_400;
 /// The largest form.
 const FORM: usize = 64 * 1024;
 
@@ -63,14 +66,12 @@ struct Notice<'a> {
 }
 
 /// A page that says why not, in the reader's language.
-fn notice(status: StatusCode, language: Language, (code, text): (&str, &str)) -> Response {
-    let t = Words { language };
-    let text = text.split_once(" / ").map_or(text, |(zh, en)| t.pick(zh, en));
-    page_with(status, &Notice { t, code, text })
+fn notice(status: StatusCode, t: Words, (code, text): (&str, &str)) -> Response {
+    page_with(status, &Notice { t, code, text: t.both(text) })
 }
 
 /// A wish that could not be followed, as a page.
-fn refused(error: &ResidentError, language: Language) -> Response {
+fn refused(error: &ResidentError, t: Words) -> Response {
     let (status, code) = match error {
         ResidentError::Busy => (StatusCode::TOO_MANY_REQUESTS, "T6201"),
         ResidentError::Work => (StatusCode::TOO_MANY_REQUESTS, "T6202"),
@@ -81,10 +82,10 @@ fn refused(error: &ResidentError, language: Language) -> Response {
         ResidentError::Store(_) | ResidentError::Secret(_) => {
             tracing::error!(%error, "a resident's wish could not be followed");
             let why = ("T5005", "暂时无法处理，请稍后再试 / not possible just now; please try again later");
-            return notice(StatusCode::SERVICE_UNAVAILABLE, language, why);
+            return notice(StatusCode::SERVICE_UNAVAILABLE, t, why);
         }
     };
-    notice(status, language, (code, &error.to_string()))
+    notice(status, t, (code, &error.to_string()))
 }
 
 /// A page that may ask the browser where it is.
@@ -102,15 +103,17 @@ fn set_cookie(site: &Site, token: &str, mut answer: Response) -> Response {
 }
 
 /// The language that a page is asked for in: by `?lang=`, else as the browser wants.
-fn language(headers: &HeaderMap, wish: &str) -> Language {
-    Language::of_tag(wish).unwrap_or_else(|| wanted_language(headers))
+fn language(headers: &HeaderMap, wish: &str) -> Words {
+    Words::of_tag(wish).unwrap_or_else(|| Words::wanted(headers))
 }
 
 /// A form that comes from our own pages, by somebody who need not be known.
 struct Form {
     from: SocketAddr,
-    language: Language,
+    t: Words,
     fields: Fields,
+    /// See [`MARKED`].
+    marks: String,
 }
 
 impl FromRequest<Site> for Form {
@@ -118,10 +121,9 @@ impl FromRequest<Site> for Form {
 
     async fn from_request(request: Request, site: &Site) -> Result<Self, Self::Rejection> {
         let (mut parts, body) = request.into_parts();
-        let wanted = wanted_language(&parts.headers);
+        let wanted = Words::wanted(&parts.headers);
         if !same_origin(&parts.headers) {
-            let why = ("T6102", "请求来自其他网站，已拒绝 / the request comes from another site");
-            return Err(notice(StatusCode::FORBIDDEN, wanted, why));
+            return Err(notice(StatusCode::FORBIDDEN, wanted, FOREIGN));
         }
         let Ok(ConnectInfo(from)) = ConnectInfo::<SocketAddr>::from_request_parts(&mut parts, site).await else {
             return Err(StatusCode::INTERNAL_SERVER_ERROR.into_response());
@@ -130,8 +132,9 @@ impl FromRequest<Site> for Form {
             return Err(notice(StatusCode::PAYLOAD_TOO_LARGE, wanted, ("T5004", "内容过大 / the form is too large")));
         };
         let fields = Fields::parse(&bytes);
-        let language = Language::of_tag(fields.get("lang")).unwrap_or(wanted);
-        Ok(Self { from, language, fields })
+        let t = Words::of_tag(fields.get("lang")).unwrap_or(wanted);
+        let marks = cookie(site, &parts.headers, MARKED).unwrap_or_default().to_owned();
+        Ok(Self { from, t, fields, marks })
     }
 }
 
@@ -149,7 +152,7 @@ impl FromRequestParts<Site> for Resident {
         match found {
             Ok(Some(session)) => Ok(Self(session)),
             Ok(None) => Err(Redirect::to("/sign-up").into_response()),
-            Err(error) => Err(refused(&error, wanted_language(&parts.headers))),
+            Err(error) => Err(refused(&error, Words::wanted(&parts.headers))),
         }
     }
 }
@@ -168,8 +171,7 @@ impl FromRequest<Site> for Own {
         let Resident(session) = Resident::from_request_parts(&mut parts, site).await?;
         let form = Form::from_request(Request::from_parts(parts, body), site).await?;
         if !constant_time_equal(form.fields.get("csrf").as_bytes(), session.csrf.as_bytes()) {
-            let why = ("T6103", "表单已失效，请刷新页面 / the form is stale; reload the page");
-            return Err(notice(StatusCode::FORBIDDEN, form.language, why));
+            return Err(notice(StatusCode::FORBIDDEN, form.t, STALE));
         }
         Ok(Self { session, form })
     }

@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
-use super::form::{Group, WishForm, counties, place};
-use super::{Form, language, located, notice, refused, set_cookie};
+use super::form::{Group, WishForm, counties, places};
+use super::{Form, MARKED, MARKED_AGE, language, located, notice, refused, set_cookie};
 use crate::delivery::Address;
-use crate::residents::{Ask, CONSENT, Entered, ResidentError, Wishes};
+use crate::residents::{Ask, CONSENT, Entered, MARKS, ResidentError, Wishes};
 use crate::web::page::{page, page_with};
-use crate::web::session::Fields;
+use crate::web::session::{Fields, put_cookie};
 use crate::web::site::Site;
 use crate::web::words::Words;
 
@@ -58,14 +58,14 @@ pub(super) struct Wish {
 }
 
 pub(super) async fn show(State(site): State<Site>, headers: HeaderMap, Query(wish): Query<Wish>) -> Response {
-    let t = Words { language: language(&headers, &wish.lang) };
+    let t = language(&headers, &wish.lang);
     form(&site, t, StatusCode::OK, "", &Fields::default()).await
 }
 
 async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &Fields) -> Response {
     let (task, needs_work) = match site.app.residents.task().await {
         Ok(task) => task,
-        Err(error) => return refused(&error, t.language),
+        Err(error) => return refused(&error, t),
     };
     let mut groups = counties(&site.app.policy.load().map, t.language);
     let chosen = fields.get("county");
@@ -75,7 +75,7 @@ async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &F
         if fields.is_on("address") { wishes } else { Wishes { languages: vec![t.language], ..Wishes::default() } };
     let form = SignUpPage {
         t,
-        error: error.split_once(" / ").map_or(error, |(zh, en)| t.pick(zh, en)).to_owned(),
+        error: t.both(error).to_owned(),
         address: fields.get("address").chars().take(254).collect(),
         name: fields.get("name").chars().take(20).collect(),
         groups,
@@ -101,11 +101,10 @@ pub(super) fn address(fields: &Fields) -> Result<Address, String> {
     })
 }
 
-pub(super) async fn ask(State(site): State<Site>, Form { from, language, fields }: Form) -> Response {
+pub(super) async fn ask(State(site): State<Site>, Form { from, t, fields, marks }: Form) -> Response {
     if !site.may_sign_up(from.ip()) {
-        return refused(&ResidentError::Busy, language);
+        return refused(&ResidentError::Busy, t);
     }
-    let t = Words { language };
     let unfit = StatusCode::UNPROCESSABLE_ENTITY;
     let address = match address(&fields) {
         Ok(address) => address,
@@ -115,12 +114,12 @@ pub(super) async fn ask(State(site): State<Site>, Form { from, language, fields 
         let why = "请先同意说明 / please agree to the text first";
         return form(&site, t, unfit, why, &fields).await;
     }
-    let places = match place(&site.app.residents, &fields, "", language) {
-        Ok(place) => place.into_iter().collect(),
+    let places = match places(&site.app.residents, &fields, "", t.language) {
+        Ok(places) => places,
         Err(error) => return form(&site, t, unfit, &error.to_string(), &fields).await,
     };
     let channel = address.channel;
-    let ask = Ask { address, language, places, account: None };
+    let ask = Ask { address, language: t.language, tongue: t.tag().to_owned(), places, account: None, marks };
     match site.app.residents.ask(ask, from.ip(), fields.get("work")).await {
         Ok(token) => asked(t, channel, token),
         Err(
@@ -129,7 +128,7 @@ pub(super) async fn ask(State(site): State<Site>, Form { from, language, fields 
             let status = if matches!(error, ResidentError::Work) { StatusCode::TOO_MANY_REQUESTS } else { unfit };
             form(&site, t, status, &error.to_string(), &fields).await
         }
-        Err(error) => refused(&error, language),
+        Err(error) => refused(&error, t),
     }
 }
 
@@ -141,43 +140,45 @@ pub(super) fn asked(t: Words, channel: ChannelKind, token: String) -> Response {
     }
 }
 
-pub(super) async fn code(State(site): State<Site>, Form { from, language, fields }: Form) -> Response {
+pub(super) async fn code(State(site): State<Site>, Form { from, t, fields, marks }: Form) -> Response {
     if !site.may_sign_up(from.ip()) {
-        return refused(&ResidentError::Busy, language);
+        return refused(&ResidentError::Busy, t);
     }
-    let t = Words { language };
     match site.app.residents.confirm_code(fields.get("token"), fields.get("code")).await {
-        Ok(entered) => welcome(&site, &entered),
+        Ok(entered) => welcome(&site, &entered, &marks),
         Err(error @ ResidentError::Proof) => {
-            let text = error.to_string();
-            let error = text.split_once(" / ").map_or(text.as_str(), |(zh, en)| t.pick(zh, en)).to_owned();
+            let error = t.both(&error.to_string()).to_owned();
             let again = CodePage { t, by_code: true, token: fields.get("token").to_owned(), error };
             page_with(StatusCode::FORBIDDEN, &again)
         }
-        Err(error) => refused(&error, language),
+        Err(error) => refused(&error, t),
     }
 }
 
 /// A link in a mail: programs that look at mails follow links, so that following it does nothing yet.
 pub(super) async fn link(headers: HeaderMap, Path(link): Path<String>, Query(wish): Query<Wish>) -> Response {
-    page(&ConfirmPage { t: Words { language: language(&headers, &wish.lang) }, link, browser: wish.by == "push" })
+    page(&ConfirmPage { t: language(&headers, &wish.lang), link, browser: wish.by == "push" })
 }
 
 pub(super) async fn confirm(State(site): State<Site>, Path(link): Path<String>, form: Form) -> Response {
     if !site.may_sign_up(form.from.ip()) {
-        return refused(&ResidentError::Busy, form.language);
+        return refused(&ResidentError::Busy, form.t);
     }
     match site.app.residents.confirm_link(&link).await {
-        Ok(entered) => welcome(&site, &entered),
+        Ok(entered) => welcome(&site, &entered, &form.marks),
         Err(ResidentError::Proof) => {
             let why = ("T6203", "链接无效、已用过或已过期 / the link is not right, was used, or is too old");
-            notice(StatusCode::FORBIDDEN, form.language, why)
+            notice(StatusCode::FORBIDDEN, form.t, why)
         }
-        Err(error) => refused(&error, form.language),
+        Err(error) => refused(&error, form.t),
     }
 }
 
-fn welcome(site: &Site, entered: &Entered) -> Response {
+fn welcome(site: &Site, entered: &Entered, marks: &str) -> Response {
     let to = if entered.new { "/me?new=1" } else { "/me" };
-    set_cookie(site, &entered.token, Redirect::to(to).into_response())
+    let before = marks.split('.').filter(|mark| !mark.is_empty() && *mark != entered.mark);
+    let marks: Vec<&str> = std::iter::once(entered.mark.as_str()).chain(before).take(MARKS).collect();
+    let mut answer = set_cookie(site, &entered.token, Redirect::to(to).into_response());
+    put_cookie(site, &mut answer, MARKED, &marks.join("."), Some(MARKED_AGE));
+    answer
 }

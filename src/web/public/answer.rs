@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, SubsecRound as _, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
@@ -22,6 +22,9 @@ const KEPT: usize = 1_000;
 const KEPT_BYTES: usize = 64 * 1024 * 1024;
 /// Shorter ones are not worth packing.
 const WORTH_PACKING: usize = 1_024;
+
+/// As HTTP writes a time (RFC 9110 section 5.6.7).
+const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 
 /// What a path says.
 pub(super) struct Doc {
@@ -42,7 +45,7 @@ struct Rendered {
     body: Bytes,
     packed: Option<Bytes>,
     tag: String,
-    updated: String,
+    updated: DateTime<Utc>,
 }
 
 /// What was answered since the board last changed.
@@ -96,7 +99,7 @@ where
             Err(problem) => return problem.into_response(),
         },
     };
-    respond(&rendered, headers)
+    respond(&rendered, headers, site.app.clock.now())
 }
 
 fn render(doc: Doc) -> Rendered {
@@ -106,12 +109,12 @@ fn render(doc: Doc) -> Rendered {
         packed: pack(&doc.body),
         // Weak: the packed form has the same one.
         tag: format!("W/\"{}\"", digest.get(..24).unwrap_or_default()),
-        updated: doc.updated.format("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        updated: doc.updated.trunc_subsecs(0),
         body: doc.body.into(),
     }
 }
 
-fn pack(body: &[u8]) -> Option<Bytes> {
+pub(in crate::web) fn pack(body: &[u8]) -> Option<Bytes> {
     if body.len() < WORTH_PACKING {
         return None;
     }
@@ -120,9 +123,12 @@ fn pack(body: &[u8]) -> Option<Bytes> {
     encoder.finish().ok().map(Bytes::from)
 }
 
-fn respond(rendered: &Rendered, headers: &HeaderMap) -> Response {
+fn respond(rendered: &Rendered, headers: &HeaderMap, now: DateTime<Utc>) -> Response {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let mut answer = if unchanged(rendered, text(header::IF_NONE_MATCH), text(header::IF_MODIFIED_SINCE)) {
+    // A second in which much changed may end in dates that lie ahead: until then, the tag alone tells what is new.
+    let dated = rendered.updated <= now;
+    let since = text(header::IF_MODIFIED_SINCE).filter(|_| dated);
+    let mut answer = if unchanged(rendered, text(header::IF_NONE_MATCH), since) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let packed = rendered.packed.as_ref().filter(|_| takes_gzip(text(header::ACCEPT_ENCODING).unwrap_or_default()));
@@ -134,8 +140,9 @@ fn respond(rendered: &Rendered, headers: &HeaderMap) -> Response {
         answer
     };
     let all = answer.headers_mut();
-    for (name, value) in [(header::ETAG, &rendered.tag), (header::LAST_MODIFIED, &rendered.updated)] {
-        if let Ok(value) = HeaderValue::from_str(value) {
+    let updated = dated.then(|| rendered.updated.format(HTTP_DATE).to_string());
+    for (name, value) in [(header::ETAG, Some(rendered.tag.clone())), (header::LAST_MODIFIED, updated)] {
+        if let Some(Ok(value)) = value.map(|value| HeaderValue::from_str(&value)) {
             all.insert(name, value);
         }
     }
@@ -150,12 +157,14 @@ fn unchanged(rendered: &Rendered, tags: Option<&str>, since: Option<&str>) -> bo
     let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     match (tags, since) {
         (Some(tags), _) => tags.split(',').any(|tag| tag.trim() == "*" || plain(tag) == plain(&rendered.tag)),
-        (None, Some(since)) => since == rendered.updated,
+        // Each thing that was shown has a second of its own (the press sees to it), so nothing is newer than its date.
+        (None, Some(since)) => NaiveDateTime::parse_from_str(since.trim(), HTTP_DATE)
+            .is_ok_and(|since| rendered.updated <= since.and_utc()),
         _ => false,
     }
 }
 
-fn takes_gzip(accepted: &str) -> bool {
+pub(in crate::web) fn takes_gzip(accepted: &str) -> bool {
     accepted.split(',').any(|one| {
         let mut parts = one.split(';').map(str::trim);
         let gzip = matches!(parts.next(), Some("gzip" | "x-gzip" | "*"));
@@ -204,5 +213,43 @@ impl IntoResponse for Problem {
         let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": en, "code": code, "zh": zh, "en": en});
         let kind = [(header::CONTENT_TYPE, "application/problem+json"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
         (status, kind, body.to_string()).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(updated: &str) -> Rendered {
+        let (kind, body) = ("text/plain", b"x".to_vec());
+        render(Doc { kind, body, updated: updated.parse().unwrap() })
+    }
+
+    #[test]
+    fn a_date_that_is_not_older_than_ours_is_answered_as_unchanged() {
+        let rendered = shown("2026-07-01T10:00:05.9Z");
+        for (since, same) in [
+            ("Wed, 01 Jul 2026 10:00:05 GMT", true),
+            ("Wed, 01 Jul 2026 10:00:06 GMT", true),
+            ("Thu, 02 Jul 2026 00:00:00 GMT", true),
+            ("Wed, 01 Jul 2026 10:00:04 GMT", false),
+            ("2026-07-01T10:00:05Z", false),
+            ("yesterday", false),
+            ("", false),
+        ] {
+            assert_eq!(unchanged(&rendered, None, Some(since)), same, "{since}");
+        }
+        assert!(!unchanged(&rendered, Some("\"other\""), Some("Thu, 02 Jul 2026 00:00:00 GMT")), "a tag counts first");
+    }
+
+    #[test]
+    fn no_date_is_told_that_lies_ahead_and_none_is_believed_then() {
+        let (rendered, mut headers) = (shown("2026-07-01T10:00:05Z"), HeaderMap::new());
+        headers.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static("Wed, 01 Jul 2026 10:00:05 GMT"));
+        let early = respond(&rendered, &headers, "2026-07-01T10:00:04.5Z".parse().unwrap());
+        assert_eq!((early.status(), early.headers().get(header::LAST_MODIFIED)), (StatusCode::OK, None));
+        let then = respond(&rendered, &headers, "2026-07-01T10:00:05Z".parse().unwrap());
+        assert_eq!(then.status(), StatusCode::NOT_MODIFIED);
+        assert!(then.headers().contains_key(header::LAST_MODIFIED) && then.headers().contains_key(header::ETAG));
     }
 }

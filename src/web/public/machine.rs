@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use tokio::sync::Semaphore;
 
 use super::answer::{Doc, Problem, answer};
+use super::drill::drill;
 use crate::cap::AlertId;
 use crate::outlet::Shown;
 use crate::publish::{self, Entry, Fields, Filter, Publication, Standing};
@@ -51,6 +52,17 @@ pub(super) async fn zone(
 ) -> Response {
     let path = format!("/alerts/active/zone/{code}");
     in_force(&site, &headers, query, Fields::Here, &path, |filter, map| filter.here(&code, map, true)).await
+}
+
+/// What is in force in one sea area.
+pub(super) async fn region(
+    State(site): State<Site>,
+    headers: HeaderMap,
+    Path(code): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let path = format!("/alerts/active/region/{code}");
+    in_force(&site, &headers, query, Fields::Here, &path, |filter, map| filter.at_sea(&code, map)).await
 }
 
 async fn in_force(
@@ -209,6 +221,9 @@ pub(super) async fn one(
     }
     let printed = match site.app.store.printed(id.as_str()).await {
         Ok(Some(printed)) if printed.publication.listed => printed,
+        Ok(_) if wanted == As::Page && matches!(drill(&site.app.store, &id).await, Ok(Some(_))) => {
+            return Redirect::to(&format!("/drills/{id}")).into_response();
+        }
         Ok(_) => return elsewhere(&site, &id, suffix).await,
         Err(error) => return Problem::from(error).into_response(),
     };

@@ -80,9 +80,9 @@ fn write(out: &mut String, shown: &Shown, entries: &[&Entry], focus: &[RegionCod
         let shape = path(&shown.ground.melted(&codes), &shown.ground, view);
         write!(out, "<path class=\"warned\" fill=\"url(#h-{class})\" d=\"{shape}\"/>")?;
     }
-    out.push_str("</g>");
+    write!(out, "</g><g lang=\"{}\">", words.language.tag())?;
     labels(out, shown, view, narrow, (focus, scale, words))?;
-    out.push_str("</svg>");
+    out.push_str("</g></svg>");
     Ok(())
 }
 

@@ -4,14 +4,16 @@
 //! packed form, and handed out from memory until something changes.
 
 mod answer;
+mod drill;
 mod feeds;
 mod machine;
 mod map;
 mod offline;
 mod pages;
+mod short;
 mod told;
 
-pub(super) use answer::Answers;
+pub(super) use answer::{Answers, pack, takes_gzip};
 
 use axum::Router;
 use axum::routing::get;
@@ -26,11 +28,14 @@ pub(super) fn router() -> Router<Site> {
         .route("/regions/{code}", get(pages::region))
         .route("/sources/{bureau}", get(pages::source))
         .route("/events/{chain}", get(pages::event))
+        .route("/drills/{id}", get(drill::show))
+        .route("/a/{id}", get(short::follow))
         .route("/alerts", get(machine::archive))
         .route("/alerts/active", get(machine::active))
         .route("/alerts/active/count", get(machine::count))
         .route("/alerts/active/area/{code}", get(machine::area))
         .route("/alerts/active/zone/{code}", get(machine::zone))
+        .route("/alerts/active/region/{code}", get(machine::region))
         .route("/alerts/types", get(machine::types))
         .route("/alerts/{id}", get(machine::one))
         .route("/feeds/{feed}", get(feeds::all))

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::answer::{Doc, Problem, answer};
 use super::map;
+use super::short::missing;
 use super::told::{Told, changes, moment, told};
-use crate::messages::Language;
 use crate::outlet::Shown;
 use crate::publish::{self, Entry, Filter};
 use crate::regions::{Region, RegionCode, RegionKind, RegionMap};
 use crate::web::page::Mark;
-use crate::web::session::wanted_language;
 use crate::web::site::Site;
 use crate::web::words::Words;
 
@@ -105,14 +104,19 @@ struct Find {
 }
 
 /// The language: asked for, else the browser's.
-fn language(query: Option<&str>, headers: &HeaderMap) -> Language {
+fn words(query: Option<&str>, headers: &HeaderMap) -> Words {
     let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(name, _)| name == "lang");
-    asked.and_then(|(_, tag)| Language::of_tag(&tag)).unwrap_or_else(|| wanted_language(headers))
+    asked.and_then(|(_, tag)| Words::of_tag(&tag)).unwrap_or_else(|| Words::wanted(headers))
 }
 
 impl Around {
-    fn of(shown: &Shown, path: &str, words: Words) -> Self {
-        Self { t: words, path: path.to_owned(), updated: moment(shown.board.updated, words.language) }
+    pub(super) fn of(shown: &Shown, path: &str, words: Words) -> Self {
+        Self { t: words, path: path.to_owned(), updated: moment(shown.board.updated, words) }
+    }
+
+    /// This page in another language.
+    pub(super) fn to(&self, tag: &str) -> String {
+        format!("{}{}lang={tag}", self.path, if self.path.contains('?') { '&' } else { '?' })
     }
 }
 
@@ -128,7 +132,7 @@ where
     F: FnOnce(Arc<Shown>, Words, Around) -> Fut,
     Fut: Future<Output = Result<String, Problem>>,
 {
-    let words = Words { language: language(query.as_deref(), headers) };
+    let words = words(query.as_deref(), headers);
     let key = format!("page {} {path}", words.tag());
     let mut page = answer(site, headers, key, async |shown| {
         let around = Around::of(&shown, &path, words);
@@ -136,6 +140,9 @@ where
         Ok(Doc::new(HTML, body, &shown))
     })
     .await;
+    if page.status() == StatusCode::NOT_FOUND {
+        return missing(site, headers, words);
+    }
     if page.status().is_success() {
         let tag = header::HeaderValue::from_static(words.tag());
         page.headers_mut().insert(HeaderName::from_static("content-language"), tag);
@@ -157,26 +164,19 @@ fn all_told(entries: &[&Entry], shown: &Shown, words: Words) -> Vec<Told> {
 /// "Is there danger?", answered in one line.
 fn one_line(entries: &[&Entry], place: &str, shown: &Shown, words: Words) -> String {
     let Some(gravest) = entries.first() else {
-        return match (words.language, place) {
-            (Language::Chinese, "") => "目前没有生效的预警。".into(),
-            (Language::Chinese, place) => format!("{place}：目前没有生效的预警。"),
-            (Language::English, "") => "No warnings are in force.".into(),
-            (Language::English, place) => format!("{place}: no warnings are in force."),
+        return match place {
+            "" => words.s("No warnings are in force.").to_owned(),
+            place => words.f("{}: no warnings are in force.", place),
         };
     };
     let told = told(gravest, shown, words);
-    let level = words.pick(told.mark.zh, told.mark.en);
-    match (words.language, place, entries.len()) {
-        (Language::Chinese, "", n) => format!("目前有 {n} 条预警生效，最高级别：{level}。"),
-        (Language::English, "", 1) => format!("1 warning is in force; its level: {level}."),
-        (Language::English, "", n) => format!("{n} warnings are in force; the gravest level: {level}."),
-        (Language::Chinese, place, n) => {
-            let more = if n > 1 { format!("，共 {n} 条预警生效") } else { String::new() };
-            format!("{place}：有危险。{}，至 {}{more}。", told.title, told.until)
-        }
-        (Language::English, place, n) => {
-            let more = if n > 1 { format!(" {n} warnings are in force.") } else { String::new() };
-            format!("{place}: danger. {} until {}.{more}", told.title, told.until)
+    let level = words.s(told.mark.name);
+    match (place, entries.len()) {
+        ("", 1) => words.f("1 warning is in force; its level: {}.", level),
+        ("", n) => words.fill("{} warnings are in force; the gravest level: {}.", &[&n, &level]),
+        (place, 1) => words.fill("{}: danger. {} until {}.", &[&place, &told.title, &told.until]),
+        (place, n) => {
+            words.fill("{}: danger. {} until {}. {} warnings are in force.", &[&place, &told.title, &told.until, &n])
         }
     }
 }
@@ -315,7 +315,7 @@ pub(super) async fn event(
     RawQuery(query): RawQuery,
 ) -> Response {
     let Ok(chain) = chain.parse::<crate::cap::AlertId>() else {
-        return Problem::Unknown("没有这个事件", "there is no such event").into_response();
+        return missing(&site, &headers, words(query.as_deref(), &headers));
     };
     paged(&site, &headers, query, format!("/events/{chain}"), async |shown, words, around| {
         let publications = site.app.store.printed_in_chain(chain.as_str()).await?;
@@ -340,7 +340,7 @@ pub(super) async fn event(
                 .and_then(|before| entries.get(before))
                 .map(|before| changes(&entry.publication, &before.publication, &shown, words))
                 .unwrap_or_default(),
-            published: moment(entry.publication.at, words.language),
+            published: moment(entry.publication.at, words),
             told: told(entry, &shown, words),
         };
         let mut chain: Vec<Step> = entries.iter().enumerate().map(step).collect();
@@ -355,10 +355,10 @@ pub(super) async fn event(
 fn what(entry: &Entry, words: Words) -> &'static str {
     let publication = &entry.publication;
     match publication.shown.msg_type {
-        _ if publication.correction => words.pick("更正：先前发布有误", "Correction: what was told was wrong"),
-        _ if publication.is_the_end() => words.pick("解除", "All clear"),
-        crate::cap::MsgType::Update => words.pick("更新", "Update"),
-        _ => words.pick("发布", "First warning"),
+        _ if publication.correction => words.s("Correction: what was told was wrong"),
+        _ if publication.is_the_end() => words.s("All clear"),
+        crate::cap::MsgType::Update => words.s("Update"),
+        _ => words.s("First warning"),
     }
 }
 
@@ -368,11 +368,11 @@ pub(super) async fn find(State(site): State<Site>, headers: HeaderMap, RawQuery(
     let asked: String = pairs.into_owned().find(|(name, _)| name == "q").map(|(_, value)| value).unwrap_or_default();
     let asked: String = asked.trim().chars().take(40).collect();
     let shown = site.app.press.shown();
-    let language = language(query.as_deref(), &headers);
+    let words = words(query.as_deref(), &headers);
     let found = search(&shown.policy.map, &asked);
     if let [one] = found.as_slice() {
         let lang = if query.as_deref().unwrap_or_default().contains("lang=") {
-            format!("?lang={}", language.tag())
+            format!("?lang={}", words.tag())
         } else {
             String::new()
         };

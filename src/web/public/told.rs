@@ -38,27 +38,27 @@ pub(super) fn told(entry: &Entry, shown: &Shown, words: Words) -> Told {
     let over = entry.standing.ended().is_some();
     let end = publication.is_the_end();
     let mark = if over || end { Mark::ended() } else { Mark::of(publication.colour()) };
-    let list = if places.is_empty() { facts.area.clone() } else { joined(&places, 8, language) };
+    let list = if places.is_empty() { facts.area.clone() } else { joined(&places, 8, words) };
     let paused = entry.standing == Standing::Paused;
     Told {
         id: publication.id.to_string(),
         mark: match (&entry.standing, publication.correction) {
-            (Standing::Replaced { .. }, _) => Mark { zh: "已更新", en: "Replaced", ..mark },
-            (Standing::Expired { .. }, _) => Mark { zh: "已到期", en: "Over", ..mark },
-            (_, true) => Mark { zh: "更正", en: "Correction", ..mark },
+            (Standing::Replaced { .. }, _) => Mark { name: "Replaced", ..mark },
+            (Standing::Expired { .. }, _) => Mark { name: "Over", ..mark },
+            (_, true) => Mark { name: "Correction", ..mark },
             _ => mark,
         },
-        title: facts.title(),
+        title: words.title(&facts),
         headline: facts.headline.clone(),
         text: facts.description.clone(),
         steps: if over || end { Vec::new() } else { steps(&advice(&facts, shown, language)) },
         places: list,
         issuer: facts.issuer.clone(),
         source: publication.bureau.clone(),
-        sent: moment(publication.shown.sent.to_utc(), language),
-        until: moment(publication.expires, language),
+        sent: moment(publication.shown.sent.to_utc(), words),
+        until: moment(publication.expires, words),
         chain: publication.chain.clone(),
-        state: if paused { words.pick("暂停发布", "on hold").to_owned() } else { state(entry, words) },
+        state: if paused { words.s("on hold").to_owned() } else { state(entry, words) },
         over: over || end,
     }
 }
@@ -66,13 +66,12 @@ pub(super) fn told(entry: &Entry, shown: &Shown, words: Words) -> Told {
 /// What became of an entry.
 fn state(entry: &Entry, words: Words) -> String {
     let Some(at) = entry.standing.ended() else { return String::new() };
-    let at = moment(at, words.language);
-    let (zh, en) = match entry.standing {
-        Standing::Replaced { .. } => ("已更新，见新预警：", "replaced by a newer warning: "),
-        Standing::Withdrawn { .. } => ("已解除：", "withdrawn: "),
-        _ => ("已到期：", "over since "),
-    };
-    format!("{}{at}", words.pick(zh, en))
+    let at = moment(at, words);
+    match entry.standing {
+        Standing::Replaced { .. } => words.f("replaced by a newer warning: {}", at),
+        Standing::Withdrawn { .. } => words.f("withdrawn: {}", at),
+        _ => words.f("over since {}", at),
+    }
 }
 
 /// What the alert says to do, else what is good to do in such a danger.
@@ -131,54 +130,53 @@ pub(super) fn names(shown: &Shown, regions: &[RegionCode], seas: &[RegionCode], 
 }
 
 /// A list in words, no longer than this.
-pub(super) fn joined(names: &[String], most: usize, language: Language) -> String {
-    let between = if language == Language::Chinese { "、" } else { ", " };
-    let list = names.iter().take(most).cloned().collect::<Vec<_>>().join(between);
-    match (names.len().saturating_sub(most), language) {
-        (0, _) => list,
-        (_, Language::Chinese) => format!("{list}等{}处", names.len()),
-        (more, Language::English) => format!("{list} and {more} more"),
+pub(super) fn joined(names: &[String], most: usize, words: Words) -> String {
+    let list = names.iter().take(most).cloned().collect::<Vec<_>>().join(words.s(", "));
+    match names.len().saturating_sub(most) {
+        0 => list,
+        more => words.fill("{} and {} more", &[&list, &more]),
     }
 }
 
 /// A time on Beijing's clocks.
-pub(super) fn moment(at: DateTime<Utc>, language: Language) -> String {
-    let at = beijing(at);
-    match language {
-        Language::Chinese => at.format("%-m月%-d日 %H:%M").to_string(),
-        Language::English => at.format("%-d %b %H:%M").to_string(),
-    }
+pub(super) fn moment(at: DateTime<Utc>, words: Words) -> String {
+    let shape = match words.tag() {
+        "zh-CN" => "%-m月%-d日 %H:%M",
+        "en" => "%-d %b %H:%M",
+        _ => "%Y-%m-%d %H:%M",
+    };
+    beijing(at).format(shape).to_string()
 }
 
 /// What a publication changes of the one before it in its event.
 pub(super) fn changes(new: &Publication, old: &Publication, shown: &Shown, words: Words) -> Vec<String> {
-    let language = words.language;
     let mut found = Vec::new();
-    let mark = |publication: &Publication| {
-        let mark = Mark::of(publication.colour());
-        words.pick(mark.zh, mark.en).to_owned()
-    };
     if new.is_the_end() {
         return found;
     }
+    let mark = |publication: &Publication| words.s(Mark::of(publication.colour()).name).to_owned();
     if new.colour() != old.colour() {
-        found.push(format!("{}{} → {}", words.pick("级别：", "Level: "), mark(old), mark(new)));
+        found.push(words.f("Level: {}", change(mark(old), mark(new))));
     }
     let missing = |a: &Publication, b: &Publication| -> Vec<RegionCode> {
         a.regions.iter().filter(|code| !b.regions.contains(code)).cloned().collect()
     };
-    for (codes, zh, en) in
-        [(missing(new, old), "新增区域：", "Added: "), (missing(old, new), "不再涉及：", "No longer: ")]
-    {
-        if !codes.is_empty() {
-            found.push(format!("{}{}", words.pick(zh, en), joined(&names(shown, &codes, &[], language), 6, language)));
-        }
+    let named = |codes: &[RegionCode]| joined(&names(shown, codes, &[], words.language), 6, words);
+    let (added, gone) = (missing(new, old), missing(old, new));
+    if !added.is_empty() {
+        found.push(words.f("Added: {}", named(&added)));
+    }
+    if !gone.is_empty() {
+        found.push(words.f("No longer: {}", named(&gone)));
     }
     if new.expires != old.expires {
-        let (before, after) = (moment(old.expires, language), moment(new.expires, language));
-        found.push(format!("{}{before} → {after}", words.pick("结束时间：", "Until: ")));
+        found.push(words.f("Until: {}", change(moment(old.expires, words), moment(new.expires, words))));
     }
     found
+}
+
+fn change(from: String, to: String) -> String {
+    format!("{from} → {to}")
 }
 
 #[cfg(test)]

@@ -8,31 +8,10 @@ use tocsin::rules::Position;
 
 use crate::browser::{Browser, DESKTOP};
 use crate::stage::{Props, UNPROVED, eventually, rules, step};
-use crate::support::{Cma, RED};
+use crate::support::{Cma, RED, axe};
 
 const HAND: (u32, u32) = (360, 740);
-
-/// axe-core, where `cargo xtask test` has fetched it.
-fn axe() -> Option<String> {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules/axe-core/axe.min.js");
-    std::fs::read_to_string(file).ok()
-}
-
-/// What is seriously wrong with the page for people who read it another way.
-async fn faults(browser: &Browser, axe: &str) -> Vec<String> {
-    if browser.run("return window.axe === undefined").await == true {
-        browser.run(&format!("{axe}; window.axe = axe;")).await;
-    }
-    browser.run("window.found = null; axe.run(document, {resultTypes: ['violations']}).then(r => { window.found = r.violations }, e => { window.found = [{id: String(e), impact: 'critical', nodes: []}] })").await;
-    browser.until("axe is done", "return window.found !== null").await;
-    let found = browser
-        .run(
-            "return window.found.filter(v => v.impact === 'serious' || v.impact === 'critical') \
-             .map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 150) + ' ' + (n.any[0]?.message ?? '')).join(' | '))",
-        )
-        .await;
-    found.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
-}
+const NARROW: (u32, u32) = (320, 640);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_fit_for_everybody_in_chinese_by_day_and_night_on_desk_and_in_hand() {
@@ -95,6 +74,25 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
     browser.click("[value=read]").await;
     browser.follow("form[action$='/tokens'] button").await;
 
+    // Somebody is invited, and a draft is written.
+    browser.goto("/console/people").await;
+    browser.fill("[name=login]", "li.ming").await;
+    browser.fill("[name=name]", "李明").await;
+    browser.fill("[name=grants]", "author:310000").await;
+    browser.follow("form[action='/console/people'] button").await;
+    let link = browser.text("#link").await;
+    let invitation = link.trim_start_matches(&stage.server.url).to_owned();
+    browser.goto("/console/compose/new").await;
+    for (field, value) in [("hazard", "typhoon"), ("colour", "red"), ("region", "310000")] {
+        browser.set(&format!("[name={field}]"), value).await;
+    }
+    browser.fill("[name=places]", "310118 310120 亚特兰蒂斯").await;
+    browser.fill("[name=polygons]", "31.0,120.9 31.35,120.95 31.4,121.4 31.05,121.35").await;
+    browser.fill("[name='zh-CN.description']", "预计今晚8时至明晨阵风十三级，请立即避险，勿外出。").await;
+    browser.fill("[name='en.description']", "Gusts of force 13 from 20:00 tonight until tomorrow morning.").await;
+    browser.follow("#compose .submit button:not([formaction])").await;
+    let draft = browser.place().await;
+
     let (live, second, drill) = (&ids["live"], &ids["second"], &ids["drill"]);
     let pages: Vec<(&str, String)> = vec![
         ("queue", "/console".into()),
@@ -105,18 +103,25 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
         ("alerts", "/console/alerts".into()),
         ("drafts", "/console/compose".into()),
         ("compose", "/console/compose/new".into()),
+        ("draft", draft),
+        ("missed", format!("/console/alerts/{live}/told")),
+        ("outlets", "/console/outlets".into()),
         ("duty", "/console/duty".into()),
         ("record", "/console/record".into()),
         ("sources", "/console/sources".into()),
         ("people", "/console/people".into()),
+        ("devices", "/console/devices".into()),
+        ("organisations", "/console/organisations".into()),
         ("me", "/console/me".into()),
         ("notice", "/console/alerts/none".into()),
         ("sign-in", "/sign-in".into()),
+        ("invitation", invitation),
         ("drill-queue", "/exercise".into()),
         ("drill-alert", format!("/exercise/alerts/{drill}")),
+        ("drill-live", format!("/exercise/alerts/{drill}/live")),
     ];
     browser.forgive("status of 404");
-    let axe = axe();
+    let axe = axe::script();
     if axe.is_none() {
         println!(
             "skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it); pages are not checked for accessibility"
@@ -125,19 +130,27 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
     let mut bad = Vec::new();
     for (name, path) in &pages {
         browser.goto(path).await;
+        if *name == "missed" {
+            browser.follow("form[action$='/missed'] button").await;
+        }
         if browser.has("#map").await {
             browser.until("the map", "return document.querySelector('#map').dataset.ready === '1'").await;
         }
         for dark in [false, true] {
             browser.dark(dark).await;
-            for size in [DESKTOP.size, HAND] {
+            for size in [DESKTOP.size, HAND, NARROW] {
                 browser.resize(size).await;
                 let look = format!("{name}-{}-{}", if dark { "dark" } else { "light" }, size.0);
-                if size == HAND {
+                if size != DESKTOP.size {
                     browser.assert_fits().await;
                 }
-                if let Some(axe) = &axe {
-                    bad.extend(faults(&browser, axe).await.into_iter().map(|fault| format!("{look}: {fault}")));
+                if let Some(axe) = axe.as_ref().filter(|_| size != HAND) {
+                    bad.extend(
+                        axe::faults(&browser, axe, axe::GRAVE)
+                            .await
+                            .into_iter()
+                            .map(|fault| format!("{look}: {fault}")),
+                    );
                 }
                 if dark == night {
                     browser.shot(&look).await;

@@ -1,10 +1,16 @@
 mod calls;
 mod compose;
+mod devices;
 mod drill;
 mod every_page;
 mod hostile;
+mod judge;
 mod ladder;
 mod live;
+mod missed;
 mod people;
 mod provinces;
 mod queue;
+mod sea;
+mod split;
+mod upload;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::places;
+use super::places::{self, Outlines};
 use crate::app::App;
 use crate::approval::Words as Said;
 use crate::cap::{
@@ -170,7 +170,10 @@ fn area(
     let policy = app.policy.load();
     let (regions, bad) = places::regions(&policy.map, &form.places);
     faults.extend(bad.iter().map(|word| words.f("No such place: {}", word)));
-    let (polygons, thinned, bad) = places::polygons(&form.polygons);
+    let Outlines { found: polygons, thinned, bad, over } = places::polygons(&form.polygons);
+    if over {
+        faults.push(words.s("More outlines or corners than are read: none of them was").to_owned());
+    }
     faults.extend(bad.iter().map(|line| words.f("No outline: {}", line)));
     for (before, after) in thinned {
         remarks.push(words.f("Corners of an outline were thinned: {}", format!("{before} → {after}")));

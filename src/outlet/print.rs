@@ -1,0 +1,181 @@
+//! From releases to publications, each frozen; one that cannot be made holds up no other, is told, and is tried again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::errands::again;
+use super::press::Press;
+use crate::approval::{Amendment, DeskError};
+use crate::publish::{Publication, PublishError, Source, make, make_own, standings};
+use crate::regions::{Located, RegionCode};
+use crate::store::{Printed, Released, StoreError, Unpublished};
+use crate::world::Live;
+
+/// Why a release cannot be published.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+impl Fault {
+    /// The store itself does not answer, or takes nothing: then nothing else can be published either, and everything waits.
+    fn of_the_store(self) -> Result<StoreError, Self> {
+        match self {
+            Self::Store(error) | Self::Desk(DeskError::Store(error))
+                if !matches!(error, StoreError::Corrupt { .. }) =>
+            {
+                Ok(error)
+            }
+            other => Err(other),
+        }
+    }
+}
+
+impl Press {
+    /// Makes a publication of each release that nobody has looked at. Gives the last of them.
+    pub(super) async fn print_new(&self) -> Result<i64, StoreError> {
+        let mut seen = self.store.outlet_seen("press").await?.unwrap_or(0);
+        loop {
+            let released = self.store.released_after(seen, 100).await?;
+            let full = released.len() == 100;
+            for (id, release) in released {
+                let made = match release {
+                    Ok(release) => self.print(&release).await,
+                    Err(error) => Err(error.into()),
+                };
+                self.settle(id, made, 1).await?;
+                seen = id;
+            }
+            if !full {
+                return Ok(seen);
+            }
+        }
+    }
+
+    /// Tries these again.
+    pub(super) async fn print_again(&self, late: &[Unpublished]) -> Result<(), StoreError> {
+        for one in late {
+            let made = match self.store.released(one.release).await? {
+                Ok(release) => self.print_late(&release).await,
+                Err(error) => Err(error.into()),
+            };
+            self.settle(one.release, made, one.tries + 1).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes down what cannot be published, for another try.
+    async fn settle(&self, release: i64, made: Result<(), Fault>, tries: i64) -> Result<(), StoreError> {
+        let Err(fault) = made else { return Ok(()) };
+        let fault = match fault.of_the_store() {
+            Ok(error) => return Err(error),
+            Err(fault) => fault,
+        };
+        let now = self.clock.now();
+        let next = again(tries, None, now);
+        tracing::error!(error = %fault, release, tries, next = %next, "released, and cannot be published; it is tried again");
+        self.store.put_off(release, &fault.to_string(), (now, next)).await
+    }
+
+    async fn print(&self, release: &Released) -> Result<(), Fault> {
+        let printed = self.publication(release).await?;
+        self.store.print(release.id, printed.as_ref()).await?;
+        if let Some(Printed { publication, .. }) = &printed {
+            let unsigned = publication.unsigned;
+            tracing::info!(publication = %publication.id, alert.id = %release.alert, own = publication.own, unsigned, "published");
+        }
+        Ok(())
+    }
+
+    /// Publishes what could not be published before, unless what has taken its place was published meanwhile: that speaks now.
+    async fn print_late(&self, release: &Released) -> Result<(), Fault> {
+        if let Some(row) = self.store.alert(&release.alert).await? {
+            for younger in self.store.printed_in_chain(&row.chain).await? {
+                let replaced = self.store.replaced_by(younger.alert.as_str()).await?;
+                if younger.release > release.id && replaced.contains(&release.alert) {
+                    tracing::warn!(release = release.id, by = %younger.id, "not published any more: another has taken its place");
+                    return Ok(self.store.print(release.id, None).await?);
+                }
+            }
+        }
+        self.print(release).await
+    }
+
+    /// What a release becomes; None for one that is not everybody's.
+    async fn publication(&self, release: &Released) -> Result<Option<Printed>, Fault> {
+        if !release.public {
+            return Ok(None);
+        }
+        let id = &release.alert;
+        let Some(row) = self.store.alert(id).await? else { return Ok(None) };
+        let material = self.desk.material(id).await?;
+        let Some((raw, format)) = self.store.alert_raw(id).await? else { return Ok(None) };
+        let located: Located = serde_json::from_value(self.store.located(id).await?).unwrap_or_default();
+        let amendment = match release.escalation {
+            Some(escalation) => self.store.escalation::<Live>(escalation).await?.map(|row| row.escalation.amendment),
+            None => None,
+        };
+        let older = self.older(release).await?;
+        let policy = self.policy.load_full();
+        let source = Source {
+            release: release.id,
+            at: release.at,
+            expires: release.expires,
+            regions: &release.regions,
+            within: release.within.as_deref(),
+            alert: &material.alert,
+            raw: (&raw, format == "xml"),
+            chain: &row.chain,
+            bureau: &row.bureau,
+            ours: is_ours(&row.bureau, &material.alert),
+            decided: &material.decision.regions,
+            located: &located,
+            amendment: &amendment.unwrap_or_else(Amendment::default),
+            older: &older,
+            sender: &self.sender,
+            map: &policy.map,
+            signing: policy.signing.as_ref(),
+        };
+        let mut made = make(&source)?;
+        if let Some((publication, _)) = &made
+            && self.store.printed(publication.id.as_str()).await?.is_some()
+        {
+            // The event's head speaks once more, to those who joined later: what that replaces must not get lost.
+            made = make_own(&source)?;
+        }
+        Ok(made.map(|(publication, cap)| Printed { publication, cap }))
+    }
+
+    /// Publications whose place a release takes, with the counties where each still stands.
+    async fn older(&self, release: &Released) -> Result<Vec<(Publication, Vec<RegionCode>)>, StoreError> {
+        let replaced = self.store.replaced_by(&release.alert).await?;
+        let mut all = self.store.printed_of(&replaced).await?;
+        let chains: BTreeSet<String> = all.iter().map(|publication| publication.chain.clone()).collect();
+        for chain in chains {
+            all.extend(self.store.printed_in_chain(&chain).await?);
+        }
+        all.sort_by_key(|publication| publication.release);
+        all.dedup_by_key(|publication| publication.release);
+        let all: Vec<_> = all.into_iter().map(Arc::new).collect();
+        let entries = standings(&all, &BTreeSet::new(), release.at).into_iter();
+        let stands = entries.filter(|entry| {
+            let publication = &entry.publication;
+            publication.warns()
+                && replaced.iter().any(|id| id == publication.alert.as_str())
+                && entry.standing.by().is_none()
+        });
+        Ok(stands.map(|entry| (Publication::clone(&entry.publication), entry.left)).collect())
+    }
+}
+
+/// Whether this program wrote an alert.
+fn is_ours(bureau: &str, alert: &crate::cap::Alert) -> bool {
+    bureau.starts_with("console:")
+        || bureau.starts_with("officer:")
+        || (alert.sender == "tocsin" && alert.identifier.starts_with("absence-"))
+}

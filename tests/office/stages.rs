@@ -1,0 +1,103 @@
+//! Every stage of an alert with its time, from the first word of its draft.
+
+use chrono::{TimeDelta, Utc};
+use reqwest::Method;
+
+use super::support::Server;
+use super::support::crew::{Browser, Crew};
+use super::{posted, typed};
+
+/// The console's place after a form.
+async fn leads_to(browser: &Browser, path: &str, form: &[(&str, &str)]) -> String {
+    let form = [&[("csrf", browser.csrf.as_str())], form].concat();
+    let answer = browser.send(Method::POST, path, &form, &[("sec-fetch-site", "same-origin")]).await;
+    let place = answer.headers().get("location").map(|place| place.to_str().unwrap().to_owned());
+    let status = answer.status();
+    place.unwrap_or_else(|| panic!("{path}: {status}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_journey_is_a_row_for_each_step_in_order_with_its_time() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let author = crew.officer("author", &["author:310000"]).await.browser(&server).await;
+    let signer = crew.officer("signer", &["signer:310000"]).await.browser(&server).await;
+    let end = typed(Utc::now() + TimeDelta::hours(3));
+    let form = [
+        ("msg_type", "Alert"),
+        ("hazard", "rainstorm"),
+        ("colour", "orange"),
+        ("region", "310000"),
+        ("expires", &*end),
+        ("places", "310118 310120 310115"),
+    ];
+    let draft = leads_to(&author, "/console/compose/new/save", &form).await;
+    let alert = leads_to(&author, &format!("{draft}/submit"), &form).await;
+    assert!(alert.starts_with("/console/alerts/"), "{alert}");
+
+    let escalation = async |by: &Browser, id: u32, act: &str, seen: &str, more: &[(&str, &str)]| {
+        let form = [&[("seen", seen), ("reason", "so")], more].concat();
+        posted(by, &format!("/console/escalations/{id}/{act}"), &form).await;
+    };
+    let yes = [("stage", "sign"), ("word", "")];
+    escalation(&signer, 1, "take", "0", &[]).await;
+    escalation(&signer, 1, "return", "0", &[]).await;
+    let all = ["310115", "310118", "310120"].map(|code| ("region", code));
+    escalation(&author, 1, "amend", "0", &[&all[..], &[("zh-CN.headline", "暴雨橙色预警")]].concat()).await;
+    escalation(&author, 1, "split", "1", &[("region", "310120")]).await;
+    escalation(&author, 1, "split", "2", &[("region", "310115")]).await;
+    escalation(&signer, 2, "reject", "2", &[]).await;
+    escalation(&author, 3, "withdraw", "3", &[]).await;
+    escalation(&signer, 1, "approve", "3", &yes).await;
+    for act in ["stop", "resume", "resend"] {
+        posted(&signer, &format!("{alert}/{act}"), &[("reason", "so")]).await;
+    }
+    posted(&signer, &format!("{alert}/correct"), &[("word", "CORRECT"), ("zh", "有误"), ("en", "wrong")]).await;
+
+    let (status, csv) = signer.get(&format!("{alert}/times.csv")).await;
+    assert_eq!(status, 200, "{csv}");
+    let rows: Vec<Vec<String>> = csv::Reader::from_reader(csv.as_bytes())
+        .records()
+        .map(|row| row.unwrap().iter().map(str::to_owned).collect())
+        .collect();
+    assert_eq!(csv.lines().next(), Some("stage,who,at,after_ms"));
+    let steps: Vec<&str> = rows.iter().map(|row| row[0].as_str()).filter(|step| !step.contains("message")).collect();
+    let expected = [
+        // Saved, and saved once more with the submission.
+        "draft saved",
+        "draft saved",
+        "submitted",
+        "received, decided on",
+        "escalated",
+        "officers called",
+        "taken",
+        "returned",
+        "changed",
+        "officers called",
+        "split",
+        "officers called",
+        "split",
+        "officers called",
+        "rejected",
+        "withdrawn",
+        "signed",
+        "released",
+        "stopped",
+        "let go on",
+        "sent again to those missed",
+        "corrected",
+    ];
+    assert_eq!(steps, expected, "{csv}");
+    let after: Vec<i64> = rows.iter().map(|row| row[3].parse().unwrap()).collect();
+    assert!(after[0] == 0 && after.is_sorted(), "{after:?}");
+    for row in &rows {
+        let at = chrono::DateTime::parse_from_rfc3339(&row[2]).unwrap();
+        assert_eq!(at.offset().local_minus_utc(), 8 * 3_600, "on Beijing's clocks: {row:?}");
+    }
+    let who = |step: &str| rows.iter().find(|row| row[0] == step).unwrap()[1].clone();
+    assert_eq!((who("submitted"), who("signed")), ("author Shanghai".into(), "signer Shanghai".into()));
+    let (_, page) = signer.get(&alert).await;
+    for step in expected {
+        assert!(page.contains(&format!("<td>{step}</td>")), "the chart shows it too: {step}");
+    }
+}

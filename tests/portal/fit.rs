@@ -1,0 +1,139 @@
+//! Every page for residents and everybody: fit for all eyes, in both languages, by day and by night, on a desk and in a small hand.
+
+use crate::browser::{Browser, DESKTOP, Look};
+use crate::journeys::by_phone;
+use crate::mail;
+use crate::stage::Stage;
+use crate::support::axe;
+
+const SIZES: [(u32, u32); 2] = [DESKTOP.size, (320, 640)];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_fit_for_everybody_in_chinese() {
+    walk("fit-zh", "zh-CN", "13812345678").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_fit_for_everybody_in_english() {
+    walk("fit-en", "en", "13812345678").await;
+}
+
+struct Walk {
+    browser: Browser,
+    axe: Option<String>,
+    bad: Vec<String>,
+}
+
+impl Walk {
+    /// Looks at the page that is open, in every light and size.
+    async fn look(&mut self, name: &str) {
+        for dark in [false, true] {
+            self.browser.dark(dark).await;
+            for size in SIZES {
+                self.browser.resize(size).await;
+                self.browser.assert_fits().await;
+                let look = format!("{name}-{}-{}", if dark { "dark" } else { "light" }, size.0);
+                if let Some(axe) = &self.axe {
+                    let faults = axe::faults(&self.browser, axe, axe::ALL).await;
+                    self.bad.extend(faults.into_iter().map(|fault| format!("{look}: {fault}")));
+                }
+                self.browser.shot(&look).await;
+            }
+        }
+        self.browser.dark(false).await;
+    }
+
+    async fn visit(&mut self, name: &str, path: &str) {
+        self.browser.goto(path).await;
+        self.look(name).await;
+    }
+}
+
+async fn walk(journey: &'static str, language: &'static str, number: &str) {
+    let stage = Stage::start().await;
+    let mut browser = Browser::open(&stage.server.url, journey, Look { language, ..DESKTOP }).await;
+    browser.forgive("status of 404");
+    browser.forgive("status of 422");
+    browser.forgive("status of 403");
+    let axe = axe::script();
+    if axe.is_none() {
+        println!("skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it)");
+    }
+    browser.keep_nothing().await;
+    let mut walk = Walk { browser, axe, bad: Vec::new() };
+    walk.visit("home-calm", "/").await;
+    walk.visit("sign-up", "/sign-up").await;
+    // A form that is not in order, then the code's page, a wrong code, the settings.
+    walk.browser.fill("[name=address]", "12345").await;
+    walk.browser.set("[name=county]", "310118").await;
+    walk.browser.click("[name=consent]").await;
+    walk.browser.follow("button.wide").await;
+    walk.look("sign-up-refused").await;
+    walk.browser.fill("[name=address]", number).await;
+    walk.browser.click("[name=consent]").await;
+    walk.browser.follow("button.wide").await;
+    walk.look("code").await;
+    walk.browser.fill("[name=code]", "000000").await;
+    walk.browser.follow("button.wide").await;
+    walk.look("code-wrong").await;
+    let text = stage.texts_to(&format!("+86{number}")).pop();
+    let text = match text {
+        Some(text) => text,
+        None => stage.text(&format!("+86{number}"), "10").await,
+    };
+    let code: String = text.chars().filter(char::is_ascii_digit).take(6).collect();
+    walk.browser.fill("[name=code]", &code).await;
+    walk.browser.follow("button.wide").await;
+    walk.look("settings-new").await;
+    // A mailbox for the same account.
+    walk.browser.unfold("#addresses details").await;
+    walk.browser.fill("#addresses [name=address]", "li@example.org").await;
+    walk.browser.follow("#addresses details button").await;
+    walk.look("mail-on-its-way").await;
+    walk.browser.goto(&stage.link("li@example.org").await).await;
+    walk.look("confirm").await;
+    walk.browser.follow("button.wide").await;
+    walk.browser.set("[name$=by0]", "email").await;
+    walk.browser.follow("#places button.wide").await;
+
+    let mut sent = Vec::new();
+    for id in ["sh-rain-yellow", "sh-typhoon-yellow", "sh-typhoon-orange", "nmefc-wave-red"] {
+        stage.muifa(id, &mut sent).await;
+    }
+    let told = stage.mail("li@example.org", "/leave/").await;
+    walk.browser.follow("#test button").await;
+    walk.browser.until("a result", "return document.querySelector('#test li') !== null").await;
+    walk.browser.goto("/me?year=1").await;
+    walk.browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })").await;
+    walk.browser.click(".pick > button").await;
+    walk.browser.until("the map", "return document.querySelector('.pick').dataset.ready === '1'").await;
+    walk.look("settings").await;
+    walk.visit("home", "/").await;
+    walk.visit("region", "/regions/310118").await;
+    walk.visit("province", "/regions/310000").await;
+    walk.visit("find", "/regions?q=Qing").await;
+    walk.visit("source", "/sources/delta").await;
+    let event = "return document.querySelector('.cards a[href^=\"/events/\"]').getAttribute('href')";
+    walk.browser.goto("/").await;
+    let event = walk.browser.run(event).await;
+    walk.visit("event", event.as_str().unwrap()).await;
+    walk.visit("missing", "/a/aaaaaaaa").await;
+    walk.visit("leave", &mail::leave(&told)).await;
+    walk.visit("leave-unknown", "/leave/forged").await;
+    walk.browser.goto("/me").await;
+    walk.browser.click("[name=sure]").await;
+    walk.browser.follow("button.grave").await;
+    walk.look("deleted").await;
+    assert!(walk.bad.is_empty(), "{:#?}", walk.bad);
+    walk.browser.assert_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_hold_at_twice_the_letters() {
+    let stage = Stage::start().await;
+    let browser = Browser::open(&stage.server.url, "zoom", Look { size: (640, 900), ..DESKTOP }).await;
+    by_phone(&stage, &browser, "13812345678").await;
+    browser.run("document.documentElement.style.fontSize = '200%'").await;
+    browser.assert_fits().await;
+    browser.shot("settings").await;
+}

@@ -29,7 +29,7 @@ use crate::outlet::{self, OutletError, Press, Receivers};
 #[cfg(feature = "passkeys")]
 use crate::passkeys::Passkeys;
 use crate::policy::{Policy, PolicyError};
-use crate::residents::Residents;
+use crate::residents::{self, Receipts, Residents};
 use crate::rules::Audience;
 use crate::sources::{self, Door, SourceConfig};
 use crate::staff::{Staff, StaffError, Standing};
@@ -71,7 +71,9 @@ pub struct App {
     #[cfg(feature = "passkeys")]
     pub passkeys: Option<Passkeys>,
     /// Residents who sign up themselves.
-    pub residents: Residents,
+    pub residents: Arc<Residents>,
+    /// What browsers report of the messages that they got.
+    pub receipts: Receipts,
     /// Organisations.
     pub organisations: Organisations,
     /// Sirens, loudspeakers and signs.
@@ -174,7 +176,7 @@ impl App {
             policy.store(Arc::new(Policy::build(config)?.under(&standing.in_force)?));
         }
         let channels_config = standing.in_force.channels(config)?;
-        let (providers, mqtt, push_key) = providers(&channels_config)?;
+        let (providers, mqtt, push) = providers(&channels_config)?;
         let receivers = Receivers::of(config)?;
         let channels: BTreeSet<_> = providers.iter().map(|provider| provider.channel.kind()).collect();
         for missing in ChannelKind::ALL.into_iter().filter(|kind| !channels.contains(kind)) {
@@ -217,7 +219,13 @@ impl App {
         let secure = base.starts_with("https://");
         let (held, time) = (Arc::clone(&policy), Arc::clone(&clock));
         let (kinds, limits) = (channels.iter().copied().collect(), config.residents.limits.clone());
-        let residents = Residents::new(store.clone(), held, time, (base, limits), kinds, engine.waker());
+        let push_key = push.as_ref().map(|push| push.public_key());
+        let residents =
+            Residents::new(store.clone(), held, time, (base, limits), kinds, engine.waker()).with_push(push);
+        let residents = Arc::new(residents);
+        keepers.push(tokio::spawn(residents::watch(Arc::clone(&residents), stop.clone())));
+        let (receipts, writing) = Receipts::new(store.clone(), Arc::clone(&clock), stop.clone());
+        keepers.push(tokio::spawn(writing));
         let base = base.trim_end_matches('/').to_owned();
         Ok(Self {
             store,
@@ -242,6 +250,7 @@ impl App {
             #[cfg(feature = "passkeys")]
             passkeys: Passkeys::new(public_url),
             residents,
+            receipts,
             organisations,
             devices,
             inbound,
@@ -417,7 +426,7 @@ fn prices(config: &ChannelsConfig) -> BTreeMap<ChannelKind, Price> {
     all.into_iter().filter_map(|(kind, price)| Some((kind, price?))).collect()
 }
 
-type Providers = (Vec<Provider>, Option<Arc<Mqtt>>, Option<String>);
+type Providers = (Vec<Provider>, Option<Arc<Mqtt>>, Option<Arc<Push>>);
 
 fn providers(config: &ChannelsConfig) -> Result<Providers, StartError> {
     let mut providers = Vec::new();
@@ -433,13 +442,13 @@ fn providers(config: &ChannelsConfig) -> Result<Providers, StartError> {
         broker = Some(Arc::clone(&channel));
         providers.push(provider(mqtt, channel, 4));
     }
-    let mut push_key = None;
+    let mut service = None;
     if let Some(push) = &config.push {
-        let channel = Push::new(&push.via)?;
-        push_key = Some(channel.public_key());
-        providers.push(provider(push, Arc::new(channel), 6));
+        let channel = Arc::new(Push::new(&push.via)?);
+        service = Some(Arc::clone(&channel));
+        providers.push(provider(push, channel, 6));
     }
-    Ok((providers, broker, push_key))
+    Ok((providers, broker, service))
 }
 
 fn provider<T>(config: &ChannelConfig<T>, channel: Arc<dyn Channel>, workers: usize) -> Provider {

@@ -80,18 +80,25 @@ pub struct Answer {
     pub detail: Option<Box<str>>,
     /// How long the provider asks us to wait.
     pub retry_after: Option<Duration>,
+    /// The provider says that the address is gone for good: nothing will ever reach it again.
+    pub gone: bool,
 }
 
 impl Answer {
     /// The provider took it.
-    pub const ACCEPTED: Self = Self { class: Class::Accepted, detail: None, retry_after: None };
+    pub const ACCEPTED: Self = Self { class: Class::Accepted, detail: None, retry_after: None, gone: false };
 
     /// An answer of this class with the provider's words.
     pub fn new(class: Class, detail: impl AsRef<str>) -> Self {
         let words = detail.as_ref().split_whitespace().map(without_address);
         let detail: String =
             words.collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(200).collect();
-        Self { class, detail: Some(detail.into()), retry_after: None }
+        Self { class, detail: Some(detail.into()), retry_after: None, gone: false }
+    }
+
+    /// An answer that ends an address, with the provider's words.
+    pub fn gone(detail: impl AsRef<str>) -> Self {
+        Self { gone: true, ..Self::new(Class::BadAddress, detail) }
     }
 
     /// The same answer with a wish to wait.

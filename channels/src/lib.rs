@@ -87,6 +87,8 @@ pub struct Message {
     /// What is said to this person alone, in the content's language: why they get it. A mail has a part of its own for it; a short
     /// message and a push carry it where it fits.
     pub why: Option<String>,
+    /// A signed word that the person's device sends back when it has shown the message, for channels that carry one.
+    pub receipt: Option<String>,
 }
 
 /// What an adapter is asked to send as one: messages that differ only in who gets them.

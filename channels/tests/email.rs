@@ -38,6 +38,7 @@ fn messages(n: u64) -> Vec<Message> {
         to: format!("r{n}@example.org"),
         leave: Some(format!("https://warn.example.org/leave/{n}")),
         why: None,
+        receipt: None,
     };
     (0..n).map(message).collect()
 }

@@ -29,6 +29,7 @@ fn messages(to: &[&str]) -> Vec<Message> {
         to: (*to).into(),
         leave: None,
         why: None,
+        receipt: None,
     };
     (0..).zip(to).map(message).collect()
 }

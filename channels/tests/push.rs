@@ -76,8 +76,13 @@ fn subscription(endpoint: &str) -> String {
 async fn send(push: &Push, endpoint: &str) -> tocsin_channels::Answer {
     let payload = serde_json::json!({"title": "台风红色预警"}).to_string();
     let content = Content::Push(PushContent { payload, topic: "abcDEF_-123".into(), urgency: Urgency::High });
-    let messages =
-        [Message { key: Key::derive(1, ChannelKind::Push, 1), to: subscription(endpoint), leave: None, why: None }];
+    let messages = [Message {
+        key: Key::derive(1, ChannelKind::Push, 1),
+        to: subscription(endpoint),
+        leave: None,
+        why: None,
+        receipt: None,
+    }];
     let expires = SystemTime::now() + Duration::from_secs(600);
     let window = Window { content: &content, lane: 0, language: "zh-CN", expires, messages: &messages };
     push.send(window).await.remove(0)
@@ -122,6 +127,11 @@ async fn each_answer_of_a_service_has_its_class_and_only_gone_means_gone() {
         let (addr, _got) = service(answer).await;
         let found = send(&push(&addr.to_string()), &format!("http://{addr}/p")).await;
         assert_eq!((found.class, found.retry_after), (class, wait.map(Duration::from_secs)), "{answer}");
+        assert_eq!(
+            found.gone,
+            class == Class::BadAddress,
+            "{answer}: 404 and 410 end a subscription, nothing else does"
+        );
     }
     let port = tocsin_sinks::real::free_port().unwrap();
     let down = send(&push(&format!("127.0.0.1:{port}")), &format!("http://127.0.0.1:{port}/p")).await;
@@ -142,6 +152,27 @@ async fn an_endpoint_in_a_private_network_is_not_connected_to() {
         assert_ne!(answer.class, Class::Accepted, "{endpoint}");
     }
     assert!(got.try_recv().is_err(), "the service heard nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_is_kept_by_nobody_and_tells_whether_the_subscription_lives() {
+    let (addr, mut got) = service("HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await;
+    let answer = push(&addr.to_string()).probe(&subscription(&format!("http://{addr}/p"))).await;
+    assert_eq!((answer.class, answer.gone), (Class::Accepted, false));
+    let head = got.recv().await.unwrap().to_lowercase();
+    assert!(head.contains("ttl: 0\r\n") && head.contains("urgency: very-low"), "{head}");
+    let (addr, _got) = service("HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n").await;
+    assert!(push(&addr.to_string()).probe(&subscription(&format!("http://{addr}/p"))).await.gone);
+}
+
+#[test]
+fn a_subscription_is_looked_at_before_it_is_taken() {
+    let push = push("10.0.0.0/8");
+    assert!(push.allows(&subscription("https://push.example/a")).is_ok());
+    for endpoint in ["https://127.0.0.1/a", "http://push.example/a", "https://push.example:8443/", "https://[::1]/"] {
+        assert!(push.allows(&subscription(endpoint)).is_err(), "{endpoint}");
+    }
+    assert!(push.allows("{}").is_err());
 }
 
 #[test]

@@ -15,8 +15,13 @@ use tocsin_sinks::real::Kannel;
 use tocsin_sinks::{Fault, Faults, Tally, gateway};
 
 fn messages(n: u64) -> Vec<Message> {
-    let message =
-        |n| Message { key: Key::derive(1, ChannelKind::Sms, n), to: format!("+86138{n:08}"), leave: None, why: None };
+    let message = |n| Message {
+        key: Key::derive(1, ChannelKind::Sms, n),
+        to: format!("+86138{n:08}"),
+        leave: None,
+        why: None,
+        receipt: None,
+    };
     (0..n).map(message).collect()
 }
 

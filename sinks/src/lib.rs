@@ -2,6 +2,7 @@
 //! and a push service over HTTP, and an MQTT broker. Fast, because they share the machine with the sender.
 #![forbid(unsafe_code)]
 
+pub mod autopush;
 pub mod broker;
 pub mod gateway;
 mod http;

@@ -46,8 +46,24 @@ impl Address {
     }
 }
 
+impl Address {
+    /// The host of a browser's push service: as much as tells one browser from another.
+    pub fn service(&self) -> Option<String> {
+        (self.channel == ChannelKind::Push).then(|| service(&self.value)).flatten()
+    }
+}
+
+fn service(value: &str) -> Option<String> {
+    let found = Subscription::parse(value).ok()?;
+    Some(found.endpoint.host_str()?.to_owned())
+}
+
 /// An address as logs and reports show it: enough to recognise one's own, not to reach another's.
 pub fn mask(address: &str) -> String {
+    // A browser is known by its push service alone: the rest of its endpoint is what reaches it.
+    if address.starts_with('{') {
+        return service(address).unwrap_or_default();
+    }
     let characters: Vec<char> = address.chars().filter(|c| !c.is_control()).take(64).collect();
     let (user, rest) = match characters.iter().position(|c| *c == '@') {
         Some(at) => characters.split_at(at),

@@ -1,6 +1,7 @@
 //! One message to one recipient: addresses, states, the packed recipients of a chunk, and how a chunk's history folds. Pure.
 
 mod address;
+mod device;
 mod extras;
 mod leave;
 mod members;
@@ -9,6 +10,7 @@ mod state;
 
 pub(crate) use address::push_value;
 pub use address::{Address, AddressError, mask};
+pub(crate) use device::{browser_word, read_browser_word, read_receipt, receipt};
 pub(crate) use extras::{Rest, pack_rest, pack_why, unpack_rest, unpack_why};
 pub use leave::{LeaveLinks, constant_time_equal};
 pub(crate) use members::{Members, WhenAmbiguous, WindowRecord};

@@ -199,7 +199,9 @@ async fn job_of(desk: &Desk, jobs: &mut HashMap<i64, SharedJob>, claimed: &Claim
     let weight = desk.channel.weight(&dispatch.content).max(1);
     let language = dispatch.language;
     let may_leave = matches!(release.kind, ReleaseKind::Alert | ReleaseKind::Resend);
-    let job = Arc::new(Job { content: dispatch.content, language, expires: release.expires, may_leave, weight });
+    let reports = release.kind != ReleaseKind::Page;
+    let job =
+        Arc::new(Job { content: dispatch.content, language, expires: release.expires, may_leave, reports, weight });
     if jobs.len() >= JOBS {
         jobs.clear();
     }

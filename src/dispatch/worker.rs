@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::Gate;
 use super::feeder::Desk;
-use crate::delivery::{DeliveryState, Members, Recipient, WhenAmbiguous, address_of, unpack, unpack_why};
+use crate::delivery::{DeliveryState, Members, Recipient, WhenAmbiguous, address_of, receipt, unpack, unpack_why};
 use crate::messages::{Language, because, leave_by_answer, leave_by_link};
 use crate::store::{Claimed, Opened, StoreError};
 
@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) expires: DateTime<Utc>,
     /// Whether its readers may leave the list: officers who are called may not.
     pub(crate) may_leave: bool,
+    /// Whether devices report what they have shown.
+    pub(crate) reports: bool,
     /// Units of the provider's rate that one message costs.
     pub(crate) weight: u32,
 }
@@ -180,7 +182,24 @@ impl Chunk<'_> {
         self.desk.journal.outcome(self.claimed.id, seq, &classes, detail, at).await?;
         self.members.answer(window, &classes);
         self.desk.learn(&answers);
+        self.end_gone(window, &answers).await;
         Ok(classes.iter().any(|class| matches!(class, Class::Transient | Class::Ambiguous | Class::Policy)))
+    }
+
+    /// Ends the addresses that the provider does not know any more. It is tried again with the next message to them.
+    async fn end_gone(&self, window: &[u16], answers: &[Answer]) {
+        let gone = window.iter().zip(answers).filter(|(_, answer)| answer.gone);
+        let ids: Vec<u64> =
+            gone.filter_map(|(member, _)| Some(address_of(self.recipients.get(usize::from(*member))?.id))).collect();
+        if ids.is_empty() {
+            return;
+        }
+        match self.desk.store.end_gone(&ids, self.desk.clock.now()).await {
+            Ok(ended) => {
+                tracing::info!(addresses = ended, channel = %self.desk.kind(), "addresses that are gone were ended")
+            }
+            Err(error) => tracing::error!(%error, "addresses that are gone could not be ended"),
+        }
     }
 
     fn message(&self, member: u16) -> Option<Message> {
@@ -201,8 +220,11 @@ impl Chunk<'_> {
             }
             _ => why,
         };
-        let key = Key::derive(self.claimed.release, kind, recipient.id);
-        Some(Message { key, to: recipient.to.clone(), leave, why })
+        let (release, expires) = (self.claimed.release, self.job.expires);
+        let own = kind == ChannelKind::Push && self.job.reports;
+        let receipt = own.then(|| receipt(&self.desk.store.vault, release, recipient.id, expires));
+        let key = Key::derive(release, kind, recipient.id);
+        Some(Message { key, to: recipient.to.clone(), leave, why, receipt })
     }
 }
 

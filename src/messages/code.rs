@@ -22,6 +22,15 @@ pub(crate) enum Personal<'a> {
         /// Signed up already.
         known: bool,
     },
+    /// Proves whose a browser is: what it gets leads to where that is confirmed.
+    Browser {
+        /// Where to confirm.
+        link: &'a str,
+        /// Signed up already.
+        known: bool,
+    },
+    /// One of their browsers gets no warnings any more; told at their other addresses.
+    BrowserGone,
     /// A test that they asked for.
     Test,
 }
@@ -49,13 +58,13 @@ impl Personal<'_> {
                 Content::Email(EmailContent { subject, text: text + "\n", html, picture: None })
             }
             ChannelKind::Push => {
-                let payload =
-                    json!({"title": subject, "body": text, "tag": "test", "lang": language.tag(), "variant": "test"});
-                Content::Push(PushContent {
-                    payload: payload.to_string(),
-                    topic: "test".into(),
-                    urgency: Urgency::High,
-                })
+                let (kind, url) = match self {
+                    Self::Browser { link, .. } => ("confirm", link),
+                    Self::BrowserGone => ("notice", "/app"),
+                    _ => ("test", "/me#test"),
+                };
+                let payload = json!({"title": subject, "body": text, "tag": kind, "lang": language.tag(), "variant": kind, "url": url});
+                Content::Push(PushContent { payload: payload.to_string(), topic: kind.into(), urgency: Urgency::High })
             }
             ChannelKind::Mqtt => Content::Mqtt(MqttContent {
                 hazard: "test".into(),
@@ -112,6 +121,27 @@ impl Personal<'_> {
                 );
                 (subject, format!("{what}\n\n{link}\n\n{end}"))
             }
+            Self::Browser { known: true, .. } => (
+                pick("打开您的预警设置", "Open your settings"),
+                pick(
+                    "此浏览器已登记接收预警。点开即可打开设置。非本人操作请忽略。",
+                    "This browser is signed up for warnings already. Open this to see your settings. Not you? Ignore it.",
+                ),
+            ),
+            Self::Browser { known: false, .. } => (
+                pick("请确认：用此浏览器接收预警", "Please confirm: warnings to this browser"),
+                pick(
+                    "点开并确认，危险来时这里会通知您。非本人操作请忽略。",
+                    "Open this and confirm, and you are told here when danger comes. Not you? Ignore it.",
+                ),
+            ),
+            Self::BrowserGone => (
+                pick("您的一个浏览器收不到预警了", "One of your browsers no longer gets warnings"),
+                pick(
+                    "您的一个浏览器收不到预警了：可能关闭了通知、清除了数据或卸载了应用。此处仍会收到预警。要恢复，请用那个浏览器重新登记。",
+                    "One of your browsers no longer gets warnings: notifications were turned off, or its data or the app removed. You still get them here. To have them there again, sign that browser up anew.",
+                ),
+            ),
             Self::Test => (
                 pick("测试：预警能送达您", "Test: warnings reach you"),
                 pick(

@@ -91,6 +91,9 @@ struct Page<'a> {
     options: &'a MessageOptions,
 }
 
+/// Room in a push for its reader's own receipt.
+const RECEIPT: usize = 120;
+
 /// The ladder of shortening: how many places, how many characters of detail.
 const SHORTER: [(usize, usize); 8] = [(6, 200), (4, 120), (3, 80), (3, 40), (2, 20), (2, 0), (1, 0), (1, 0)];
 
@@ -180,14 +183,16 @@ impl Page<'_> {
                 "body": self.fill("push/body.txt", places, detail)?,
                 "tag": topic,
                 "url": Some(self.options.link(facts)).filter(|link| !link.is_empty()),
+                "event": facts.event_key,
                 "level": facts.colour.map(Colour::as_str),
+                "rank": rank(facts.severity),
                 "lang": facts.language.tag(),
                 "exercise": facts.exercise,
                 "variant": self.variant.as_str(),
                 "expires": facts.expires.map(|at| at.to_rfc3339()),
             })
             .to_string();
-            if payload.len() <= push::MAX_PLAIN {
+            if payload.len() + RECEIPT <= push::MAX_PLAIN {
                 return Ok(PushContent { payload, topic, urgency: urgency(facts.severity) });
             }
         }
@@ -221,14 +226,12 @@ impl Page<'_> {
         })
         .to_string();
         let state = (self.variant == Variant::Warn).then(|| event.clone());
-        // Gravest first, as CAP lists severities.
-        let rank = Severity::ALL.iter().position(|severity| *severity == facts.severity).unwrap_or(4);
         let speech = self.fill("device/speech.txt", 6, 0)?;
         Ok(MqttContent {
             hazard: facts.hazard.slug().to_owned(),
             event,
             chain: facts.event_key.clone(),
-            rank: u8::try_from(rank).unwrap_or(u8::MAX),
+            rank: rank(facts.severity),
             state,
             device: Some(super::device::play(facts, self.variant, &speech)),
             exercise: facts.exercise,
@@ -256,6 +259,11 @@ fn colours(colour: Option<Colour>) -> (&'static str, &'static str) {
         Some(Colour::Blue) => ("#1f5fbf", "#ffffff"),
         None => ("#444444", "#ffffff"),
     }
+}
+
+/// How grave, 0 the gravest, as CAP lists severities.
+fn rank(severity: Severity) -> u8 {
+    Severity::ALL.iter().position(|one| *one == severity).and_then(|at| u8::try_from(at).ok()).unwrap_or(4)
 }
 
 fn urgency(severity: Severity) -> Urgency {

@@ -1,10 +1,12 @@
 //! Residents, devices and organisations, in and out of the store; how people sign up, what they wish, and whom an alert concerns.
 
+mod browser;
 mod concern;
 mod import;
 mod inbound;
 mod limits;
 mod places;
+mod receipts;
 mod settings;
 mod sign_up;
 mod simulate;
@@ -12,14 +14,18 @@ mod wishes;
 mod work;
 
 #[cfg(test)]
+mod browser_tests;
+#[cfg(test)]
 mod tests;
 
+pub(crate) use browser::watch;
 pub(crate) use concern::Concern;
 pub use concern::concerned;
 pub use import::{BadRow, ImportError, ImportReport, export, import};
 pub use inbound::{LEFT, inbound};
 pub use limits::SignUpLimits;
 pub use places::Where;
+pub use receipts::{Receipts, Reported};
 pub use settings::{Mine, Tested, Would};
 pub use sign_up::{Ask, CONSENT, Entered, ResidentError, ResidentSession, Residents};
 pub(crate) use sign_up::{LINK_HOLDS, MARKS};

@@ -10,6 +10,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tocsin_channels::ChannelKind;
+use tocsin_channels::push::Push;
 
 use super::limits::{Allowed, EVERYONE, SignUpLimits, allow, allow_own};
 use super::work;
@@ -49,6 +50,8 @@ pub struct Residents {
     pub(super) base: String,
     pub(super) limits: SignUpLimits,
     pub(super) channels: Vec<ChannelKind>,
+    /// What knows where pushes may go.
+    pub(super) push: Option<Arc<Push>>,
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -69,6 +72,9 @@ pub enum ResidentError {
     /// The channel is not set up here.
     #[error("此渠道未开通 / this channel is not set up here")]
     Channel,
+    /// A browser's push service that nothing may be sent to.
+    #[error("此浏览器的推送服务不能使用 / this browser's push service cannot be used")]
+    Endpoint,
     /// Something in a form.
     #[error("{0}")]
     Input(&'static str),
@@ -142,7 +148,13 @@ impl Residents {
         channels: Vec<ChannelKind>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
-        Self { store, policy, clock, base: base.trim_end_matches('/').to_owned(), limits, channels, wake }
+        Self { store, policy, clock, base: base.trim_end_matches('/').to_owned(), limits, channels, push: None, wake }
+    }
+
+    /// The same desk, for browsers too.
+    #[must_use]
+    pub fn with_push(self, push: Option<Arc<Push>>) -> Self {
+        Self { push, ..self }
     }
 
     /// A task for a form, and whether it must be solved just now.
@@ -161,7 +173,8 @@ impl Residents {
     /// When too many ask, or the store does not answer. Whether the address is known changes nothing here.
     pub async fn ask(&self, ask: Ask, from: IpAddr, solution: &str) -> Result<String, ResidentError> {
         let kind = ask.address.channel;
-        let reachable = self.channels.contains(&kind) && (kind == ChannelKind::Sms || !self.base.is_empty());
+        let reachable = self.channels.contains(&kind) && (kind != ChannelKind::Email || !self.base.is_empty());
+        self.allows(&ask.address)?;
         if !reachable || !crate::store::OWN.contains(&kind) {
             return Err(ResidentError::Channel);
         }
@@ -239,10 +252,15 @@ impl Residents {
             expires_at: now + if by_code { CODE_HOLDS } else { LINK_HOLDS },
         };
         let id = self.store.insert_sign_up(tx, &new, now).await?;
-        let link = format!("{}/sign-up/confirm/{}", self.base, proof.link);
-        let message = match by_code {
-            true => Personal::Code { code: proof.code, known },
-            false => Personal::Link { link: &link, known },
+        let link = match ask.address.channel {
+            // The browser that gets it is where it belongs: it needs no host.
+            ChannelKind::Push => format!("/sign-up/confirm/{}?by=push&lang={}", proof.link, ask.language.tag()),
+            _ => format!("{}/sign-up/confirm/{}", self.base, proof.link),
+        };
+        let message = match ask.address.channel {
+            ChannelKind::Sms => Personal::Code { code: proof.code, known },
+            ChannelKind::Push => Personal::Browser { link: &link, known },
+            _ => Personal::Link { link: &link, known },
         };
         let mut packer = Packer::new();
         packer.push(sign_up_recipient(id), ELSEWHERE, &self.store.seal(&ask.address)?);
@@ -291,6 +309,14 @@ impl Residents {
             insert_planned_chunk(tx, id, Lane::MODERATE, (kind, language), (&body, n), now).await?;
         }
         Ok(id)
+    }
+
+    /// Whether an address may be sent to at all: what a stranger names must not lead into a private network.
+    pub(super) fn allows(&self, address: &Address) -> Result<(), ResidentError> {
+        match (address.channel, &self.push) {
+            (ChannelKind::Push, Some(push)) => push.allows(&address.value).map_err(|_| ResidentError::Endpoint),
+            _ => Ok(()),
+        }
     }
 
     /// Somebody types the code that they got.

@@ -7,6 +7,7 @@ mod addresses;
 mod agreed;
 mod alerts;
 mod audience;
+mod browsers;
 mod chains;
 mod chunks;
 mod devices;
@@ -36,6 +37,8 @@ mod unpublished;
 pub(crate) use agreed::{insert_agreed, withdraw_settings};
 pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
+pub use browsers::{Deed, SeenCount};
+pub(crate) use browsers::{Done, Gone, told_of_end};
 pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
 pub(crate) use chunks::NewChunk;
 pub(crate) use devices::{
@@ -363,6 +366,7 @@ fn migrator() -> Migrator {
         step(5, "sources", include_str!("../../migrations/0005_sources.sql")),
         step(7, "chains", include_str!("../../migrations/0007_chains.sql")),
         step(8, "residents", include_str!("../../migrations/0008_residents.sql")),
+        step(9, "browsers", include_str!("../../migrations/0009_browsers.sql")),
         step(11, "devices", include_str!("../../migrations/0011_devices.sql")),
         step(12, "queue", include_str!("../../migrations/0012_queue.sql")),
         step(13, "outlets", include_str!("../../migrations/0013_outlets.sql")),

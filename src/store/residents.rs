@@ -317,7 +317,8 @@ pub(crate) async fn give_address(
         "INSERT INTO address (id, subscriber, audience, channel, language, region, value, digest)
          VALUES ($1, $2, 'public', $3, $4, '', $5, $6)
          ON CONFLICT (audience, channel, digest) DO UPDATE SET
-             subscriber = excluded.subscriber, language = excluded.language, region = '', left_at = NULL",
+             subscriber = excluded.subscriber, language = excluded.language, region = '', left_at = NULL,
+             gone_at = NULL, told_at = NULL",
     )
     .bind(id)
     .bind(subscriber)
@@ -443,6 +444,8 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
     forget_use(tx, &test_name(subscriber)).await?;
     for sql in [
         "DELETE FROM acknowledgement WHERE recipient IN (SELECT id FROM address WHERE subscriber = $1)",
+        // The same address, told in another language.
+        "DELETE FROM acknowledgement WHERE recipient IN (SELECT id + 2305843009213693952 FROM address WHERE subscriber = $1)",
         "DELETE FROM address WHERE subscriber = $1",
         "DELETE FROM place WHERE subscriber = $1",
         "DELETE FROM resident_session WHERE subscriber = $1",
@@ -468,4 +471,4 @@ async fn forget_release(tx: &mut Tx, release: i64) -> Result<(), StoreError> {
 }
 
 /// The channels that somebody can sign up by themselves.
-pub(crate) const OWN: [ChannelKind; 2] = [ChannelKind::Sms, ChannelKind::Email];
+pub(crate) const OWN: [ChannelKind; 3] = [ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push];

@@ -14,16 +14,29 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("passkeys.js", "text/javascript; charset=utf-8", include_bytes!("assets/passkeys.js")),
     ("portal.css", "text/css; charset=utf-8", include_bytes!("assets/portal.css")),
     ("portal.js", "text/javascript; charset=utf-8", include_bytes!("assets/portal.js")),
+    (
+        "app.js",
+        "text/javascript; charset=utf-8",
+        concat!(include_str!("assets/worker/state.js"), include_str!("assets/app.js")).as_bytes(),
+    ),
+    ("subscribe.js", "text/javascript; charset=utf-8", include_bytes!("assets/subscribe.js")),
+    ("offline.js", "text/javascript; charset=utf-8", include_bytes!("assets/offline.js")),
     ("places.js", "text/javascript; charset=utf-8", include_bytes!("assets/places.js")),
     ("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")),
+    ("icon-192.png", "image/png", include_bytes!("assets/icon-192.png")),
+    ("icon-512.png", "image/png", include_bytes!("assets/icon-512.png")),
+    ("icon-maskable.png", "image/png", include_bytes!("assets/icon-maskable.png")),
+    ("badge.png", "image/png", include_bytes!("assets/badge.png")),
     ("vendor/leaflet.js", "text/javascript; charset=utf-8", include_bytes!("assets/vendor/leaflet.js")),
     ("vendor/leaflet.css", "text/css; charset=utf-8", include_bytes!("assets/vendor/leaflet.css")),
     ("vendor/LICENSES", "text/plain; charset=utf-8", include_bytes!("assets/vendor/LICENSES")),
 ];
 
-/// The service worker: at the root, because it answers for every page below its own address.
-pub(super) async fn worker() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("assets/sw.js"))
+/// A word that changes whenever a file does.
+pub(super) fn version() -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    FILES.iter().for_each(|(_, _, content)| context.update(content));
+    crate::hex(context.finish().as_ref()).chars().take(12).collect()
 }
 
 /// One file; unchanged ones are not sent again.

@@ -1,6 +1,7 @@
 //! The HTTP server: the API for bureaus and machines, the officers' console, and the page that ends a subscription.
 
 mod api;
+mod app;
 mod assets;
 mod body;
 mod console;
@@ -59,7 +60,8 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
         .route("/stay", post(sign_in::stay))
         .route("/invitation/{token}", get(sign_in::invitation).post(sign_in::accept))
         .route("/assets/{*path}", get(assets::asset))
-        .route("/sw.js", get(assets::worker))
+        .route("/sw.js", get(app::worker))
+        .route("/manifest.webmanifest", get(app::manifest))
         .route("/regions.geojson", get(ground::counties))
         .route("/leave/{token}", get(leave::ask).post(leave::leave))
         .layer(DefaultBodyLimit::max(cap::MAX_BYTES))

@@ -1,4 +1,4 @@
-//! What the tests need from outside: Debian's servers and browser, from PyPI the OASIS schema and readers of CAP and feeds, and from
+//! What the tests need from outside: Debian's servers and browsers, from PyPI the OASIS schema and readers of CAP and feeds, and from
 //! npm a reader of CAP, one of encrypted pushes, an OpenID Connect provider and a checker of pages.
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("npm", "npm"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    ("firefox-esr", "firefox-esr"),
     // No program, but what the browser writes Chinese with.
     ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk"),
     ("initdb", "postgresql-15"),

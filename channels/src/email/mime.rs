@@ -226,7 +226,7 @@ mod tests {
         let mime = mime();
         let shared = mime.shared(content, "zh-CN").unwrap();
         let (leave, why) = (leave.map(str::to_owned), why.map(str::to_owned));
-        let message = Message { key: Key::new([7; 16]), to: "a@example.org".into(), leave, why };
+        let message = Message { key: Key::new([7; 16]), to: "a@example.org".into(), leave, why, receipt: None };
         String::from_utf8(mime.personal(&shared, &message)).unwrap()
     }
 

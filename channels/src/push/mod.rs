@@ -97,19 +97,49 @@ impl Push {
         })
     }
 
+    /// Whether a subscription that somebody typed may be pushed to.
+    ///
+    /// # Errors
+    /// When it is none, or its endpoint lies where nothing may be sent.
+    pub fn allows(&self, to: &str) -> Result<(), String> {
+        let subscription = Subscription::parse(to).map_err(|error| error.to_string())?;
+        self.guard.check(&subscription.endpoint).map_err(str::to_owned)
+    }
+
+    /// Asks a service whether it still knows a subscription. Nobody is to notice: the service keeps nothing (TTL 0), and what a browser
+    /// that is there gets cannot be decrypted, so that it is thrown away before any script hears of it (Push API, "receiving a push
+    /// message"). A message that could be read would have to be shown: browsers end subscriptions that wake them without a word.
+    pub async fn probe(&self, to: &str) -> Answer {
+        let shared = Shared {
+            payload: "",
+            ttl: HeaderValue::from(0),
+            urgency: HeaderValue::from_static(Urgency::VeryLow.as_str()),
+            topic: HeaderValue::from_static("check"),
+        };
+        let spoil = |mut body: Vec<u8>| {
+            body.last_mut().into_iter().for_each(|last| *last ^= 0xFF);
+            body
+        };
+        self.post(&shared, to, b"", spoil).await
+    }
+
     async fn send_one(&self, shared: &Shared<'_>, message: &Message) -> Answer {
-        let subscription = match Subscription::parse(&message.to) {
+        let plain = personal(shared.payload, message.why.as_deref(), message.receipt.as_deref());
+        self.post(shared, &message.to, plain.as_bytes(), |body| body).await
+    }
+
+    async fn post(&self, shared: &Shared<'_>, to: &str, plain: &[u8], pack: impl Fn(Vec<u8>) -> Vec<u8>) -> Answer {
+        let subscription = match Subscription::parse(to) {
             Ok(subscription) => subscription,
             Err(error) => return Answer::new(Class::BadAddress, error.to_string()),
         };
         if let Err(why) = self.guard.check(&subscription.endpoint) {
             return Answer::new(Class::BadAddress, why);
         }
-        let body =
-            match encrypt(&subscription, personal(shared.payload, message.why.as_deref()).as_bytes(), &self.random) {
-                Ok(body) => body,
-                Err(error) => return Answer::new(Class::BadAddress, error.to_string()),
-            };
+        let body = match encrypt(&subscription, plain, &self.random) {
+            Ok(body) => pack(body),
+            Err(error) => return Answer::new(Class::BadAddress, error.to_string()),
+        };
         let authorization = match self.vapid.header(&subscription.endpoint) {
             Ok(header) => header,
             Err(error) => return Answer::new(Class::Policy, error.to_string()),
@@ -131,16 +161,24 @@ impl Push {
     }
 }
 
-/// The payload with what is said to this person alone behind its body, where there is room.
-fn personal<'a>(payload: &'a str, why: Option<&str>) -> Cow<'a, str> {
-    let Some(why) = why else { return Cow::Borrowed(payload) };
-    let longer = || {
+/// The payload with what is said to this person alone behind its body, and their own receipt, where there is room.
+fn personal<'a>(payload: &'a str, why: Option<&str>, receipt: Option<&str>) -> Cow<'a, str> {
+    if why.is_none() && receipt.is_none() {
+        return Cow::Borrowed(payload);
+    }
+    let longer = |why: Option<&str>| {
         let mut read: Value = serde_json::from_str(payload).ok()?;
-        let body = read.get_mut("body")?;
-        *body = format!("{} {}", body.as_str()?, why).into();
+        if let Some(why) = why {
+            let body = read.get_mut("body")?;
+            *body = format!("{} {why}", body.as_str()?).into();
+        }
+        if let Some(receipt) = receipt {
+            read.as_object_mut()?.insert("receipt".to_owned(), receipt.into());
+        }
         Some(read.to_string()).filter(|longer| longer.len() <= MAX_PLAIN)
     };
-    longer().map_or(Cow::Borrowed(payload), Cow::Owned)
+    // Which of both there is room for: the receipt counts more, a ladder waits for it.
+    longer(why).or_else(|| longer(None)).map_or(Cow::Borrowed(payload), Cow::Owned)
 }
 
 /// What a push service's answer means (RFC 8030 sections 5 and 7.3, RFC 8292 section 4.2).
@@ -149,17 +187,18 @@ async fn answer(mut response: reqwest::Response) -> Answer {
     let wait = http::retry_after(&response);
     // The body is read so that the connection can be used again.
     let said = http::body(&mut response).await.unwrap_or_default();
+    let said = format!("{} {}", status.as_u16(), String::from_utf8_lossy(&said));
     let class = match status {
         status if status.is_success() => return Answer::ACCEPTED,
         // The only answers that mean the subscription is gone.
-        StatusCode::NOT_FOUND | StatusCode::GONE => Class::BadAddress,
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Answer::gone(said),
         StatusCode::TOO_MANY_REQUESTS => Class::Throttled,
         StatusCode::PAYLOAD_TOO_LARGE => Class::Content,
         status if status.is_server_error() => Class::Transient,
         // 400, 401, 403: our request or our key. Redirects are not followed: a service does not need them.
         _ => Class::Policy,
     };
-    Answer::new(class, format!("{} {}", status.as_u16(), String::from_utf8_lossy(&said))).retry_after(wait)
+    Answer::new(class, said).retry_after(wait)
 }
 
 #[async_trait::async_trait]
@@ -192,10 +231,13 @@ mod tests {
     #[test]
     fn a_reason_stands_behind_the_body_where_there_is_room() {
         let payload = "{\"body\":\"避险\",\"tag\":\"t\",\"title\":\"红色\"}";
-        let read: Value = serde_json::from_str(&personal(payload, Some("因“家”"))).unwrap();
-        assert_eq!((&read["body"], &read["tag"]), (&"避险 因“家”".into(), &"t".into()));
-        assert_eq!(personal(payload, None), payload);
-        assert_eq!(personal(payload, Some(&"长".repeat(2_000))), payload, "no room");
-        assert_eq!(personal("not JSON", Some("x")), "not JSON");
+        let read: Value = serde_json::from_str(&personal(payload, Some("因“家”"), Some("a-b"))).unwrap();
+        assert_eq!(
+            (&read["body"], &read["tag"], &read["receipt"]),
+            (&"避险 因“家”".into(), &"t".into(), &"a-b".into())
+        );
+        assert_eq!(personal(payload, None, None), payload);
+        assert_eq!(personal(payload, Some(&"长".repeat(2_000)), None), payload, "no room");
+        assert_eq!(personal("not JSON", Some("x"), Some("a")), "not JSON");
     }
 }

@@ -368,7 +368,8 @@ mod tests {
     #[test]
     fn the_shipped_gateways_make_the_requests_their_makers_want() {
         let content = SmsContent { text: "【上海气象】台风红色预警 & 避险".into() };
-        let message = Message { key: Key::new([7; 16]), to: "+8613800000000".into(), leave: None, why: None };
+        let message =
+            Message { key: Key::new([7; 16]), to: "+8613800000000".into(), leave: None, why: None, receipt: None };
         for (name, text) in
             [("kannel", include_str!("gateways/kannel.toml")), ("json", include_str!("gateways/json.toml"))]
         {

@@ -106,5 +106,6 @@ pub(super) async fn states(
         "audience": all.total(),
         "states": all,
         "channels": channels,
+        "seen": app.store.seen(id.as_str()).await?,
     })))
 }

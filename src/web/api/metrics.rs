@@ -67,6 +67,19 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         Ok(sources) => sources.iter().for_each(|source| measure(source, &condition, &counts)),
         Err(error) => tracing::error!(%error, "the sources' health cannot be read"),
     }
+    let ended = Family::<Labels, Gauge<u64, AtomicU64>>::default();
+    registry.register(
+        "push_subscriptions_gone",
+        "Subscriptions that their push service has ended, by whether their owner could be told elsewhere",
+        ended.clone(),
+    );
+    match app.store.gone_count().await {
+        Ok((gone, unheard)) => {
+            ended.get_or_create(&vec![("told", "no".to_owned())]).set(unheard);
+            ended.get_or_create(&vec![("told", "yes".to_owned())]).set(gone.saturating_sub(unheard));
+        }
+        Err(error) => tracing::error!(%error, "subscriptions that are gone cannot be counted"),
+    }
     let (unpublished, unsigned) = (Gauge::<i64>::default(), Gauge::<i64>::default());
     registry.register("unpublished", "Releases that went out and could not be published yet", unpublished.clone());
     registry.register("unsigned", "Publications in force that should be signed and are not", unsigned.clone());

@@ -242,15 +242,12 @@ if (compose) {
 const push = $("#push");
 if (push && "serviceWorker" in navigator && "PushManager" in window) {
   push.hidden = false;
-  const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
   push.addEventListener("submit", async (event) => {
     if (push.elements.subscription.value) return;
     event.preventDefault();
     try {
-      await navigator.serviceWorker.register("/sw.js");
-      const worker = await navigator.serviceWorker.ready;
-      const wanted = { userVisibleOnly: true, applicationServerKey: bytes(push.dataset.key) };
-      push.elements.subscription.value = JSON.stringify(await worker.pushManager.subscribe(wanted));
+      const { subscribe } = await import("/assets/subscribe.js");
+      push.elements.subscription.value = JSON.stringify(await subscribe(push.dataset.key));
       push.submit();
     } catch (error) {
       $("[role=alert]", push).textContent = `${push.dataset.failed} ${error.message}`;

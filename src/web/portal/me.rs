@@ -7,7 +7,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::TimeDelta;
 use serde::Deserialize;
-use tocsin_channels::ChannelKind;
 
 use super::form::{Group, WishForm, channel_name, counties, wishes};
 use super::{MARKED, Own, Resident, located, notice, refused, set_cookie};
@@ -63,6 +62,7 @@ struct MePage {
     testing: bool,
     would: Option<Vec<WouldLine>>,
     consent: String,
+    push_key: String,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +151,7 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
             };
             all.into_iter().map(line).collect()
         }),
+        push_key: super::browser::push_key(site),
         consent: format!("{} · {}", mine.resident.consent, clock(mine.resident.consent_at)),
         t,
     })
@@ -199,11 +200,11 @@ pub(super) async fn test(State(site): State<Site>, Own { session, form }: Own) -
 }
 
 pub(super) async fn add_address(State(site): State<Site>, Own { session, form }: Own) -> Response {
-    let address = match super::sign_up::address(form.fields.get("address")) {
+    let address = match super::sign_up::address(&form.fields) {
         Ok(address) => address,
         Err(why) => return notice(StatusCode::UNPROCESSABLE_ENTITY, form.t, ("T6205", &why)),
     };
-    let by_code = address.channel == ChannelKind::Sms;
+    let channel = address.channel;
     let ask = Ask {
         address,
         language: form.t.language,
@@ -213,7 +214,7 @@ pub(super) async fn add_address(State(site): State<Site>, Own { session, form }:
         marks: form.marks,
     };
     match site.app.residents.ask(ask, form.from.ip(), "").await {
-        Ok(token) => super::sign_up::asked(form.t, by_code, token),
+        Ok(token) => super::sign_up::asked(form.t, channel, token),
         Err(error) => refused(&error, form.t),
     }
 }

@@ -1,5 +1,6 @@
 //! Pages of residents: sign up in a minute, see and change what is theirs, leave. They work without script, on a small screen.
 
+mod browser;
 mod form;
 mod inbound;
 mod me;
@@ -38,6 +39,12 @@ pub(super) fn router() -> Router<Site> {
         .route("/sign-up", get(sign_up::show).post(sign_up::ask))
         .route("/sign-up/code", post(sign_up::code))
         .route("/sign-up/confirm/{link}", get(sign_up::link).post(sign_up::confirm))
+        .route("/app", get(browser::show))
+        .route("/app/receipt", post(browser::receipt))
+        .route("/app/subscription", post(browser::moved))
+        .route("/app/alive", post(browser::lives))
+        .route("/app/leave", post(browser::leave))
+        .route("/me/browser", post(browser::own))
         .route("/me", get(me::show))
         .route("/me/places", post(me::places))
         .route("/me/pause", post(me::pause))
@@ -69,6 +76,7 @@ fn refused(error: &ResidentError, t: Words) -> Response {
         ResidentError::Busy => (StatusCode::TOO_MANY_REQUESTS, "T6201"),
         ResidentError::Work => (StatusCode::TOO_MANY_REQUESTS, "T6202"),
         ResidentError::Proof => (StatusCode::FORBIDDEN, "T6203"),
+        ResidentError::Endpoint => (StatusCode::UNPROCESSABLE_ENTITY, "T6221"),
         ResidentError::Channel => (StatusCode::UNPROCESSABLE_ENTITY, "T6204"),
         ResidentError::Input(_) => (StatusCode::UNPROCESSABLE_ENTITY, "T6205"),
         ResidentError::Store(_) | ResidentError::Secret(_) => {

@@ -28,6 +28,7 @@ struct SignUpPage {
     task: String,
     needs_work: bool,
     consent: &'static str,
+    push_key: String,
 }
 
 #[derive(Template)]
@@ -44,12 +45,16 @@ struct CodePage {
 struct ConfirmPage {
     t: Words,
     link: String,
+    browser: bool,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Wish {
     #[serde(default)]
-    lang: String,
+    pub(super) lang: String,
+    /// `push` where a link came by push.
+    #[serde(default)]
+    by: String,
 }
 
 pub(super) async fn show(State(site): State<Site>, headers: HeaderMap, Query(wish): Query<Wish>) -> Response {
@@ -78,12 +83,18 @@ async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &F
         task,
         needs_work,
         consent: CONSENT,
+        push_key: super::browser::push_key(site),
     };
     located(page_with(status, &form))
 }
 
-/// An address as people write it: with an `@` it is a mailbox, else a number.
-pub(super) fn address(text: &str) -> Result<Address, String> {
+/// The address of a form: this browser, where it says so; else as people write it, with an `@` a mailbox, else a number.
+pub(super) fn address(fields: &Fields) -> Result<Address, String> {
+    if fields.is_on("subscription") {
+        return Address::parse(ChannelKind::Push, fields.get("subscription"))
+            .map_err(|_| ResidentError::Endpoint.to_string());
+    }
+    let text = fields.get("address");
     let channel = if text.contains('@') { ChannelKind::Email } else { ChannelKind::Sms };
     Address::parse(channel, text).map_err(|_| {
         "请填写手机号（如 138 1234 5678）或电子邮件地址 / write a mobile number (138 1234 5678) or an e-mail address".to_owned()
@@ -95,7 +106,7 @@ pub(super) async fn ask(State(site): State<Site>, Form { from, t, fields, marks 
         return refused(&ResidentError::Busy, t);
     }
     let unfit = StatusCode::UNPROCESSABLE_ENTITY;
-    let address = match address(fields.get("address")) {
+    let address = match address(&fields) {
         Ok(address) => address,
         Err(why) => return form(&site, t, unfit, &why, &fields).await,
     };
@@ -107,11 +118,13 @@ pub(super) async fn ask(State(site): State<Site>, Form { from, t, fields, marks 
         Ok(places) => places,
         Err(error) => return form(&site, t, unfit, &error.to_string(), &fields).await,
     };
-    let by_code = address.channel == ChannelKind::Sms;
+    let channel = address.channel;
     let ask = Ask { address, language: t.language, tongue: t.tag().to_owned(), places, account: None, marks };
     match site.app.residents.ask(ask, from.ip(), fields.get("work")).await {
-        Ok(token) => page(&CodePage { t, by_code, token, error: String::new() }),
-        Err(error @ (ResidentError::Input(_) | ResidentError::Channel | ResidentError::Work)) => {
+        Ok(token) => asked(t, channel, token),
+        Err(
+            error @ (ResidentError::Input(_) | ResidentError::Channel | ResidentError::Endpoint | ResidentError::Work),
+        ) => {
             let status = if matches!(error, ResidentError::Work) { StatusCode::TOO_MANY_REQUESTS } else { unfit };
             form(&site, t, status, &error.to_string(), &fields).await
         }
@@ -119,9 +132,12 @@ pub(super) async fn ask(State(site): State<Site>, Form { from, t, fields, marks 
     }
 }
 
-/// The page that takes a code, or says that a mail is on its way.
-pub(super) fn asked(t: Words, by_code: bool, token: String) -> Response {
-    page(&CodePage { t, by_code, token, error: String::new() })
+/// The page that takes a code, or says that a mail or push is on its way.
+pub(super) fn asked(t: Words, channel: ChannelKind, token: String) -> Response {
+    match channel {
+        ChannelKind::Push => super::browser::awaits(t),
+        _ => page(&CodePage { t, by_code: channel == ChannelKind::Sms, token, error: String::new() }),
+    }
 }
 
 pub(super) async fn code(State(site): State<Site>, Form { from, t, fields, marks }: Form) -> Response {
@@ -141,7 +157,7 @@ pub(super) async fn code(State(site): State<Site>, Form { from, t, fields, marks
 
 /// A link in a mail: programs that look at mails follow links, so that following it does nothing yet.
 pub(super) async fn link(headers: HeaderMap, Path(link): Path<String>, Query(wish): Query<Wish>) -> Response {
-    page(&ConfirmPage { t: language(&headers, &wish.lang), link })
+    page(&ConfirmPage { t: language(&headers, &wish.lang), link, browser: wish.by == "push" })
 }
 
 pub(super) async fn confirm(State(site): State<Site>, Path(link): Path<String>, form: Form) -> Response {

@@ -8,6 +8,7 @@ mod drill;
 mod feeds;
 mod machine;
 mod map;
+mod offline;
 mod pages;
 mod short;
 mod told;
@@ -22,6 +23,7 @@ use super::site::Site;
 pub(super) fn router() -> Router<Site> {
     Router::new()
         .route("/", get(pages::home))
+        .route("/offline", get(offline::show))
         .route("/regions", get(pages::find))
         .route("/regions/{code}", get(pages::region))
         .route("/sources/{bureau}", get(pages::source))

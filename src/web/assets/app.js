@@ -1,0 +1,104 @@
+// What the installed app adds to pages that work without it: warnings to this browser, and what is in force when there is no network.
+const { lang } = document.documentElement;
+const MONTH = 25 * 86_400_000;
+// Before a subscription lapses a new one takes its place.
+const SOON = 7 * 86_400_000;
+const able = "serviceWorker" in navigator && "PushManager" in globalThis && "Notification" in globalThis;
+
+if ("serviceWorker" in navigator) await navigator.serviceWorker.register("/sw.js").catch(() => undefined);
+
+const subscribe = async (key) => (await import("/assets/subscribe.js")).subscribe(key);
+const subscription = async () => (await navigator.serviceWorker.ready).pushManager.getSubscription();
+
+// --- A button that gives this browser as an address -----------------------------------------------------------------
+for (const row of able ? document.querySelectorAll("[data-push]") : []) {
+  row.hidden = false;
+  const [button, told, form] = [row.querySelector("button"), row.querySelector("output"), row.closest("form")];
+  // Whoever types an address after all means that one.
+  form.elements.address?.addEventListener("input", ({ target }) => {
+    form.elements.subscription.value = told.textContent = "";
+    target.required = true;
+  });
+  button.addEventListener("click", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      form.elements.subscription.value = JSON.stringify(await subscribe(row.dataset.push));
+      if ("sends" in row.dataset) { form.submit(); return; }
+      form.elements.address.required = false;
+      form.elements.address.value = "";
+      told.textContent = `✓ ${row.dataset.told}`;
+    } catch {
+      told.textContent = row.dataset.not;
+    }
+    button.disabled = false;
+  });
+}
+
+// --- The push that proves it has come --------------------------------------------------------------------------------
+const waits = document.querySelector("[data-confirm]");
+if (waits && able) {
+  navigator.serviceWorker.addEventListener("message", ({ data }) => {
+    if (!data?.confirm) return;
+    const { pathname, search } = new URL(data.confirm, location.origin);
+    waits.querySelector("a").href = pathname + search;
+    waits.hidden = false;
+    waits.querySelector("a").focus();
+  });
+}
+
+// --- This browser, for its signed-in owner: the word that lets it speak for itself ----------------------------------------
+const mine = document.querySelector("[data-mine]");
+if (mine && able) {
+  const current = await subscription();
+  const fields = { csrf: mine.querySelector("[name=csrf]").value, lang, subscription: JSON.stringify(current) };
+  const { word } = current ? await (await post("/me/browser", fields)).json() : {};
+  if (word) {
+    mine.querySelector("[data-push]")?.setAttribute("hidden", "");
+    mine.querySelector("[data-on]").hidden = false;
+    await keep("browser", { word, subscription: fields.subscription, key: mine.dataset.mine, lang, alive: Date.now() });
+    await post("/app/alive", { word });
+  }
+}
+
+// --- Each visit: what the worker could not do is done now -------------------------------------------------------------
+async function visit() {
+  const own = await recall("browser");
+  if (!own) return;
+  let current = await subscription();
+  if (Notification.permission === "granted" && (!current || (current.expirationTime && current.expirationTime - Date.now() < SOON))) {
+    await current?.unsubscribe();
+    current = await subscribe(own.key);
+  }
+  if (current && await move(own, current)) await renewed(await navigator.serviceWorker.ready, own.lang);
+  if (Date.now() - (own.alive ?? 0) < MONTH) return;
+  const answer = await post("/app/alive", { word: own.word });
+  if (answer.ok) await keep("browser", { ...await recall("browser"), alive: Date.now() });
+  else if (answer.status === 403) await keep("browser", undefined);
+}
+if (able) await visit().catch(() => undefined);
+
+// --- The app's own page --------------------------------------------------------------------------------------------------
+const app = document.querySelector("[data-app]");
+async function draw() {
+  const own = await recall("browser");
+  const on = own && Notification.permission === "granted" && await subscription();
+  app.querySelector("[data-yes]").hidden = !on;
+  app.querySelector("[data-no]").hidden = Boolean(on);
+  app.hidden = false;
+}
+if (app && able) {
+  await draw();
+  app.querySelector("[data-leave]").addEventListener("click", async ({ target }) => {
+    target.disabled = true;
+    const own = await recall("browser");
+    const answer = await post("/app/leave", { word: own.word }).catch(() => undefined);
+    if (answer?.ok) {
+      await (await subscription())?.unsubscribe();
+      await keep("browser", undefined);
+      await draw();
+    }
+    app.querySelector("[data-left]").textContent = answer?.ok ? app.dataset.left : app.dataset.failed;
+    target.disabled = false;
+  });
+}

@@ -1,0 +1,56 @@
+// Without the network a public page is answered with what was in force when last seen. Kept: these few files, and nothing that is
+// anybody's own.
+const CACHE = `tocsin-${VERSION}`;
+const FILES = ["/assets/public.css", "/assets/offline.js", "/assets/icon.svg", "/assets/icon-192.png"];
+const PAGES = ["/offline?lang=zh-CN", "/offline?lang=en"];
+// Pages that stay the browser's own affair.
+const OTHERS = /^\/(console|exercise|api|sign-in|invitation|me|leave)(\/|$)/;
+// A visitor who reads on asks once a minute.
+const MINUTE = 60_000;
+let asked = 0;
+
+async function fetchPages() {
+  const cache = await caches.open(CACHE);
+  await cache.addAll(PAGES.map((page) => new Request(page, { cache: "no-cache" })));
+  await keep("seen", Date.now());
+}
+
+async function install() {
+  await (await caches.open(CACHE)).addAll(FILES.map((file) => new Request(file, { cache: "no-cache" })));
+  await fetchPages();
+  await self.skipWaiting();
+}
+
+async function activate() {
+  const old = (await caches.keys()).filter((name) => name.startsWith("tocsin-") && name !== CACHE && name !== STATE);
+  await Promise.all(old.map((name) => caches.delete(name)));
+  await self.clients.claim();
+}
+
+function refresh() {
+  if (Date.now() - asked < MINUTE) return undefined;
+  asked = Date.now();
+  return fetchPages().catch(() => { asked = 0; });
+}
+
+async function offline(url) {
+  const own = await recall("browser");
+  const lang = url.searchParams.get("lang") ?? own?.lang ?? self.navigator.language ?? "zh-CN";
+  const cache = await caches.open(CACHE);
+  return (await cache.match(lang.startsWith("zh") ? PAGES[0] : PAGES[1])) ?? Response.error();
+}
+
+self.addEventListener("install", (event) => event.waitUntil(install()));
+self.addEventListener("activate", (event) => event.waitUntil(activate()));
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== self.location.origin) return;
+  if (FILES.includes(url.pathname)) {
+    event.respondWith(fetch(request).catch(async () => (await caches.match(url.pathname)) ?? Response.error()));
+  } else if (request.mode === "navigate" && !OTHERS.test(url.pathname)) {
+    const answer = fetch(request);
+    event.respondWith(answer.catch(() => offline(url)));
+    event.waitUntil(answer.then(refresh, () => undefined));
+  }
+});

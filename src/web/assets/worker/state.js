@@ -1,0 +1,45 @@
+// What this browser keeps between visits: small texts in a cache of their own, which outlives versions of the program. They never leave
+// this device. Used by the service worker and by pages.
+const STATE = "tocsin-state";
+const at = (name) => `/state/${name}`;
+
+async function recall(name, otherwise) {
+  const kept = await (await caches.open(STATE)).match(at(name));
+  return kept ? kept.json().catch(() => otherwise) : otherwise;
+}
+
+async function keep(name, value) {
+  const cache = await caches.open(STATE);
+  if (value === undefined) await cache.delete(at(name));
+  else await cache.put(at(name), new Response(JSON.stringify(value), { headers: { "content-type": "application/json" } }));
+}
+
+// Two pushes at once must not forget one another.
+const change = (name, otherwise, how) =>
+  navigator.locks.request(at(name), async () => keep(name, how(await recall(name, otherwise))));
+
+const post = (path, fields) =>
+  fetch(path, { method: "POST", body: new URLSearchParams(fields), credentials: "same-origin", keepalive: true });
+
+const keyBytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+
+// A new subscription takes the place of the one that the server knows. `own` is what sign-up left here: the word that lets this browser
+// speak for itself, the subscription that the server knows, and the server's key.
+async function move(own, subscription) {
+  const next = JSON.stringify(subscription);
+  if (next === own.subscription) return false;
+  const answer = await post("/app/subscription", { word: own.word, old: own.subscription, new: next });
+  if (answer.ok) await keep("browser", { ...own, subscription: next });
+  // Gone for good: it left, or was removed elsewhere.
+  else if (answer.status === 403) await keep("browser", undefined);
+  return answer.ok;
+}
+
+// A quiet word to the person: their subscription was renewed.
+function renewed(registration, lang) {
+  const [title, body] = lang.startsWith("zh")
+    ? ["预警接收已续期", "此浏览器会继续收到预警，无需操作。"]
+    : ["Warnings to this browser go on", "Its subscription was renewed. There is nothing to do."];
+  const options = { body, tag: "renewed", lang, silent: true, icon: "/assets/icon-192.png", data: { url: "/app" } };
+  return registration.showNotification(title, options);
+}

@@ -1,0 +1,12 @@
+// The browser changed its subscription: the server is told, and the person in a quiet word.
+async function renew(event) {
+  const own = await recall("browser");
+  // An officer's browser is signed up in the console, and knows no word of its own.
+  if (!own) return;
+  const options = { userVisibleOnly: true, applicationServerKey: keyBytes(own.key) };
+  const next = event.newSubscription ?? await self.registration.pushManager.subscribe(options);
+  if (await move(own, next)) await renewed(self.registration, own.lang);
+}
+
+// What fails here is done when a page is opened next.
+self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event).catch(() => undefined)));

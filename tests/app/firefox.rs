@@ -1,0 +1,278 @@
+//! Debian's Firefox, headless, driven over WebDriver BiDi: as much of the protocol as the journeys need. Its profile outlives it, so that
+//! a test can close the browser and open it again.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// What a page or a push has, to become what a test waits for.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A profile that knows our own push service and asks nobody else for anything.
+pub struct Profile {
+    folder: tempfile::TempDir,
+}
+
+impl Profile {
+    pub fn new(push_service: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let off = [
+            "app.normandy.enabled",
+            "app.update.enabled",
+            "browser.aboutwelcome.enabled",
+            "browser.discovery.enabled",
+            "browser.safebrowsing.downloads.enabled",
+            "browser.safebrowsing.malware.enabled",
+            "browser.safebrowsing.phishing.enabled",
+            "browser.shell.checkDefaultBrowser",
+            "browser.newtabpage.enabled",
+            "datareporting.healthreport.uploadEnabled",
+            "datareporting.policy.dataSubmissionEnabled",
+            "extensions.getAddons.cache.enabled",
+            "extensions.update.enabled",
+            "network.captive-portal-service.enabled",
+            "network.connectivity-service.enabled",
+            // These switch pushes off.
+            "remote.prefs.recommended",
+            // No desktop is here to show notifications: the browser draws them itself.
+            "alerts.useSystemBackend",
+            "signon.autofillForms",
+            "toolkit.telemetry.enabled",
+        ];
+        let mut prefs: Vec<(String, Value)> = off.iter().map(|name| ((*name).to_owned(), json!(false))).collect();
+        for (name, value) in [
+            ("browser.startup.homepage", json!("about:blank")),
+            ("browser.startup.page", json!(0)),
+            ("dom.push.enabled", json!(true)),
+            ("dom.push.connection.enabled", json!(true)),
+            ("dom.push.serverURL", json!(push_service)),
+            ("dom.push.testing.allowInsecureServerURL", json!(true)),
+            ("dom.push.retryBaseInterval", json!(200)),
+            ("permissions.default.desktop-notification", json!(1)),
+            ("intl.accept_languages", json!("zh-CN,zh")),
+            ("services.settings.server", json!("data:,")),
+        ] {
+            prefs.push((name.to_owned(), value));
+        }
+        let lines: String =
+            prefs.iter().map(|(name, value)| format!("user_pref({}, {value});\n", json!(name))).collect();
+        std::fs::write(folder.path().join("user.js"), lines).unwrap();
+        Self { folder }
+    }
+}
+
+/// A running browser with one page.
+pub struct Firefox {
+    socket: Mutex<Socket>,
+    context: String,
+    child: Child,
+    journey: &'static str,
+    shots: AtomicU32,
+    next: AtomicU32,
+    base: String,
+}
+
+impl Firefox {
+    /// Opens a profile before the pages of `base`; screenshots are named after the journey.
+    pub async fn open(profile: &Profile, base: &str, journey: &'static str) -> Self {
+        let port = tocsin_sinks::real::free_port().unwrap();
+        let home = profile.folder.path();
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(home.join("stderr")).unwrap();
+        let child = Command::new("firefox-esr")
+            .args(["--headless", "--no-remote", "--new-instance", "--width", "900", "--height", "1000"])
+            .args(["--remote-allow-system-access", "--remote-debugging-port", &port.to_string(), "--profile"])
+            .arg(home)
+            .env("HOME", home)
+            .env("MOZ_DISABLE_CONTENT_SANDBOX", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("Firefox is installed (`cargo xtask test` installs firefox-esr)");
+        tocsin_sinks::real::wait_for(([127, 0, 0, 1], port).into()).unwrap();
+        let (socket, _) = tokio_tungstenite::connect_async(format!("ws://127.0.0.1:{port}/session")).await.unwrap();
+        let mut firefox = Self {
+            socket: Mutex::new(socket),
+            context: String::new(),
+            child,
+            journey,
+            shots: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+            base: base.to_owned(),
+        };
+        firefox.ask("session.new", json!({"capabilities": {}})).await.unwrap();
+        let tree = firefox.ask("browsingContext.getTree", json!({})).await.unwrap();
+        firefox.context = tree["contexts"][0]["context"].as_str().unwrap().to_owned();
+        firefox
+    }
+
+    async fn ask(&self, method: &str, params: Value) -> Result<Value, String> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut socket = self.socket.lock().await;
+        let frame = json!({"id": id, "method": method, "params": params}).to_string();
+        socket.send(Message::Text(frame.into())).await.map_err(|e| e.to_string())?;
+        let answer = async {
+            while let Some(said) = socket.next().await {
+                let Ok(Message::Text(said)) = said else { continue };
+                let said: Value = serde_json::from_str(&said).unwrap_or_default();
+                if said["id"] == id {
+                    return match said["type"].as_str() {
+                        Some("success") => Ok(said["result"].clone()),
+                        _ => Err(format!("{method}: {} {}", said["error"], said["message"])),
+                    };
+                }
+            }
+            Err(format!("{method}: Firefox hung up"))
+        };
+        tokio::time::timeout(PATIENCE, answer).await.map_err(|_| format!("{method}: no answer"))?
+    }
+
+    /// Goes to a path of the server.
+    pub async fn goto(&self, path: &str) {
+        let url = format!("{}{path}", self.base);
+        self.ask("browsingContext.navigate", json!({"context": self.context, "url": url, "wait": "complete"}))
+            .await
+            .unwrap();
+    }
+
+    async fn try_run(&self, body: &str) -> Result<Value, String> {
+        let expression = format!("(async () => JSON.stringify((await (async () => {{ {body} }})()) ?? null))()");
+        let target = json!({"context": self.context});
+        let params = json!({"expression": expression, "target": target, "awaitPromise": true, "userActivation": true});
+        let found = self.ask("script.evaluate", params).await?;
+        match found["result"]["value"].as_str() {
+            Some(text) => Ok(serde_json::from_str(text).unwrap_or_default()),
+            None => Err(format!("{body}: {}", found["exceptionDetails"]["text"])),
+        }
+    }
+
+    /// What an asynchronous function's body gives in the page.
+    pub async fn run(&self, body: &str) -> Value {
+        self.try_run(body).await.unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Waits until what a body gives is as wanted; gives it.
+    pub async fn until(&self, what: &str, body: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // A page on its way to the next one cannot answer.
+            let found = self.try_run(body).await;
+            match &found {
+                Ok(value) if wanted(value) => return found.unwrap_or_default(),
+                _ if Instant::now() > until => {
+                    self.shot("never").await;
+                    let page = self.try_run("return location.href + ': ' + document.body.innerText").await;
+                    panic!("{}: never: {what}: {found:?}, at {page:?}", self.journey);
+                }
+                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    /// Clicks the first such element as soon as it is there and visible.
+    pub async fn click(&self, css: &str) {
+        let css = json!(css);
+        let body = format!(
+            "const it = document.querySelector({css}); if (!it?.checkVisibility() || it.disabled) return false; it.click(); return true;"
+        );
+        self.until(&format!("{css} to click"), &body, |done| *done == json!(true)).await;
+    }
+
+    /// Clicks what leads to another page, and waits until that is there.
+    pub async fn follow(&self, css: &str) {
+        self.run("window.stillHere = true").await;
+        self.click(css).await;
+        let there = "return !window.stillHere && document.readyState === 'complete'";
+        self.until("another page", there, |there| *there == json!(true)).await;
+    }
+
+    /// Sets a field of a form.
+    pub async fn set(&self, css: &str, value: &str) {
+        let (css, value) = (json!(css), json!(value));
+        let set = format!(
+            "const f = document.querySelector({css}); if (f.type === 'checkbox') f.checked = true; else f.value = {value}; return true"
+        );
+        self.run(&set).await;
+    }
+
+    /// The notifications of this site that are up, with what a person sees of them.
+    pub const NOTIFICATIONS: &str = "const worker = await navigator.serviceWorker.ready; \
+        return (await worker.getNotifications()).map((n) => ({title: n.title, body: n.body, tag: n.tag, lang: n.lang, \
+        stays: n.requireInteraction, silent: n.silent, url: n.data?.url, buttons: (n.actions ?? []).map((one) => one.title)}))";
+
+    /// Waits until the notifications that are up are as wanted.
+    pub async fn notified(&self, what: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let found = self.until(what, Self::NOTIFICATIONS, |all| all.as_array().is_some_and(|all| wanted(all))).await;
+        found.as_array().cloned().unwrap_or_default()
+    }
+
+    /// Clicks a notification as a person would, in the browser's own window of it.
+    pub async fn click_notification(&self, title: &str) {
+        let click = format!(
+            "(() => {{ for (const w of Services.wm.getEnumerator('alert:alert')) {{ \
+               if (!w.document.getElementById('alertTitleLabel')?.getAttribute('value').includes({})) continue; \
+               w.onAlertClick(); return true; }} return false; }})()",
+            json!(title)
+        );
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let tree = self.ask("browsingContext.getTree", json!({"moz:scope": "chrome"})).await.unwrap();
+            let target = json!({"context": tree["contexts"][0]["context"]});
+            let params = json!({"expression": click, "target": target, "awaitPromise": true});
+            if self.ask("script.evaluate", params).await.unwrap()["result"]["value"] == true {
+                return;
+            }
+            assert!(Instant::now() < until, "no notification to click: {title}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Whether some tab is at a path of the server.
+    pub async fn has_tab(&self, path: &str) -> bool {
+        let tree = self.ask("browsingContext.getTree", json!({})).await.unwrap();
+        let url = json!(format!("{}{path}", self.base));
+        tree["contexts"].as_array().is_some_and(|all| all.iter().any(|one| one["url"] == url))
+    }
+
+    /// Keeps a picture of the whole page.
+    pub async fn shot(&self, name: &str) -> PathBuf {
+        let params = json!({"context": self.context, "origin": "document"});
+        let picture = self.ask("browsingContext.captureScreenshot", params).await.unwrap_or_default();
+        let picture =
+            base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap_or_default()).unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots/app");
+        std::fs::create_dir_all(&folder).unwrap();
+        let n = self.shots.fetch_add(1, Ordering::Relaxed) + 1;
+        let path = folder.join(format!("{}-{n:02}-{name}.png", self.journey));
+        std::fs::write(&path, picture).unwrap();
+        path
+    }
+
+    /// Closes the browser as its owner would, and waits until it has ended.
+    pub async fn close(mut self) {
+        let _ = self.ask("browser.close", json!({})).await;
+        let until = Instant::now() + PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "Firefox does not end");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Firefox {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,71 @@
+//! Subscriptions change, end, and are ended.
+
+use crate::stage::Stage;
+use crate::support::{Cma, ORANGE};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_subscription_is_taken_over_and_its_owner_leaves_with_one_click() {
+    let stage = Stage::start().await;
+    let profile = stage.profile();
+    let firefox = stage.open(&profile, "change").await;
+    stage.sign_up(&firefox).await;
+    let old = stage.service.alive();
+    stage.service.rotate();
+    stage.eventually("the browser subscribes anew", || !stage.service.alive().is_empty()).await;
+    let new = stage.service.alive();
+    assert_ne!(old, new);
+    firefox.notified("a quiet word", |all| all.iter().any(|n| n["tag"] == "renewed" && n["silent"] == true)).await;
+    let id = stage.release(&Cma { colour: ORANGE, ..Cma::new("after") }).await;
+    stage.seen(&id, "shown", 1).await;
+    assert_eq!(stage.service.posted().pop().unwrap().token, new[0], "the server knows the new one");
+    assert_eq!(stage.rows("address").await, 1, "in the old one's place");
+
+    firefox.goto("/app?lang=zh-CN").await;
+    let on = "return document.querySelector('[data-yes]').checkVisibility()";
+    firefox.until("it says that this browser is told", on, |on| *on == true).await;
+    firefox.shot("app").await;
+    firefox.click("[data-leave]").await;
+    let left = "return document.querySelector('p[data-left]').textContent";
+    firefox.until("left", left, |told| told.as_str().is_some_and(|told| told.contains("已退订"))).await;
+    firefox.shot("left").await;
+    let (posted, other) = (stage.service.posted().len(), Cma { event: ("暴雨", "Rainstorm"), ..Cma::new("later") });
+    let id = stage.release(&other).await;
+    stage.server.until(&id, |states| states["planned"] == true && states["audience"] == 0).await;
+    assert_eq!(stage.service.posted().len(), posted, "nothing more comes");
+    for table in ["resident", "address", "place", "subscriber", "resident_session", "acknowledgement"] {
+        assert_eq!(stage.rows(table).await, 0, "it was the only address: {table} holds nothing of them");
+    }
+    firefox.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_is_gone_is_found_out_and_its_owner_told_by_short_message() {
+    let stage = Stage::start().await;
+    let profile = stage.profile();
+    let firefox = stage.open(&profile, "gone").await;
+    firefox.goto("/sign-up?lang=zh-CN").await;
+    for (field, value) in [("address", "138 1234 5678"), ("county", "310118"), ("level", "blue"), ("consent", "1")] {
+        firefox.set(&format!("[name={field}]"), value).await;
+    }
+    firefox.follow("form[action='/sign-up'] button.wide").await;
+    let text = stage.texted("验证码").await;
+    let digits = text.split_once("验证码").unwrap().1;
+    firefox.set("[name=code]", &digits[..6]).await;
+    firefox.follow("form button.wide").await;
+    // Another address: this browser.
+    firefox.run("document.querySelector('#addresses [data-push]').scrollIntoView()").await;
+    firefox.shot("add").await;
+    firefox.follow("#addresses [data-push] button").await;
+    stage.confirm(&firefox).await;
+    assert_eq!(stage.rows("address").await, 2);
+
+    stage.service.end_all();
+    let id = stage.release(&Cma { colour: ORANGE, ..Cma::new("gone") }).await;
+    stage.texted("您的一个浏览器收不到预警了").await;
+    let states = stage.server.until(&id, |states| states["channels"]["sms"]["accepted"] == 1).await;
+    assert_eq!(states["channels"]["push"]["failed"], 1, "{states}");
+    assert_eq!(stage.rows("address WHERE channel = 'push' AND gone_at IS NOT NULL AND left_at IS NOT NULL").await, 1);
+    let metrics = stage.server.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("push_subscriptions_gone{told=\"yes\"} 1"), "{metrics}");
+    firefox.close().await;
+}

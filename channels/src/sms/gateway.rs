@@ -398,8 +398,13 @@ mod tests {
         let gateway = gateway(include_str!("gateways/json.toml")).unwrap();
         let personal = |text: &str, why: &str, leave: &str| {
             let content = SmsContent { text: text.into() };
-            let message =
-                Message { key: Key::new([7; 16]), to: "+86".into(), leave: Some(leave.into()), why: Some(why.into()) };
+            let message = Message {
+                key: Key::new([7; 16]),
+                to: "+86".into(),
+                leave: Some(leave.into()),
+                why: Some(why.into()),
+                receipt: None,
+            };
             gateway.prepare(&content, SystemTime::now()).personal(&message).into_owned()
         };
         assert_eq!(personal("【上】台风", "因“家”", "退订回TD"), "【上】台风 因“家” 退订回TD");

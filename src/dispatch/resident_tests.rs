@@ -19,7 +19,7 @@ use crate::messages::{Language, Variant};
 use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::residents::{Hazards, Quiet, Wishes};
-use crate::rules::{Lane, Reach};
+use crate::rules::{Audience, Lane, Reach};
 use crate::store::{NewDispatch, NewRelease, Place, ReleaseKind, Store, StoreOptions, insert_release, supersede};
 
 /// A clock that a test sets.
@@ -198,7 +198,11 @@ impl World {
             jurisdiction: None,
             within: None,
             origin: None,
-            reach: Reach::Live { public: true, officials: false },
+            reach: if name.starts_with("drill") {
+                Reach::Exercise
+            } else {
+                Reach::Live { public: true, officials: false }
+            },
             regions,
             channels: [ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push].into(),
             expires: now + TimeDelta::hours(24),
@@ -228,8 +232,10 @@ impl World {
     /// Waits until an alert is planned and nothing of it is open.
     async fn quiet(&self, alert: &str) {
         self.until(|| async {
+            // Planned first: what is counted before is not all of it.
+            let planned = self.store.is_planned(alert).await.unwrap();
             let open: u64 = self.store.states(alert).await.unwrap().values().map(|counts| counts.open()).sum();
-            self.store.is_planned(alert).await.unwrap() && open == 0
+            planned && open == 0
         })
         .await;
     }
@@ -340,6 +346,29 @@ async fn wishes_filter_and_quiet_hours_hold_a_message_until_the_morning() {
     engine.stop().await;
     let told: BTreeMap<_, _> = (1..=4).map(|n| (n, world.got(&format!("+861380000000{n}")).len())).collect();
     assert_eq!(told, [(1, 0), (2, 0), (3, 1), (4, 1)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_reaches_those_who_take_part_and_nobody_else() {
+    let world = World::new().await;
+    let takes_part = Wishes { drills: true, ..Wishes::default() };
+    world.person(1, &[(ChannelKind::Sms, "+8611")], &[("家", QINGPU, None, takes_part)]).await;
+    world.person(2, &[(ChannelKind::Sms, "+8622")], &[("家", QINGPU, None, Wishes::default())]).await;
+    let size = async |list| {
+        let sizes = world.store.audience_size([list], &[QINGPU.parse().unwrap()]).await.unwrap();
+        sizes.values().sum::<u64>()
+    };
+    assert_eq!((size(Audience::Drill).await, size(Audience::Public).await), (1, 2), "what officers are told before");
+    let engine = world.engine(&[]).await;
+    world.release("drill", Lane::REST, Colour::Yellow, None, &[Variant::Warn], &[]).await;
+    engine.wake();
+    world.quiet("drill").await;
+    assert_eq!(world.got.lock().unwrap().keys().collect::<Vec<_>>(), ["+8611"]);
+    world.release("earnest", Lane::REST, Colour::Yellow, None, &[Variant::Warn], &[]).await;
+    engine.wake();
+    world.quiet("earnest").await;
+    assert_eq!(world.got.lock().unwrap().len(), 2, "in earnest everybody is told");
+    engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

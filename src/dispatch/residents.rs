@@ -8,7 +8,7 @@ use tocsin_channels::ChannelKind;
 use super::plan::{Extra, Plan};
 use crate::delivery::{Rest, second_language};
 use crate::messages::{Language, Variant};
-use crate::residents::{Concern, Danger, Telling, Wishes, telling};
+use crate::residents::{Concern, DRILLS, Danger, Telling, Wishes, telling};
 use crate::rules::Audience;
 use crate::store::{Dispatch, StoreError};
 
@@ -23,11 +23,16 @@ impl Plan<'_> {
         let usable = |kind: &ChannelKind| channels.contains(kind) && release.channels.contains(kind);
         let warns = self.dispatches.iter().any(|d| d.variant == Variant::Warn && usable(&d.content.kind()));
         let Some(policy) = planner.policy.as_ref().filter(|_| warns) else { return Ok(()) };
-        if !release.reach.lists().contains(&Audience::Public) {
-            return Ok(());
-        }
+        let lists = release.reach.lists();
+        // A drill reaches those who said that they take part.
+        let drill = match (lists.contains(&Audience::Public), lists.contains(&Audience::Drill)) {
+            (true, _) => false,
+            (false, true) => true,
+            (false, false) => return Ok(()),
+        };
         let concern = Concern::load(&planner.store, &policy.load().map, &release.alert).await?;
-        let places = concern.places(&planner.store, &release.regions).await?;
+        let mut places = concern.places(&planner.store, &release.regions).await?;
+        places.retain(|place| !drill || place.wishes & DRILLS != 0);
         let paused: RoaringTreemap = planner.store.paused(planner.clock.now()).await?.into_iter().collect();
         let mut people: Vec<_> = places.chunk_by(|a, b| a.subscriber == b.subscriber).collect();
         people.retain(|places| places.first().is_some_and(|place| !paused.contains(place.subscriber)));

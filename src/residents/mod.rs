@@ -30,5 +30,5 @@ pub use settings::{Mine, Tested, Would};
 pub use sign_up::{Ask, CONSENT, Entered, ResidentError, ResidentSession, Residents};
 pub(crate) use sign_up::{LINK_HOLDS, MARKS};
 pub use simulate::{Simulation, simulate, simulate_places};
+pub(crate) use wishes::{DRILLS, Telling, telling};
 pub use wishes::{Danger, Hazards, Quiet, Wishes};
-pub(crate) use wishes::{Telling, telling};

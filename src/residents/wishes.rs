@@ -105,13 +105,19 @@ pub struct Wishes {
     pub languages: Vec<Language>,
     /// When not.
     pub quiet: Option<Quiet>,
+    /// Whether they take part in drills: marked as such, sent as in earnest.
+    #[serde(default)]
+    pub drills: bool,
 }
+
+/// The bit of those who take part in drills, the highest of what [`Wishes::pack`] gives.
+pub(crate) const DRILLS: i64 = 1 << 40;
 
 impl Default for Wishes {
     fn default() -> Self {
         let channels = vec![ChannelKind::Push, ChannelKind::Sms, ChannelKind::Email];
         let languages = vec![Language::Chinese];
-        Self { hazards: Hazards::ALL, lowest: Colour::Blue, channels, languages, quiet: None }
+        Self { hazards: Hazards::ALL, lowest: Colour::Blue, channels, languages, quiet: None, drills: false }
     }
 }
 
@@ -160,7 +166,8 @@ impl Wishes {
         let quiet = self.quiet.map_or(0, |quiet| {
             1 | i64::from(quiet.severe_wakes) << 1 | i64::from(quiet.from) << 2 | i64::from(quiet.to) << 8
         });
-        lowest | languages << 2 | channels << 8 | count << 16 | quiet << 20
+        let drills = if self.drills { DRILLS } else { 0 };
+        lowest | languages << 2 | channels << 8 | count << 16 | quiet << 20 | drills
     }
 
     /// The wishes of a place's two numbers.
@@ -179,6 +186,7 @@ impl Wishes {
                 to: small(28, 6),
                 severe_wakes: part(21, 1) == 1,
             }),
+            drills: packed & DRILLS != 0,
         }
     }
 }
@@ -319,6 +327,7 @@ mod tests {
             count in 0..5_usize,
             languages in 0..4_usize,
             quiet in proptest::option::of((0..48_u8, 0..48_u8, any::<bool>())),
+            drills in any::<bool>(),
         ) {
             let kinds = kinds.map(|set| set.into_iter().map(|at| Hazard::ALL[at]).collect::<Vec<_>>());
             let wishes = Wishes {
@@ -327,6 +336,7 @@ mod tests {
                 channels: order.into_iter().take(count).collect(),
                 languages: Language::ALL.into_iter().enumerate().filter(|(at, _)| languages & 1 << at != 0).map(|(_, l)| l).collect(),
                 quiet: quiet.map(|(from, to, severe_wakes)| Quiet { from, to, severe_wakes }),
+                drills,
             };
             prop_assert_eq!(&Wishes::unpack(wishes.hazards.bits(), wishes.pack()), &wishes);
             for danger in Hazard::ALL.iter().flat_map(|hazard| Colour::ALL.map(|level| Danger { hazard: *hazard, level: Some(level) })) {

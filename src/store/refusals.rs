@@ -100,9 +100,9 @@ mod tests {
     async fn a_bureau_that_sends_nonsense_without_end_fills_no_disk_and_pushes_out_nobody_else() {
         let (store, _folder) = store().await;
         let at = DateTime::UNIX_EPOCH;
-        store.record_refusal(at, "quiet", "T5001", "[]", "d", b"one").await.unwrap();
+        store.record_refusal(at, "quiet", "too-large", "[]", "d", b"one").await.unwrap();
         for n in 0..MOST_REFUSALS + 50 {
-            store.record_refusal(at, "hostile", "T5001", "[]", &n.to_string(), &[b'x'; 100]).await.unwrap();
+            store.record_refusal(at, "hostile", "too-large", "[]", &n.to_string(), &[b'x'; 100]).await.unwrap();
         }
         assert_eq!(count(&store, "SELECT COUNT(*) FROM refusal WHERE bureau = 'hostile'").await, MOST_REFUSALS);
         assert_eq!(count(&store, "SELECT COUNT(*) FROM refusal WHERE bureau = 'quiet'").await, 1);
@@ -111,7 +111,7 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(newest, (MOST_REFUSALS + 49).to_string(), "the newest stay");
-        store.record_refusal(at, "quiet", "T5001", "[]", "d", &[b'x'; 100_000]).await.unwrap();
+        store.record_refusal(at, "quiet", "too-large", "[]", "d", &[b'x'; 100_000]).await.unwrap();
         assert_eq!(count(&store, "SELECT MAX(LENGTH(raw)) FROM refusal").await, i64::try_from(KEPT).unwrap());
     }
 
@@ -119,8 +119,8 @@ mod tests {
     async fn logs_are_thrown_away_and_what_waits_is_not() {
         let (store, _folder) = store().await;
         let at = |day: i64| DateTime::UNIX_EPOCH + chrono::TimeDelta::days(day);
-        store.record_refusal(at(1), "a", "T5001", "[]", "old", b"").await.unwrap();
-        store.record_refusal(at(100), "a", "T5001", "[]", "new", b"").await.unwrap();
+        store.record_refusal(at(1), "a", "too-large", "[]", "old", b"").await.unwrap();
+        store.record_refusal(at(100), "a", "too-large", "[]", "new", b"").await.unwrap();
         store.give_errands("webhook/x", &[1, 2, 3, 4], 4, at(1)).await.unwrap();
         for (release, state, day) in [(1, "done", 1), (2, "given_up", 1), (3, "waiting", 1), (4, "done", 100)] {
             let (outlet, state) = ("webhook/x".into(), state.into());

@@ -186,41 +186,63 @@ impl Store {
     ) -> Result<BTreeMap<(ChannelKind, Language), u64>, StoreError> {
         const IMPORTED: &str = " AND region IN (";
         const RESIDENTS: &str = " AND region = '' AND subscriber IN (SELECT subscriber FROM place WHERE region IN (";
+        // Those who take part in drills: their bit is the highest.
+        let drills = format!(
+            " AND region = '' AND subscriber IN (SELECT subscriber FROM place WHERE wishes >= {} AND region IN (",
+            crate::residents::DRILLS
+        );
         let mut sizes = BTreeMap::new();
         for audience in audiences {
-            for (regions, (whose, end)) in
-                regions.chunks(500).flat_map(|some| [(IMPORTED, ")"), (RESIDENTS, "))")].map(|whose| (some, whose)))
-            {
-                let mut sql = QueryBuilder::new(
-                    "SELECT channel, language, CAST(COUNT(*) AS BIGINT) AS n FROM address WHERE left_at IS NULL AND audience = ",
-                );
-                sql.push_bind(audience.as_str());
-                // Every channel and language is named, so that the index leads to the regions and nobody else is counted.
-                let mut kinds = sql.push(" AND channel IN (").separated(", ");
-                for kind in ChannelKind::ALL {
-                    kinds.push_bind(kind.as_str());
-                }
-                let mut tags = sql.push(") AND language IN (").separated(", ");
-                for language in Language::ALL {
-                    tags.push_bind(language.tag());
-                }
-                sql.push(")").push(whose);
-                let mut list = sql.separated(", ");
-                for region in regions {
-                    list.push_bind(region.as_str());
-                }
-                sql.push(end).push(" GROUP BY channel, language");
-                for row in sql.build().fetch_all(&self.read).await? {
-                    let (channel, language): (String, String) = (row.try_get("channel")?, row.try_get("language")?);
-                    let channel = channel.parse().map_err(StoreError::corrupt)?;
-                    let language =
-                        Language::of_tag(&language).ok_or_else(|| StoreError::corrupt("address language"))?;
-                    let n: i64 = row.try_get("n")?;
-                    *sizes.entry((channel, language)).or_default() += u64::try_from(n).unwrap_or(0);
-                }
+            let own = (audience, IMPORTED, ")");
+            let residents = match audience {
+                Audience::Public => Some((audience, RESIDENTS, "))")),
+                Audience::Drill => Some((Audience::Public, drills.as_str(), "))")),
+                Audience::Officials => None,
+            };
+            for (audience, whose, end) in [Some(own), residents].into_iter().flatten() {
+                self.count_in(&mut sizes, audience, regions, (whose, end)).await?;
             }
         }
         Ok(sizes)
+    }
+
+    /// Adds those of one list who live in these regions, as a clause says.
+    async fn count_in(
+        &self,
+        sizes: &mut BTreeMap<(ChannelKind, Language), u64>,
+        audience: Audience,
+        regions: &[RegionCode],
+        (whose, end): (&str, &str),
+    ) -> Result<(), StoreError> {
+        for regions in regions.chunks(500) {
+            let mut sql = QueryBuilder::new(
+                "SELECT channel, language, CAST(COUNT(*) AS BIGINT) AS n FROM address WHERE left_at IS NULL AND audience = ",
+            );
+            sql.push_bind(audience.as_str());
+            // Every channel and language is named, so that the index leads to the regions and nobody else is counted.
+            let mut kinds = sql.push(" AND channel IN (").separated(", ");
+            for kind in ChannelKind::ALL {
+                kinds.push_bind(kind.as_str());
+            }
+            let mut tags = sql.push(") AND language IN (").separated(", ");
+            for language in Language::ALL {
+                tags.push_bind(language.tag());
+            }
+            sql.push(")").push(whose);
+            let mut list = sql.separated(", ");
+            for region in regions {
+                list.push_bind(region.as_str());
+            }
+            sql.push(end).push(" GROUP BY channel, language");
+            for row in sql.build().fetch_all(&self.read).await? {
+                let (channel, language): (String, String) = (row.try_get("channel")?, row.try_get("language")?);
+                let channel = channel.parse().map_err(StoreError::corrupt)?;
+                let language = Language::of_tag(&language).ok_or_else(|| StoreError::corrupt("address language"))?;
+                let n: i64 = row.try_get("n")?;
+                *sizes.entry((channel, language)).or_default() += u64::try_from(n).unwrap_or(0);
+            }
+        }
+        Ok(())
     }
 
     /// Takes an address out of every list for good; false if it was not there, or had left.

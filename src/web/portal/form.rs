@@ -51,6 +51,7 @@ pub(super) struct WishForm {
     pub(super) from: Vec<Choice>,
     pub(super) to: Vec<Choice>,
     pub(super) severe_wakes: bool,
+    pub(super) drills: bool,
 }
 
 /// Channels that people can put in order.
@@ -114,6 +115,7 @@ impl WishForm {
             from: half(wishes.quiet.map(|quiet| quiet.from)),
             to: half(wishes.quiet.map(|quiet| quiet.to)),
             severe_wakes: wishes.quiet.is_some_and(|quiet| quiet.severe_wakes),
+            drills: wishes.drills,
         }
     }
 }
@@ -141,6 +143,7 @@ pub(super) fn wishes(fields: &Fields, at: &str, language: Language) -> Wishes {
             own => own,
         },
         quiet: half("from").zip(half("to")).map(|(from, to)| Quiet { from, to, severe_wakes: wakes }),
+        drills: fields.is_on(&name("drills")),
     }
 }
 

@@ -7,8 +7,10 @@ use std::sync::LazyLock;
 use tocsin::cap::{self, Alert};
 use tocsin::sources::probe;
 
-/// Name, and what is done with bytes.
-pub const ALL: [(&str, fn(&[u8])); 4] =
+/// A name, and what is done with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+pub const ALL: [Target; 4] =
     [("cap_read", cap_read), ("signatures", signatures), ("feeds", feeds), ("notices", notices)];
 
 /// No bytes make the reader panic; what it takes can be written and read again.

@@ -23,7 +23,7 @@ use crate::grave::GraveSettings;
 use crate::housekeeping;
 use crate::intake::Intake;
 use crate::officers::{SealKey, SecretError};
-use crate::organisation::{Organisation, OrganisationError};
+use crate::oidc::{Organisation, OrganisationError};
 use crate::organisations::Organisations;
 use crate::outlet::{self, OutletError, Press, Receivers};
 #[cfg(feature = "passkeys")]

@@ -20,7 +20,7 @@ mod housekeeping;
 pub mod intake;
 pub mod messages;
 pub mod officers;
-pub mod organisation;
+pub mod oidc;
 pub mod organisations;
 pub mod outlet;
 #[cfg(feature = "passkeys")]

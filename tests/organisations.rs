@@ -203,7 +203,7 @@ async fn a_webhook_is_posted_what_concerns_its_organisation_from_the_day_it_is_s
     send(Cma { code: "310117000000".into(), ..Cma::new("elsewhere") }).await;
     send(Cma { event: rain, colour: ("蓝色", "blue", "Minor"), ..Cma::new("below") }).await;
     let first = send(Cma::new("own")).await;
-    assert_eq!(program.first("/control").await, [first.clone()]);
+    assert_eq!(program.first("/control").await, std::slice::from_ref(&first));
     let Post { signature, body, .. } = program.0.lock().unwrap()[0].clone();
     let (time, tag) = signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
     let tag: Vec<u8> = (0..tag.len() / 2).map(|at| u8::from_str_radix(&tag[at * 2..at * 2 + 2], 16).unwrap()).collect();

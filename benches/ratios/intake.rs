@@ -251,7 +251,7 @@ pub(crate) async fn polling() -> Line {
 pub(crate) async fn neighbours(runs: u32) -> Line {
     let mut line = Line::new("neighbours", "s later among 20 hostile");
     for _ in 0..runs.min(3) {
-        let (alone, among) = (delay(0).await, delay(HOSTILE).await);
+        let (alone, among) = (Box::pin(delay(0)).await, Box::pin(delay(HOSTILE)).await);
         eprintln!("neighbours: {alone:.3} s alone, {among:.3} s among {HOSTILE}");
         line.add(rate((among - alone).max(0.0)), rate(1.0));
     }

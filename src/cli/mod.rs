@@ -183,8 +183,8 @@ pub fn main() -> ExitCode {
 /// Runs a command; false where it did its work and the answer is no.
 async fn run(command: Command, context: &Context) -> Result<bool, Failure> {
     match command {
-        Command::Serve(args) => serve::run(context, args).await,
-        Command::Demo(args) => crate::demo::run(args, context.json).await,
+        Command::Serve(args) => Box::pin(serve::run(context, args)).await,
+        Command::Demo(args) => Box::pin(crate::demo::run(args, context.json)).await,
         Command::Check(args) => check::run(context, &args),
         Command::Explain(args) => explain::run(context, &args).await,
         Command::Submit(args) => alerts::submit(context, args).await,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use tocsin_channels::ChannelKind;
 
-use super::organisations::{CONTACTS, actor};
+use super::register::{CONTACTS, actor};
 use super::table::{Row, Table};
 use super::{KeepError, Organisation, OrganisationKind, Organisations, Slug};
 use crate::cap::Colour;

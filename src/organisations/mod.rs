@@ -3,14 +3,14 @@
 
 mod import;
 mod kinds;
-mod organisations;
+mod register;
 mod slug;
 mod table;
 
 pub use import::{COLUMNS, Imported};
 pub use kinds::{Organisation, OrganisationKind};
-pub use organisations::Organisations;
-pub(crate) use organisations::{actor, counties, may};
+pub use register::Organisations;
+pub(crate) use register::{actor, counties, may};
 pub use slug::{BadSlug, Slug};
 pub(crate) use table::{Row, Table};
 

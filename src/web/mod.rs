@@ -9,7 +9,7 @@ mod ground;
 mod leave;
 mod limits;
 mod listen;
-mod organisation;
+mod oidc;
 mod pace;
 mod page;
 #[cfg(feature = "passkeys")]
@@ -52,9 +52,9 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
         .merge(public::router())
         .merge(portal::router())
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
-        .route("/sign-in/organisation", get(organisation::go))
-        .route("/sign-in/organisation/again", get(organisation::again))
-        .route("/sign-in/organisation/back", get(organisation::back))
+        .route("/sign-in/organisation", get(oidc::go))
+        .route("/sign-in/organisation/again", get(oidc::again))
+        .route("/sign-in/organisation/back", get(oidc::back))
         .route("/sign-out/everywhere", post(sign_in::sign_out_everywhere))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/stay", post(sign_in::stay))

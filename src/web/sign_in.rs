@@ -13,7 +13,7 @@ use super::page::{Fault, Frame, notice, page, page_with};
 use super::session::{Fields, Posted, SESSION, put_cookie, same_origin, wanted_language};
 use super::site::Site;
 use crate::officers::Totp;
-use crate::organisation::Organisation;
+use crate::oidc::Organisation;
 use crate::staff::{Ask, StaffError};
 use crate::store::OfficerRow;
 

@@ -35,8 +35,10 @@ fn main() -> ExitCode {
         let at = arguments.iter().position(|argument| argument == name)?;
         arguments.get(at + 1)?.parse::<u64>().ok()
     };
-    let clock =
-        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+    let clock = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(1, |d| d.as_secs() ^ u64::from(d.subsec_nanos()) << 32)
+    };
     let (seconds, seed) = (value("--seconds").unwrap_or(2), value("--seed").unwrap_or_else(clock));
     let wanted = |name: &str| {
         !targets::ALL.iter().any(|(one, _)| arguments.iter().any(|a| a == one)) || arguments.iter().any(|a| a == name)

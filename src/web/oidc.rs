@@ -13,7 +13,7 @@ use super::session::{SignedIn, cookie, put_cookie, wanted_language};
 use super::sign_in::{Next, entered, own_path};
 use super::site::Site;
 use crate::officers::OfficerId;
-use crate::organisation::{AWAY, Answer, Errand, Organisation, OrganisationError};
+use crate::oidc::{AWAY, Answer, Errand, Organisation, OrganisationError};
 use crate::staff::Way;
 
 /// Carries the errand, sealed, from here to the provider and back.

@@ -56,7 +56,13 @@ impl Browser {
             .spawn()
             .expect("chromedriver is installed (`cargo xtask test` installs chromium-driver)");
         tocsin_sinks::real::wait_for(([127, 0, 0, 1], port).into()).unwrap();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
+        // A connection that the driver closes while it is idle is not used again.
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
         let mut arguments: Vec<String> = [
             "--headless=new",
             "--no-sandbox",

@@ -37,7 +37,14 @@ async fn a_phone_and_a_mailbox_sign_up_and_are_told_of_the_warning_its_update_an
     let short = first.split_whitespace().find(|word| word.contains("http")).unwrap();
     let short = &short[short.find("http").unwrap()..];
     assert!(short.len() <= stage.server.url.len() + "/a/abcdefgh".len(), "{short}");
-    let asked = stage.client.get(short).send().await.unwrap();
+    // What is sent is published a moment later.
+    let asked = loop {
+        let asked = stage.client.get(short).send().await.unwrap();
+        if asked.status() != 404 {
+            break asked;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
     assert_eq!(asked.status(), 303);
     let to = asked.headers()["location"].to_str().unwrap().to_owned();
     assert!(to.starts_with("/events/"), "{to}");

@@ -128,7 +128,11 @@ impl Chunk<'_> {
                 return Ok(Turn::Paused(Pause::GiveWay));
             }
             let most = match self.desk.breaker.gate(Instant::now()) {
-                Gate::Open => self.desk.pace.window(self.desk.window, self.desk.workers, self.job.weight),
+                Gate::Open => self.desk.pace.window(
+                    self.desk.window,
+                    (self.desk.workers, self.desk.channel.at_once()),
+                    self.job.weight,
+                ),
                 Gate::Probe => 1,
                 Gate::Wait(until) => return Ok(Turn::Paused(Pause::ProviderDown(until))),
             };

@@ -362,9 +362,11 @@ impl Residents {
         let pending: Pending = serde_json::from_str(body).map_err(StoreError::corrupt)?;
         let address = Address { channel: pending.channel, value: pending.address };
         let before = self.store.resident_by(&address).await?;
-        let account = match pending.account {
-            Some(account) => self.store.resident(account).await?.map(|resident| resident.subscriber),
-            None => before,
+        // Whoever has an address keeps it: somebody else who asked for it must not get it by its owner's click.
+        let account = match (before, pending.account) {
+            (Some(owner), _) => Some(owner),
+            (None, Some(account)) => self.store.resident(account).await?.map(|resident| resident.subscriber),
+            (None, None) => None,
         };
         let (subscriber, new) = match account {
             Some(known) => (known, false),

@@ -198,7 +198,7 @@ async fn ring<W: World>(
     let id = insert_release(tx, &release, now).await?;
     for ((channel, language), mut packer) in recipients.0 {
         let (body, n) = packer.take();
-        insert_planned_chunk(tx, id, lane, (channel, language), (&body, n), now).await?;
+        insert_planned_chunk(tx, id, lane, (channel, language), (&body, n), (now, now)).await?;
     }
     Ok(())
 }
@@ -385,7 +385,8 @@ impl super::Desk {
             let id = insert_release(&mut tx, &release, now).await?;
             for (channel, mut packer) in recipients {
                 let (body, n) = packer.take();
-                insert_planned_chunk(&mut tx, id, Lane::REST, (channel, officer.language), (&body, n), now).await?;
+                insert_planned_chunk(&mut tx, id, Lane::REST, (channel, officer.language), (&body, n), (now, now))
+                    .await?;
             }
         }
         tx.commit().await.map_err(crate::store::StoreError::from)?;

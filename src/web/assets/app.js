@@ -66,12 +66,14 @@ if (mine && able) {
 async function visit() {
   const own = await recall("browser");
   if (!own) return;
-  let current = await subscription();
-  if (Notification.permission === "granted" && (!current || (current.expirationTime && current.expirationTime - Date.now() < SOON))) {
+  const renew = async ({ key }) => {
+    const current = await subscription();
+    const lapses = !current || (current.expirationTime && current.expirationTime - Date.now() < SOON);
+    if (Notification.permission !== "granted" || !lapses) return current;
     await current?.unsubscribe();
-    current = await subscribe(own.key);
-  }
-  if (current && await move(own, current)) await renewed(await navigator.serviceWorker.ready, own.lang);
+    return subscribe(key);
+  };
+  if (await move(renew)) await renewed(await navigator.serviceWorker.ready, own.lang);
   if (Date.now() - (own.alive ?? 0) < MONTH) return;
   const answer = await post("/app/alive", { word: own.word });
   if (answer.ok) await keep("browser", { ...await recall("browser"), alive: Date.now() });

@@ -407,6 +407,35 @@ async fn a_receiver_is_told_of_what_could_only_be_published_late() {
     other.until("the last", |other| other.at("/fine").len() == 3).await;
 }
 
+/// One publication of an event cannot be read any more: what follows it is handed on all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_that_cannot_be_read_keeps_no_receiver_from_what_comes_after_it() {
+    use sqlx::Connection as _;
+    let (other, port) = Other::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    write_config(folder.path(), &hooks(folder.path(), port, &["fine"]));
+    let server = Server::start_in(folder);
+    let first = Cma::new("first");
+    server.post(first.xml()).await;
+    other.until("the first", |other| other.at("/fine").len() == 1).await;
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite://{}", server.folder.path().join("t.db").display());
+    let mut store = sqlx::AnyConnection::connect(&url).await.unwrap();
+    for statement in [
+        "PRAGMA busy_timeout = 10000",
+        "CREATE TRIGGER breaks AFTER INSERT ON publication BEGIN
+             UPDATE publication SET body = '\"x\"' WHERE release < NEW.release; END",
+    ] {
+        sqlx::query(statement).execute(&mut store).await.unwrap();
+    }
+    let update = Cma { msg_type: "Update", ..Cma::new("second") }.refers_to(&first);
+    let (_, second) = server.post(update.xml()).await;
+    other.until("the second", |other| other.at("/fine").len() == 2).await;
+    let body: Value = serde_json::from_str(&other.at("/fine")[1].body).unwrap();
+    assert_eq!(body["alert"], second["id"]);
+    assert!(server.log().contains("cannot be read, and is left out"));
+}
+
 #[test]
 fn a_receiver_in_a_private_network_is_refused_unless_it_is_named() {
     let folder = tempfile::tempdir().unwrap();

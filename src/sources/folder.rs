@@ -53,7 +53,7 @@ pub(super) async fn run(config: FolderSource, door: Arc<Door>, stop: Cancellatio
             };
             if changed {
                 noted = Some(now);
-                if let Err(error) = watch.door.store.save_source(&row, std::iter::empty(), now).await {
+                if let Err(error) = watch.door.store.save_source(&row, std::iter::empty(), &[]).await {
                     tracing::error!(%error, source = %row.name, "what is known of a source could not be written");
                 }
             }

@@ -115,7 +115,7 @@ pub(super) async fn give_up(store: &Store, name: &str, kind: &str, problem: &Pro
         return tracing::error!(source = name, %problem, "the source cannot be used");
     };
     bad(&mut row, now, None, problem);
-    if let Err(error) = store.save_source(&row, std::iter::empty(), DateTime::UNIX_EPOCH).await {
+    if let Err(error) = store.save_source(&row, std::iter::empty(), &[]).await {
         tracing::error!(%error, source = name, %problem, "the source cannot be used");
     }
 }

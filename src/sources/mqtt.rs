@@ -70,7 +70,7 @@ pub(super) enum Became {
 }
 
 impl Subscriber {
-    async fn new(config: MqttSource, door: Arc<Door>) -> Result<Self, Problem> {
+    pub(super) async fn new(config: MqttSource, door: Arc<Door>) -> Result<Self, Problem> {
         let fetcher = Fetcher::new(&config.private, None)?;
         let options = options(&config)?;
         let row = Mutex::new(health::known(&door.store, &config.name, "mqtt").await?);
@@ -229,8 +229,7 @@ impl Subscriber {
     }
 
     async fn save(&self, row: &SourceRow) {
-        if let Err(error) = self.door.store.save_source(row, std::iter::empty(), row.tried_at.unwrap_or_default()).await
-        {
+        if let Err(error) = self.door.store.save_source(row, std::iter::empty(), &[]).await {
             tracing::error!(%error, source = %row.name, "what is known of a source could not be written");
         }
     }

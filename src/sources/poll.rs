@@ -32,7 +32,8 @@ const MOST_SAID: usize = 20;
 const ALERT_MIB: usize = 4;
 /// An entry that is no longer listed is remembered so long.
 const REMEMBERED: TimeDelta = TimeDelta::days(7);
-/// So many entries of a feed are remembered beside those that it lists: one that shows others each time fills neither memory nor disk.
+/// So many entries of a feed are remembered beside those that it lists or that are in force: one that shows others each time fills
+/// neither memory nor disk.
 const MOST_REMEMBERED: usize = 5_000;
 
 /// Polls a feed until told to stop.
@@ -107,13 +108,14 @@ impl Poller {
     }
 
     async fn save(&mut self, now: DateTime<Utc>) {
-        let before = now - REMEMBERED;
-        let seen = self.entries.values().map(|row| row.seen_at).collect();
-        let before = before.max(crowded_out(seen, MOST_REMEMBERED + self.listed.len()));
-        self.entries.retain(|_, row| row.seen_at >= before);
+        let listed: BTreeSet<&str> = self.listed.iter().map(|entry| entry.key.as_str()).collect();
+        let gone = forgotten(&self.entries, &listed, now - REMEMBERED, MOST_REMEMBERED);
         let rows = self.changed.iter().filter_map(|key| self.entries.get(key));
-        match self.door.store.save_source(&self.row, rows, before).await {
-            Ok(()) => self.changed.clear(),
+        match self.door.store.save_source(&self.row, rows, &gone).await {
+            Ok(()) => {
+                self.changed.clear();
+                gone.iter().for_each(|key| drop(self.entries.remove(key)));
+            }
             Err(error) => {
                 tracing::error!(%error, source = %self.config.name, "what is known of a source could not be written")
             }
@@ -337,6 +339,21 @@ impl Poller {
     }
 }
 
+/// Which entries are forgotten: what was not seen since `before`, and what is too much. Too much is never what is listed, or in force:
+/// that is what an absence is told by. Before the list is known, nothing is too much.
+fn forgotten(
+    entries: &BTreeMap<String, EntryRow>,
+    listed: &BTreeSet<&str>,
+    before: DateTime<Utc>,
+    most: usize,
+) -> Vec<String> {
+    let spare = |row: &EntryRow| !listed.is_empty() && !listed.contains(row.entry.as_str()) && !in_force(row);
+    let seen = entries.values().filter(|row| spare(row)).map(|row| row.seen_at).collect();
+    let since = crowded_out(seen, most);
+    let gone = entries.values().filter(|row| row.seen_at < before || (spare(row) && row.seen_at < since));
+    gone.map(|row| row.entry.clone()).collect()
+}
+
 /// Since when an entry must have been seen where there are more than `most`: the longest unseen go first. Those of one round were seen
 /// at one time: they go together.
 fn crowded_out(mut seen: Vec<DateTime<Utc>>, most: usize) -> DateTime<Utc> {
@@ -385,5 +402,31 @@ mod tests {
             seen().into_iter().filter(|seen| *seen >= since).count()
         };
         assert_eq!([0, 1, 2, 3, 4, 9].map(left), [0, 1, 2, 2, 4, 4]);
+    }
+
+    #[test]
+    fn what_is_listed_or_in_force_is_never_too_much_and_nothing_is_before_the_list_is_known() {
+        let at = |n: i64| DateTime::UNIX_EPOCH + TimeDelta::minutes(n);
+        let row = |entry: &str, state: &str, seen: i64| {
+            let alerts = if state == "refused" { Vec::new() } else { vec![entry.to_owned()] };
+            let row =
+                EntryRow { entry: entry.into(), state: state.into(), alerts, seen_at: at(seen), ..EntryRow::default() };
+            (entry.to_owned(), row)
+        };
+        let entries = BTreeMap::from([
+            row("ended", "ended", 3),
+            row("in force", "taken", 1),
+            row("listed", "refused", 1),
+            row("new", "refused", 4),
+            row("refused", "refused", 2),
+        ]);
+        let gone = |listed: &[&str], before: i64, most| {
+            forgotten(&entries, &listed.iter().copied().collect(), at(before), most)
+        };
+        assert_eq!(gone(&["listed"], 0, 0), ["ended", "new", "refused"]);
+        assert_eq!(gone(&["listed"], 0, 1), ["ended", "refused"]);
+        assert_eq!(gone(&["listed"], 0, 3), [""; 0]);
+        assert_eq!(gone(&[], 0, 0), [""; 0], "nobody knows yet what is listed");
+        assert_eq!(gone(&[], 2, 0), ["in force", "listed"], "not seen for long");
     }
 }

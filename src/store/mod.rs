@@ -245,6 +245,17 @@ impl Store {
         self.syncer.wait().await
     }
 
+    /// Whether the disk has failed: no alert is taken before a restart.
+    pub fn disk_failed(&self) -> bool {
+        self.syncer.has_failed()
+    }
+
+    /// As if the disk had failed.
+    #[cfg(test)]
+    pub(crate) fn fail_disk(&self) {
+        self.syncer.fail();
+    }
+
     /// Claims a PostgreSQL store for this program, as long as the connection lives; None when another program has claimed it.
     ///
     /// # Errors
@@ -329,7 +340,10 @@ async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
     let begin = if sqlite { SQLITE } else { POSTGRESQL };
     let syncer = match options.url.strip_prefix("sqlite://") {
         // Without it, each commit has an fsync of its own.
-        Some(path) => Syncer::of(Path::new(path)).unwrap_or_default(),
+        Some(path) => Syncer::of(Path::new(path)).unwrap_or_else(|error| {
+            tracing::warn!(%error, path, "the store's log cannot be synced for many at once; each alert waits for the disk by itself");
+            Syncer::default()
+        }),
         None => Syncer::default(),
     };
     Ok(Pools { write, read, begin, syncer })

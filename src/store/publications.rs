@@ -182,12 +182,19 @@ impl Store {
         Ok(found)
     }
 
-    /// The publications of an event chain, oldest first.
+    /// The publications of an event chain, oldest first. A row that cannot be read is told, and left out.
     pub(crate) async fn printed_in_chain(&self, chain: &str) -> Result<Vec<Publication>, StoreError> {
         let sql =
             sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} {FROM} WHERE alert.chain = $1 ORDER BY publication.release"));
         let rows = sqlx::query(sql).bind(chain).fetch_all(&self.read).await?;
-        rows.iter().map(publication).collect()
+        let readable = rows.iter().map(publication).filter_map(|one| match one {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, chain, "a publication of an event cannot be read, and is left out");
+                None
+            }
+            one => Some(one),
+        });
+        readable.collect()
     }
 
     /// Publications made after one, of chains of which one ends at this time or later, by release; with the number of the last made. A

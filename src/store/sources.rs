@@ -153,12 +153,12 @@ impl Store {
             .collect()
     }
 
-    /// Writes how a source is and what changed of its entries, and forgets entries that were not seen since `before`.
+    /// Writes how a source is and what changed of its entries, and forgets entries.
     pub(crate) async fn save_source<'a>(
         &self,
         source: &SourceRow,
         entries: impl Iterator<Item = &'a EntryRow> + Send,
-        before: DateTime<Utc>,
+        gone: &[String],
     ) -> Result<(), StoreError> {
         let millis = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_millis());
         let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
@@ -217,11 +217,13 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
-        sqlx::query("DELETE FROM source_entry WHERE source = $1 AND seen_at < $2")
-            .bind(&source.name)
-            .bind(before.timestamp_millis())
-            .execute(&mut *tx)
-            .await?;
+        for entry in gone {
+            sqlx::query("DELETE FROM source_entry WHERE source = $1 AND entry = $2")
+                .bind(&source.name)
+                .bind(entry)
+                .execute(&mut *tx)
+                .await?;
+        }
         Ok(tx.commit().await?)
     }
 

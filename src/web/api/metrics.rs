@@ -20,6 +20,9 @@ use crate::store::StoreError;
 /// 200 when alerts can be taken and recorded; `degraded` when something that went out is not published as it should be.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let lamps = app.engine.lamps();
+    if app.store.disk_failed() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "disk", "providers": lamps}))).into_response();
+    }
     let looked =
         async { Ok::<_, StoreError>((app.store.open_chunks().await?, app.store.unpublished(None).await?.len())) };
     match looked.await {
@@ -80,6 +83,9 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         }
         Err(error) => tracing::error!(%error, "subscriptions that are gone cannot be counted"),
     }
+    let disk = Gauge::<i64>::default();
+    registry.register("disk_failed", "1 where the disk has failed: no alert is taken before a restart", disk.clone());
+    disk.set(i64::from(app.store.disk_failed()));
     let (unpublished, unsigned) = (Gauge::<i64>::default(), Gauge::<i64>::default());
     registry.register("unpublished", "Releases that went out and could not be published yet", unpublished.clone());
     registry.register("unsigned", "Publications in force that should be signed and are not", unsigned.clone());
@@ -125,4 +131,37 @@ fn measure(source: &Health, conditions: &Family<Labels, Gauge>, counts: &Family<
     let row = source.row.as_ref();
     counts.get_or_create(&labels("became", "taken")).set(row.map_or(0, |row| row.taken));
     counts.get_or_create(&labels("became", "refused")).set(row.map_or(0, |row| row.refused));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::Config;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_watches_is_told_that_the_disk_has_failed() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, format!("[store]\nurl = \"sqlite://{}\"\n", folder.path().join("t.db").display()))
+            .unwrap();
+        let app = Arc::new(App::start(&Config::load(&path).unwrap(), Arc::new(SystemClock)).await.unwrap());
+        let text = async |answer: Response| {
+            let status = answer.status().as_u16();
+            let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        let look = async || {
+            (text(health(State(Arc::clone(&app))).await).await, text(metrics(State(Arc::clone(&app))).await).await)
+        };
+        let ((status, well), (_, measured)) = look().await;
+        assert_eq!(status, 200, "{well}");
+        assert!(well.contains("\"status\":\"ok\"") && measured.contains("\ntocsin_disk_failed 0"), "{well} {measured}");
+        app.store.fail_disk();
+        let ((status, ill), (code, measured)) = look().await;
+        assert_eq!((status, code), (503, 200), "{ill}");
+        assert!(ill.contains("\"status\":\"disk\"") && measured.contains("\ntocsin_disk_failed 1"), "{ill} {measured}");
+        Arc::into_inner(app).expect("nobody else holds it").stop().await;
+    }
 }

@@ -215,7 +215,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn one_links_fault_ends_no_other_and_it_is_tried_again_only_after_a_pause() {
-        let house = House::new().await;
+        let house = Box::pin(House::new()).await;
         let (tries, gate) = (Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]), Arc::new(Semaphore::new(0)));
         let (counts, go) = (Arc::clone(&tries), Arc::clone(&gate));
         let attempt: Attempt = Arc::new(move |_, payload| {
@@ -255,7 +255,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn where_nothing_can_be_written_a_link_is_not_tried_again_at_once() {
-        let house = House::new().await;
+        let house = Box::pin(House::new()).await;
         let mut tx = house.app.store.begin().await.unwrap();
         let sql = "CREATE TRIGGER stuck BEFORE UPDATE ON notice BEGIN SELECT RAISE(ABORT, 'no'); END";
         sqlx::query(sql).execute(&mut *tx).await.unwrap();
@@ -281,7 +281,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_waited_while_we_were_down_is_still_tried_for_its_whole_time() {
-        let house = House::new().await;
+        let house = Box::pin(House::new()).await;
         house.keep("old", house.clock.now() - TimeDelta::hours(3)).await;
         let attempt: Attempt = Arc::new(|_, _| Box::pin(async { unreachable() }));
         let following = tokio::spawn(Arc::clone(&house.subscriber).follow_by(attempt));

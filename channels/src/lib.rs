@@ -118,6 +118,11 @@ pub trait Channel: Send + Sync {
         1
     }
 
+    /// How many messages of a window are with the provider at the same time: so many take no longer than one.
+    fn at_once(&self) -> usize {
+        1
+    }
+
     /// Sends a window and answers once per message, in order; the answer's length is always the window's.
     ///
     /// It never panics, keeps its own time-outs, and tells the truth about what may have left: [`Class::Transient`] only

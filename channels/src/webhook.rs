@@ -33,6 +33,13 @@ pub enum WebhookError {
     Client(String),
 }
 
+/// So much of an address as may be shown: what follows the host may hold a secret.
+fn shortened(url: &str) -> String {
+    let end = url.find("://").map_or(0, |at| at + 3);
+    let host = url.get(end..).and_then(|rest| rest.find(['/', '?', '#', '@'])).map_or(url.len(), |at| end + at);
+    url.chars().take(host.min(80)).collect()
+}
+
 impl Webhook {
     /// A receiver; `whole` is the longest that a post may take.
     ///
@@ -45,8 +52,10 @@ impl Webhook {
         whole: Duration,
     ) -> Result<Self, WebhookError> {
         let guard = Guard::new(allow_private).map_err(|e| WebhookError::Allow(e.to_string()))?;
-        let parsed: Url = url.parse().map_err(|_| WebhookError::Url(url.to_owned()))?;
-        guard.check(&parsed).map_err(|why| WebhookError::Closed(url.to_owned(), why))?;
+        let parsed: Url = url.parse().map_err(|_| WebhookError::Url(shortened(url)))?;
+        guard
+            .check(&parsed)
+            .map_err(|why| WebhookError::Closed(parsed.host_str().unwrap_or_default().to_owned(), why))?;
         let builder = http::builder(Duration::from_secs(5).min(whole), whole, ca_file).map_err(WebhookError::Client)?;
         let client = builder.dns_resolver(std::sync::Arc::new(guard.0.clone())).build();
         Ok(Self { client: client.map_err(|e| WebhookError::Client(e.to_string()))?, guard, url: parsed })

@@ -121,20 +121,22 @@ fn write(packet: &Packet, out: &mut BytesMut) -> io::Result<()> {
 /// Counts events and device messages, and keeps or clears what is retained.
 fn record(publish: &Publish, tally: &Tally, retained: &Retained) {
     let topic = String::from_utf8_lossy(&publish.topic);
+    let own = publish.properties.iter().flat_map(|p| &p.user_properties).find(|(name, _)| name == "tocsin-key");
     if publish.retain {
         let mut kept = retained.lock().unwrap_or_else(PoisonError::into_inner);
         if publish.payload.is_empty() {
             kept.remove(topic.as_ref());
         } else {
-            kept.insert(topic.into_owned(), publish.payload.clone());
+            kept.insert(topic.clone().into_owned(), publish.payload.clone());
         }
-        return;
+        // A region's state goes beside its event; what is retained for a device is the message itself.
+        if own.is_none() || topic.contains("/current/") {
+            return;
+        }
     }
-    let key = if tally.wants_keys() {
-        let own = publish.properties.iter().flat_map(|p| &p.user_properties).find(|(name, _)| name == "tocsin-key");
-        format!("{topic} {}", own.map_or("", |(_, key)| key))
-    } else {
-        String::new()
+    let key = match own {
+        _ if !tally.wants_keys() => String::new(),
+        own => format!("{topic} {}", own.map_or("", |(_, key)| key)),
     };
     tally.take(&key, &publish.payload);
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::ComposeError;
 use super::compose::{Draft, Replaced};
 use super::escalation::{Act, ActError, Effect, Escalation, Who};
-use super::page::{Call, callable, page, page_authors};
+use super::page::{Call, Whom, callable, page, page_authors};
 use super::split::Part;
 use crate::cap::{self, Alert};
 use crate::clock::Clock;
@@ -274,7 +274,8 @@ impl Desk {
         let policy = self.policy.load_full();
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
-            let call = |step| Call {
+            let call = |step, whom| Call {
+                whom,
                 id: row.id,
                 alert: &row.alert,
                 headline: &material.headline,
@@ -284,12 +285,22 @@ impl Desk {
             };
             match effect {
                 Effect::Page(step) => {
-                    if page(tx, &self.store, &policy, &call(step), now).await? == 0 {
-                        let next = callable(&self.store, &policy, &row.escalation, now).await?;
-                        effects.extend(row.escalation.nobody_called(next, now));
+                    if page(tx, &self.store, &policy, &call(step, Whom::OnDuty), now).await? > 0 {
+                        continue;
+                    }
+                    let next = callable(&self.store, &policy, &row.escalation, now).await?;
+                    let others = match next {
+                        Some(_) => 0,
+                        None => page(tx, &self.store, &policy, &call(step, Whom::Everybody), now).await?,
+                    };
+                    effects.extend(row.escalation.nobody_called(next, now));
+                    if others > 0 {
+                        row.escalation.others_called();
                     }
                 }
-                Effect::CallAuthors => page_authors(tx, &self.store, &policy, &call(0), now).await?,
+                Effect::CallAuthors => {
+                    page_authors(tx, &self.store, &policy, &call(0, Whom::Everybody), now).await?;
+                }
                 Effect::Release { by } => self.go_out(tx, row, &policy, material, by, now).await?,
             }
         }

@@ -8,7 +8,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::amend::Amendment;
@@ -193,11 +193,21 @@ impl<W: World> Escalation<W> {
         (step..).take_while(goes_on).map(|at| at + 1).take_while(|at| *at < self.approval.steps.len())
     }
 
-    /// Nobody can be called for the step that it is at. Where a later one has somebody, it is their turn now.
+    /// Nobody can be called for the step that it is at. Where a later one has somebody, they are called now; what their step ends
+    /// with comes no sooner than the rules say.
     pub fn nobody_called(&mut self, next: Option<usize>, now: DateTime<Utc>) -> Vec<Effect> {
-        let effects = next.map_or_else(Vec::new, |next| self.climb_from(next, now));
         self.uncalled = next.is_none();
+        let Some(next) = next else { return Vec::new() };
+        let over = self.approval.steps.get(self.step..next).unwrap_or_default();
+        let over: TimeDelta = over.iter().map(|step| step.within.time()).sum();
+        let effects = self.climb_from(next, now);
+        self.due = self.due.map(|due| due + over);
         effects
+    }
+
+    /// Nobody of the ladder can be called, and somebody else was.
+    pub fn others_called(&mut self) {
+        self.uncalled = false;
     }
 
     /// A newer alert has taken its place.

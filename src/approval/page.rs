@@ -21,6 +21,15 @@ use crate::world::World;
 /// A call is of use for so long.
 const HOLDS: TimeDelta = TimeDelta::minutes(30);
 
+/// Who is called for a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whom {
+    /// Those on duty.
+    OnDuty,
+    /// Everyone who could decide: those on duty have no address.
+    Everybody,
+}
+
 /// What a call is about.
 pub(super) struct Call<'a, W: World> {
     pub(super) id: i64,
@@ -28,6 +37,7 @@ pub(super) struct Call<'a, W: World> {
     pub(super) headline: &'a str,
     pub(super) escalation: &'a Escalation<W>,
     pub(super) step: usize,
+    pub(super) whom: Whom,
     /// Where the console stands; empty without a public address.
     pub(super) base: &'a str,
 }
@@ -82,7 +92,11 @@ pub(super) async fn page<W: World>(
     now: DateTime<Utc>,
 ) -> Result<usize, DeskError> {
     let Some(step) = call.escalation.approval.steps.get(call.step) else { return Ok(0) };
-    let (called, on_roster) = officers(store, policy, &call.escalation.jurisdiction, step.page, now).await?;
+    let jurisdiction = &call.escalation.jurisdiction;
+    let (called, on_roster) = match call.whom {
+        Whom::OnDuty => officers(store, policy, jurisdiction, step.page, now).await?,
+        Whom::Everybody => (able(store, policy, jurisdiction).await?, false),
+    };
     let mut recipients = Recipients::default();
     for officer in &called {
         recipients.add(store, officer, &step.by).await?;
@@ -184,7 +198,7 @@ async fn ring<W: World>(
     let id = insert_release(tx, &release, now).await?;
     for ((channel, language), mut packer) in recipients.0 {
         let (body, n) = packer.take();
-        insert_planned_chunk(tx, id, lane, (channel, language), (&body, n), now).await?;
+        insert_planned_chunk(tx, id, lane, (channel, language), (&body, n), (now, now)).await?;
     }
     Ok(())
 }
@@ -208,11 +222,16 @@ async fn officers(
         }
         at = region.parent.as_ref().and_then(|above| policy.map.get(above));
     }
+    Ok((able(store, policy, jurisdiction).await?, false))
+}
+
+/// Everyone who could decide for a jurisdiction.
+async fn able(store: &Store, policy: &Policy, jurisdiction: &RegionCode) -> Result<Vec<OfficerRow>, DeskError> {
     let able = |officer: &OfficerRow| {
         let may = |role| officer.grants.may(role, jurisdiction, &policy.map);
         officer.active && (may(Role::Reviewer) || may(Role::Signer))
     };
-    Ok((store.officers().await?.into_iter().filter(able).collect(), false))
+    Ok(store.officers().await?.into_iter().filter(able).collect())
 }
 
 fn facts<W: World>(
@@ -366,7 +385,8 @@ impl super::Desk {
             let id = insert_release(&mut tx, &release, now).await?;
             for (channel, mut packer) in recipients {
                 let (body, n) = packer.take();
-                insert_planned_chunk(&mut tx, id, Lane::REST, (channel, officer.language), (&body, n), now).await?;
+                insert_planned_chunk(&mut tx, id, Lane::REST, (channel, officer.language), (&body, n), (now, now))
+                    .await?;
             }
         }
         tx.commit().await.map_err(crate::store::StoreError::from)?;

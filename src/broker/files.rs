@@ -27,7 +27,11 @@ pub fn write(folder: &Path, passwords: &str, acl: &str) -> std::io::Result<Writt
     std::fs::create_dir_all(folder)?;
     let mut written = Written::Same;
     for (name, text) in [(ACL, acl), (PASSWORDS, passwords)] {
-        let local = std::fs::read_to_string(folder.join(format!("{name}.{LOCAL}"))).unwrap_or_default();
+        // What cannot be read is no empty file: without it other accounts would be shut out.
+        let local = match std::fs::read_to_string(folder.join(format!("{name}.{LOCAL}"))) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            read => read?,
+        };
         let head =
             "# Kept by tocsin; what is written here by hand is lost. Other accounts: NAME.local beside this file.\n";
         // mosquitto 2.0 takes no comments in its password file.
@@ -61,4 +65,22 @@ fn replace(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
     file.sync_all()?;
     std::fs::rename(&new, folder.join(name))?;
     std::fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_accounts_that_cannot_be_read_are_not_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("passwords.local"), "port:$7$x\n").unwrap();
+        write(folder.path(), "siren:$7$y", "user siren").unwrap();
+        let before = std::fs::read_to_string(path(PASSWORDS)).unwrap();
+        assert!(before.contains("port:") && before.contains("siren:"), "{before}");
+        std::fs::write(path("passwords.local"), b"port:\xff\xfe").unwrap();
+        assert!(write(folder.path(), "other:$7$z", "user other").is_err());
+        assert_eq!(std::fs::read_to_string(path(PASSWORDS)).unwrap(), before, "the old file stands");
+    }
 }

@@ -61,7 +61,13 @@ impl Ear {
             return false;
         };
         let id = String::from(id);
-        let said = if self.may_speak(&id, now) { read(word, payload) } else { Err(Refusal::Flood) };
+        // Each word has a measure of its own: what the broker kept of a device's heartbeats while we were away must not drown what it
+        // has played.
+        let measure = if matches!(word, "state" | "heartbeat" | "played") { word } else { "?" };
+        let said = match self.may_speak(&format!("{id}/{measure}"), now) {
+            true => read(word, payload),
+            false => Err(Refusal::Flood),
+        };
         if self.news.len() >= REMEMBERED && !self.news.contains_key(&id) {
             counts.add(Refusal::Flood);
             return false;

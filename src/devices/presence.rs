@@ -16,6 +16,18 @@ pub struct PresenceRule {
     pub missed: i32,
 }
 
+impl PresenceRule {
+    /// So long may a device say nothing.
+    pub(crate) fn patience(self) -> TimeDelta {
+        self.heartbeat * self.missed
+    }
+
+    /// Whether we have listened long enough to know who is back: after a break everybody seems alive at first.
+    pub(crate) fn knows_who_is_back(self, listening: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        now - listening > self.patience()
+    }
+}
+
 /// How a device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -42,8 +54,7 @@ impl Presence {
         }
         let Some(seen) = row.seen_at else { return Self::Never };
         let Some(listening) = listening else { return Self::Unknown };
-        let patience = rule.heartbeat * rule.missed;
-        if now - seen.max(listening) > patience { Self::Silent(seen) } else { Self::Alive }
+        if now - seen.max(listening) > rule.patience() { Self::Silent(seen) } else { Self::Alive }
     }
 
     /// The word in metrics and on pages.

@@ -102,6 +102,22 @@ fn a_device_is_silent_when_the_broker_says_so_or_it_says_nothing() {
 }
 
 #[test]
+fn after_a_break_nobody_is_back_before_we_know() {
+    let rule = PresenceRule { heartbeat: TimeDelta::seconds(60), missed: 3 };
+    assert!(!rule.knows_who_is_back(at(1_000), at(1_180)), "everybody seems alive so far");
+    assert!(rule.knows_who_is_back(at(1_000), at(1_181)));
+}
+
+#[test]
+fn heartbeats_kept_while_we_were_away_do_not_drown_what_was_played() {
+    let (mut ear, counts) = (Ear::default(), Counts::default());
+    for _ in 0..60 {
+        ear.hear("t", ("t/device/a1/heartbeat", b"", false), &counts, at(1));
+    }
+    assert!(ear.hear("t", ("t/device/a1/played", b"{\"id\":\"abc234\"}", false), &counts, at(1)));
+}
+
+#[test]
 fn the_broker_s_memory_is_no_sign_of_life() {
     let (mut ear, counts) = (Ear::default(), Counts::default());
     let mut hear = |payload: &[u8], retained, second| {

@@ -35,9 +35,7 @@ impl Devices {
     pub(super) async fn look(&self, desk: &Desk) -> Result<(), DeskError> {
         let (rows, listening) = self.all().await?;
         // While nobody listens nobody knows, and our own silence is told elsewhere.
-        if listening.is_none() {
-            return Ok(());
-        }
+        let Some(listening) = listening else { return Ok(()) };
         let policy = self.policy.load_full();
         let alarms = self.store.device_alarms().await?;
         let shares = shares(&rows, &policy.map);
@@ -45,6 +43,9 @@ impl Devices {
             if share.is_grave(self.percent, self.least) && !alarms.contains_key(region) {
                 self.call(desk, region, *share).await?;
             }
+        }
+        if !self.rule.knows_who_is_back(listening, self.clock.now()) {
+            return Ok(());
         }
         for region in alarms.keys() {
             let share = shares.get(region).copied().unwrap_or_default();

@@ -14,6 +14,8 @@ mod residents;
 mod worker;
 
 #[cfg(test)]
+mod gone_tests;
+#[cfg(test)]
 mod resident_tests;
 #[cfg(test)]
 mod tests;

@@ -74,8 +74,10 @@ impl Pace {
     }
 
     /// How many messages of this weight a window may hold when `workers` windows are in flight.
-    pub(crate) fn window(&self, most: usize, workers: usize, weight: u32) -> usize {
+    /// What the channel sends at once takes no longer than one of them: no window is smaller for the sake of time.
+    pub(crate) fn window(&self, most: usize, (workers, at_once): (usize, usize), weight: u32) -> usize {
         let in_time = WINDOW / self.each.lock().unwrap_or_else(PoisonError::into_inner).max(1e-6);
+        let in_time = in_time.max(at_once as f64);
         let fits = self.rate.map_or(in_time, |rate| {
             let units = f64::from(rate.per_second.get()) * self.share(Instant::now()) * IN_FLIGHT;
             in_time.min(units / (workers.max(1) as f64) / f64::from(weight.max(1)))
@@ -186,19 +188,29 @@ mod tests {
     #[test]
     fn a_window_is_as_large_as_a_second_holds() {
         let pace = Pace::new(None, Instant::now());
-        assert_eq!(pace.window(64, 4, 1), 16, "nothing is known yet");
+        assert_eq!(pace.window(64, (4, 1), 1), 16, "nothing is known yet");
         (0..20).for_each(|_| pace.took(16, Duration::from_millis(10)));
-        assert_eq!(pace.window(64, 4, 1), 64);
+        assert_eq!(pace.window(64, (4, 1), 1), 64);
         (0..20).for_each(|_| pace.took(64, Duration::from_secs(13)));
-        assert_eq!(pace.window(64, 4, 1), 4, "200 ms a message");
+        assert_eq!(pace.window(64, (4, 1), 1), 4, "200 ms a message");
         (0..20).for_each(|_| pace.took(1, Duration::from_secs(30)));
-        assert_eq!(pace.window(64, 4, 1), 1);
+        assert_eq!(pace.window(64, (4, 1), 1), 1);
+    }
+
+    #[test]
+    fn a_provider_that_is_slow_but_takes_many_at_once_keeps_its_window() {
+        let pace = Pace::new(None, Instant::now());
+        for _ in 0..50 {
+            let window = pace.window(64, (4, 32), 1);
+            pace.took(window, Duration::from_millis(1_500));
+        }
+        assert_eq!(pace.window(64, (4, 32), 1), 32);
     }
 
     #[test]
     fn no_more_than_two_seconds_of_traffic_are_in_flight() {
         let pace = Pace::new(rate(30), Instant::now());
-        assert_eq!(pace.window(64, 4, 3), 5);
-        assert_eq!(Pace::new(rate(1), Instant::now()).window(64, 16, 3), 1);
+        assert_eq!(pace.window(64, (4, 1), 3), 5);
+        assert_eq!(Pace::new(rate(1), Instant::now()).window(64, (16, 1), 3), 1);
     }
 }

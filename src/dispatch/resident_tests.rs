@@ -24,7 +24,7 @@ use crate::store::{NewDispatch, NewRelease, Place, ReleaseKind, Store, StoreOpti
 
 /// A clock that a test sets.
 #[derive(Debug)]
-struct SetClock(Mutex<DateTime<Utc>>);
+pub(super) struct SetClock(pub(super) Mutex<DateTime<Utc>>);
 
 impl Clock for SetClock {
     fn now(&self) -> DateTime<Utc> {
@@ -34,17 +34,17 @@ impl Clock for SetClock {
 
 /// One message that reached somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Got {
+pub(super) struct Got {
     kind: ChannelKind,
     text: String,
     why: Option<String>,
 }
 
 /// A provider that refuses some addresses for good and remembers what it took.
-struct Post {
-    kind: ChannelKind,
-    refused: Vec<String>,
-    got: Arc<Mutex<HashMap<String, Vec<Got>>>>,
+pub(super) struct Post {
+    pub(super) kind: ChannelKind,
+    pub(super) refused: Vec<String>,
+    pub(super) got: Arc<Mutex<HashMap<String, Vec<Got>>>>,
 }
 
 #[async_trait::async_trait]
@@ -73,14 +73,14 @@ impl Channel for Post {
     }
 }
 
-const QINGPU: &str = "310118";
+pub(super) const QINGPU: &str = "310118";
 const NOW: &str = "2026-07-01T04:00:00Z";
 
-struct World {
-    store: Store,
-    policy: Arc<ArcSwap<Policy>>,
-    clock: Arc<SetClock>,
-    got: Arc<Mutex<HashMap<String, Vec<Got>>>>,
+pub(super) struct World {
+    pub(super) store: Store,
+    pub(super) policy: Arc<ArcSwap<Policy>>,
+    pub(super) clock: Arc<SetClock>,
+    pub(super) got: Arc<Mutex<HashMap<String, Vec<Got>>>>,
     _folder: tempfile::TempDir,
 }
 
@@ -91,7 +91,7 @@ fn square(lat: f64, lon: f64, half: f64) -> String {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("t.db").display());
         let store = Store::open(&StoreOptions { url, max_size_mib: None }).await.unwrap();
@@ -104,7 +104,12 @@ impl World {
         self.policy.load().map.middle(&county.parse().unwrap()).unwrap()
     }
 
-    async fn person(&self, id: i64, addresses: &[(ChannelKind, &str)], places: &[(&str, &str, Option<Point>, Wishes)]) {
+    pub(super) async fn person(
+        &self,
+        id: i64,
+        addresses: &[(ChannelKind, &str)],
+        places: &[(&str, &str, Option<Point>, Wishes)],
+    ) {
         let mut tx = self.store.begin().await.unwrap();
         for (at, (channel, value)) in (0_i64..).zip(addresses) {
             let address = Address { channel: *channel, value: (*value).into() };
@@ -134,7 +139,7 @@ impl World {
     }
 
     /// Releases a yellow (or other) typhoon in these areas: polygons as JSON CAP, or a county by its code where there is none.
-    async fn release(
+    pub(super) async fn release(
         &self,
         name: &str,
         lane: Lane,
@@ -214,7 +219,7 @@ impl World {
     }
 
     /// Everything set up, with addresses that are refused.
-    async fn engine(&self, refused: &[&str]) -> Engine {
+    pub(super) async fn engine(&self, refused: &[&str]) -> Engine {
         let provider = |kind: ChannelKind| {
             let refused = refused.iter().map(|to| (*to).to_owned()).collect();
             let channel = Arc::new(Post { kind, refused, got: Arc::clone(&self.got) });
@@ -230,7 +235,7 @@ impl World {
     }
 
     /// Waits until an alert is planned and nothing of it is open.
-    async fn quiet(&self, alert: &str) {
+    pub(super) async fn quiet(&self, alert: &str) {
         self.until(|| async {
             // Planned first: what is counted before is not all of it.
             let planned = self.store.is_planned(alert).await.unwrap();
@@ -240,7 +245,7 @@ impl World {
         .await;
     }
 
-    async fn until<F: Future<Output = bool>>(&self, done: impl Fn() -> F) {
+    pub(super) async fn until<F: Future<Output = bool>>(&self, done: impl Fn() -> F) {
         for _ in 0..3_000 {
             if done().await {
                 return;
@@ -251,13 +256,13 @@ impl World {
     }
 
     /// What somebody got: channel and text.
-    fn got(&self, to: &str) -> Vec<(ChannelKind, String)> {
+    pub(super) fn got(&self, to: &str) -> Vec<(ChannelKind, String)> {
         let got = self.got.lock().unwrap();
         got.get(to).into_iter().flatten().map(|one| (one.kind, one.text.clone())).collect()
     }
 }
 
-fn by(channels: &[ChannelKind]) -> Wishes {
+pub(super) fn by(channels: &[ChannelKind]) -> Wishes {
     Wishes { channels: channels.to_vec(), ..Wishes::default() }
 }
 

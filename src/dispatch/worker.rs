@@ -65,26 +65,30 @@ pub(crate) async fn run(desk: &Desk, claimed: &Claimed, job: &Job, stop: &Cancel
     desk.journal.finish(claimed.id, &members).await
 }
 
-/// Reads what the addresses of those who wait say. Who has left meanwhile, or is gone, is not told.
+/// Reads what the addresses of those who wait say. Who has left meanwhile is not told; whose address is gone, or damaged, is told by
+/// their next channel.
 async fn address(desk: &Desk, recipients: &mut [Recipient], members: &mut Members) -> Result<(), StoreError> {
     let waiting = members.waiting();
     let one = |member: &u16| recipients.get(usize::from(*member))?.address();
     let ids: Vec<u64> = waiting.iter().filter_map(one).collect();
     let values = desk.store.values(&ids).await?;
-    let (mut gone, mut damaged) = (Vec::new(), Vec::new());
+    let missing: Vec<u64> = ids.into_iter().filter(|id| !values.contains_key(id)).collect();
+    let gone = desk.store.gone_owners(&missing).await?;
+    let (mut left, mut bad) = (Vec::new(), Vec::new());
     for member in waiting {
         let Some(recipient) = recipients.get_mut(usize::from(member)) else { continue };
         match recipient.address() {
             Some(id) => match values.get(&id) {
-                Some(value) if value.is_empty() => damaged.push(member),
+                Some(value) if value.is_empty() => bad.push(member),
                 Some(value) => recipient.to.clone_from(value),
-                None => gone.push(member),
+                None if gone.contains_key(&id) => bad.push(member),
+                None => left.push(member),
             },
             None => recipient.to = desk.store.vault.open(&recipient.to)?,
         }
     }
-    members.answer(&gone, &vec![Class::OptedOut; gone.len()]);
-    members.answer(&damaged, &vec![Class::BadAddress; damaged.len()]);
+    members.answer(&left, &vec![Class::OptedOut; left.len()]);
+    members.answer(&bad, &vec![Class::BadAddress; bad.len()]);
     Ok(())
 }
 
@@ -128,7 +132,11 @@ impl Chunk<'_> {
                 return Ok(Turn::Paused(Pause::GiveWay));
             }
             let most = match self.desk.breaker.gate(Instant::now()) {
-                Gate::Open => self.desk.pace.window(self.desk.window, self.desk.workers, self.job.weight),
+                Gate::Open => self.desk.pace.window(
+                    self.desk.window,
+                    (self.desk.workers, self.desk.channel.at_once()),
+                    self.job.weight,
+                ),
                 Gate::Probe => 1,
                 Gate::Wait(until) => return Ok(Turn::Paused(Pause::ProviderDown(until))),
             };
@@ -189,12 +197,15 @@ impl Chunk<'_> {
     /// Ends the addresses that the provider does not know any more. It is tried again with the next message to them.
     async fn end_gone(&self, window: &[u16], answers: &[Answer]) {
         let gone = window.iter().zip(answers).filter(|(_, answer)| answer.gone);
-        let ids: Vec<u64> =
-            gone.filter_map(|(member, _)| Some(address_of(self.recipients.get(usize::from(*member))?.id))).collect();
-        if ids.is_empty() {
+        let sent_to = |(member, _): (&u16, _)| {
+            let recipient = self.recipients.get(usize::from(*member))?;
+            Some((address_of(recipient.id), recipient.to.clone()))
+        };
+        let gone: Vec<(u64, String)> = gone.filter_map(sent_to).collect();
+        if gone.is_empty() {
             return;
         }
-        match self.desk.store.end_gone(&ids, self.desk.clock.now()).await {
+        match self.desk.store.end_gone(&gone, self.desk.clock.now()).await {
             Ok(ended) => {
                 tracing::info!(addresses = ended, channel = %self.desk.kind(), "addresses that are gone were ended")
             }

@@ -55,6 +55,9 @@ pub struct Imported {
     pub dry: bool,
 }
 
+/// Counties of contacts that one file may write.
+const PLACES: usize = 20_000;
+
 impl Organisations {
     /// Takes the contacts of a file in; `dry` only says what would become of it.
     ///
@@ -64,6 +67,14 @@ impl Organisations {
         let digest = crate::hex(ring::digest::digest(&ring::digest::SHA256, file).as_ref());
         let mut done = Imported { digest: digest.clone(), dry, ..Imported::default() };
         let (organisations, contacts) = self.read(file, by, &mut done).await?;
+        // Each is written with the store's one pen, which warnings need too.
+        let places: usize = contacts.iter().map(|contact| contact.places.len()).sum();
+        if places > PLACES {
+            return Err(KeepError::input(format!(
+                "文件过大：联系人与区县共 {places} 项，最多 {PLACES} 项，请分批导入 / \
+                 too much at once: {places} counties of contacts, at most {PLACES}; use several files"
+            )));
+        }
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         for one in &organisations {

@@ -27,8 +27,9 @@ struct Running {
 /// Runs each webhook that is on record, until told to stop.
 pub(super) async fn run(press: Arc<Press>, allow_private: Vec<String>, stop: CancellationToken) {
     let mut running: BTreeMap<String, Running> = BTreeMap::new();
+    let mut refused = BTreeMap::new();
     loop {
-        if let Err(error) = look(&press, &allow_private, &mut running, &stop).await {
+        if let Err(error) = look(&press, &allow_private, (&mut running, &mut refused), &stop).await {
             tracing::error!(%error, "the organisations' webhooks cannot be looked up; those that run go on");
         }
         tokio::select! {
@@ -44,7 +45,7 @@ pub(super) async fn run(press: Arc<Press>, allow_private: Vec<String>, stop: Can
 async fn look(
     press: &Arc<Press>,
     allow_private: &[String],
-    running: &mut BTreeMap<String, Running>,
+    (running, refused): (&mut BTreeMap<String, Running>, &mut BTreeMap<String, HookRow>),
     stop: &CancellationToken,
 ) -> Result<(), StoreError> {
     let organisations = press.store.organisations().await?;
@@ -71,8 +72,10 @@ async fn look(
         let receiver = match Receiver::of_organisation(&name, &hook, organisation, allow_private) {
             Ok(receiver) => receiver,
             Err(error) => {
-                // Its address was good when it was written: the operator has closed a network since.
-                tracing::warn!(%error, "an organisation's webhook cannot be used");
+                // Its address was good when it was written: the operator has closed a network since. Told once for each change.
+                if refused.insert(name, hook.clone()).as_ref() != Some(&hook) {
+                    tracing::warn!(%error, "an organisation's webhook cannot be used");
+                }
                 continue;
             }
         };

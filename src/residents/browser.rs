@@ -12,7 +12,7 @@ use tocsin_channels::push::Push;
 use tocsin_channels::{ChannelKind, Class};
 use tokio_util::sync::CancellationToken;
 
-use super::sign_up::{ResidentError, Residents};
+use super::sign_up::{ResidentError, Residents, Span};
 use crate::delivery::{Address, ELSEWHERE, Packer, browser_word, read_browser_word};
 use crate::messages::Personal;
 use crate::store::{Entry, Gone, StoreError, insert_personal_release, record, told_of_end};
@@ -28,6 +28,8 @@ const AT_ONCE: usize = 8;
 const PAUSE: Duration = Duration::from_secs(5);
 /// Rounds in an hour.
 const HOUR: u32 = 720;
+/// How long the word of a browser that is gone holds: quiet hours are shorter.
+const HOLDS: TimeDelta = TimeDelta::days(1);
 /// New subscriptions that one browser may bring in a day.
 const SWAPS: i64 = 10;
 
@@ -66,17 +68,19 @@ impl Residents {
     /// # Errors
     /// When the word is not ours, or its address has ended.
     pub async fn browser_lives(&self, word: &str) -> Result<(), ResidentError> {
-        let (id, ..) = self.speaker(word).await?;
+        let id = read_browser_word(&self.store.vault, word).ok_or(ResidentError::Proof)?;
+        self.store.browser(id).await?.ok_or(ResidentError::Proof)?;
         let id = u64::try_from(id).unwrap_or_default();
         Ok(self.store.check_again(&[id], self.clock.now() + QUIET).await?)
     }
 
-    /// A browser has a new subscription: it takes the old one's place.
+    /// A browser has a new subscription: it takes the old one's place, also where a push service said that the old one is gone.
     ///
     /// # Errors
     /// When the word is not ours, the old subscription is not the address's, or the new one cannot be used.
     pub async fn move_browser(&self, word: &str, old: &str, new: &str) -> Result<(), ResidentError> {
-        let (id, subscriber, _) = self.speaker(word).await?;
+        let id = read_browser_word(&self.store.vault, word).ok_or(ResidentError::Proof)?;
+        let subscriber = self.store.moving_browser(id).await?.ok_or(ResidentError::Proof)?;
         let parse = |text: &str| Address::parse(ChannelKind::Push, text).map_err(|_| ResidentError::Endpoint);
         let (old, new) = (parse(old)?, parse(new)?);
         self.allows(&new)?;
@@ -107,18 +111,12 @@ impl Residents {
     /// When the word is not ours, or the store cannot be written.
     pub async fn browser_leaves(&self, word: &str) -> Result<(), ResidentError> {
         let id = read_browser_word(&self.store.vault, word).ok_or(ResidentError::Proof)?;
-        let Some((subscriber, _)) = self.store.browser(id).await? else { return Ok(()) };
+        let Some(subscriber) = self.store.browser(id).await? else { return Ok(()) };
         if self.store.resident(subscriber).await?.is_some() {
             return self.remove_address(subscriber, id).await;
         }
         self.store.leave(u64::try_from(id).unwrap_or_default(), self.clock.now()).await?;
         Ok(())
-    }
-
-    async fn speaker(&self, word: &str) -> Result<(i64, i64, Address), ResidentError> {
-        let id = read_browser_word(&self.store.vault, word).ok_or(ResidentError::Proof)?;
-        let (subscriber, address) = self.store.browser(id).await?.ok_or(ResidentError::Proof)?;
-        Ok((id, subscriber, address))
     }
 
     /// Asks the push services about browsers that nothing was heard of for a month, without a sign to their owners.
@@ -137,10 +135,10 @@ impl Residents {
         }
         let (mut living, mut gone, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
         let asked = futures_util::stream::iter(due).map(|(id, to)| ask(push, id, to)).buffer_unordered(AT_ONCE);
-        for (id, fate) in asked.collect::<Vec<_>>().await {
+        for (id, to, fate) in asked.collect::<Vec<_>>().await {
             match fate {
                 Fate::Lives => living.push(id),
-                Fate::Gone => gone.push(id),
+                Fate::Gone => gone.push((id, to)),
                 Fate::Unclear => unclear.push(id),
             }
         }
@@ -151,14 +149,22 @@ impl Residents {
         Ok(())
     }
 
-    /// Tells the owners of browsers that are gone, at their other addresses.
+    /// Tells the owners of browsers that are gone, at their other addresses. One whose rows cannot be read holds up nobody behind them.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn tell_of_gone(&self) -> Result<(), ResidentError> {
         let gone = self.store.gone_untold(ROUND).await?;
         for one in &gone {
-            self.tell_owner(one, self.clock.now()).await?;
+            match self.tell_owner(one, self.clock.now()).await {
+                Err(ResidentError::Store(error @ (StoreError::Corrupt { .. } | StoreError::Key(_)))) => {
+                    tracing::error!(%error, address.id = one.address, "the owner of a browser that is gone cannot be told");
+                    let mut tx = self.store.begin().await?;
+                    told_of_end(&mut tx, one.address, None).await?;
+                    tx.commit().await.map_err(StoreError::from)?;
+                }
+                done => done?,
+            }
         }
         if !gone.is_empty() {
             (self.wake)();
@@ -179,12 +185,16 @@ impl Residents {
 
     async fn tell_owner(&self, gone: &Gone, now: DateTime<Utc>) -> Result<(), ResidentError> {
         let mut chunks: BTreeMap<ChannelKind, Packer> = BTreeMap::new();
-        for (id, address) in self.store.own_addresses(gone.subscriber).await? {
-            if self.channels.contains(&address.channel) && address.channel != ChannelKind::Mqtt {
-                let packer = chunks.entry(address.channel).or_insert_with(Packer::new);
-                packer.push(u64::try_from(id).unwrap_or_default(), ELSEWHERE, "");
+        let owner = u64::try_from(gone.subscriber).unwrap_or_default();
+        for (channel, id) in self.store.addresses_of(&[owner]).await?.remove(&owner).unwrap_or_default() {
+            if self.channels.contains(&channel) && channel != ChannelKind::Mqtt {
+                chunks.entry(channel).or_insert_with(Packer::new).push(id, ELSEWHERE, "");
             }
         }
+        // It is not urgent: it wakes nobody, and waits for a provider that is down.
+        let wishes = self.store.wishes_of(gone.subscriber).await?;
+        let quiet = wishes.iter().filter_map(|wish| wish.quiet?.end(now)).max();
+        let span = Span { now, from: quiet.unwrap_or(now), until: now + HOLDS };
         let mut tx = self.store.begin().await?;
         let told = (!chunks.is_empty()).then_some(now);
         told_of_end(&mut tx, gone.address, told).await?;
@@ -192,7 +202,7 @@ impl Residents {
             let name = format!("browser-gone/{}/{}", gone.address, now.timestamp_millis());
             let chunks = chunks.into_iter().collect();
             let release =
-                self.release_to_one(&mut tx, &name, Personal::BrowserGone, chunks, gone.language, now).await?;
+                self.release_to_one(&mut tx, &name, (Personal::BrowserGone, gone.language), chunks, span).await?;
             // A digest that no address has, so that it is none of the tests that somebody asked for.
             insert_personal_release(&mut tx, release, "browser-gone", gone.subscriber, now).await?;
         }
@@ -210,12 +220,12 @@ enum Fate {
     Unclear,
 }
 
-async fn ask(push: &Push, id: u64, to: String) -> (u64, Fate) {
+async fn ask(push: &Push, id: u64, to: String) -> (u64, String, Fate) {
     let answer = push.probe(&to).await;
     let fate = match answer.class {
         _ if answer.gone => Fate::Gone,
         Class::Accepted => Fate::Lives,
         _ => Fate::Unclear,
     };
-    (id, fate)
+    (id, to, fate)
 }

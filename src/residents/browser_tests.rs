@@ -12,13 +12,13 @@ use tocsin_channels::{ChannelKind, Content};
 use tocsin_sinks::{Fault, Faults, Sink, Tally, gateway};
 
 use super::sign_up::{Ask, ResidentError, Residents};
-use super::{Receipts, Reported, SignUpLimits};
+use super::{Quiet, Receipts, Reported, SignUpLimits, Wishes};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Address, receipt};
 use crate::messages::Language;
 use crate::policy::Policy;
-use crate::store::{Deed, SeenCount, Store, StoreOptions};
+use crate::store::{Deed, Place, SeenCount, Store, StoreOptions};
 
 #[derive(Debug)]
 struct SetClock(Mutex<DateTime<Utc>>);
@@ -104,6 +104,41 @@ impl World {
         }
     }
 
+    /// The push service says of all of somebody's browsers that they are gone.
+    async fn end(&self, owner: i64) {
+        let own = self.store.own_addresses(owner).await.unwrap().into_iter();
+        let browsers = own.filter(|(_, address)| address.channel == ChannelKind::Push);
+        let gone: Vec<_> = browsers.map(|(id, address)| (id.unsigned_abs(), address.value)).collect();
+        self.store.end_gone(&gone, self.clock.now()).await.unwrap();
+    }
+
+    /// Somebody with a number and a browser.
+    async fn with_number(&self, number: &str, from: &str) -> i64 {
+        let token = self.ask(number, from, None).await.unwrap();
+        let text = self.said().await.1;
+        let at = text.find("验证码").unwrap() + "验证码".len();
+        let owner = self.residents.confirm_code(&token, &text[at..at + 6]).await.unwrap().subscriber;
+        assert_eq!(self.sign_up(&self.here(number), Some(owner)).await, owner);
+        owner
+    }
+
+    async fn write(&self, sql: &'static str, of: i64) {
+        let mut tx = self.store.begin().await.unwrap();
+        assert_ne!(sqlx::query(sql).bind(of).execute(&mut *tx).await.unwrap().rows_affected(), 0);
+        tx.commit().await.unwrap();
+    }
+
+    /// To how many people it was said that a browser of theirs is gone, from when and until when.
+    async fn words_of_gone(&self) -> Vec<(String, DateTime<Utc>, DateTime<Utc>)> {
+        let rows = sqlx::query(
+            "SELECT release.name, chunk.not_before, release.expires FROM release JOIN chunk ON chunk.release = release.id
+             WHERE release.name LIKE 'browser-gone/%' ORDER BY release.id",
+        );
+        let time = |at: i64| DateTime::from_timestamp_millis(at).unwrap();
+        let rows = rows.fetch_all(&self.store.read).await.unwrap();
+        rows.iter().map(|row| (row.get(0), time(row.get(1)), time(row.get(2)))).collect()
+    }
+
     /// Signs a browser up, to an account or for itself; gives whose it is.
     async fn sign_up(&self, to: &str, account: Option<i64>) -> i64 {
         self.ask(to, "203.0.113.7", account).await.unwrap();
@@ -144,6 +179,97 @@ async fn a_browser_is_signed_up_by_what_comes_to_it_and_moves_once_with_its_own_
     assert!(world.store.resident(owner).await.unwrap().is_none(), "with the last address everything goes");
     world.residents.browser_leaves(&word).await.unwrap();
     assert!(matches!(world.residents.browser_lives(&word).await, Err(ResidentError::Proof)));
+}
+
+#[tokio::test]
+async fn a_browser_that_was_thought_gone_moves_with_its_own_word_and_lives_again() {
+    let world = World::new(false).await;
+    let (old, new) = (world.here("old"), world.here("new"));
+    let owner = world.sign_up(&old, None).await;
+    let word = world.residents.browser_word(owner, &old).await.unwrap().unwrap();
+    world.end(owner).await;
+    world.residents.tell_of_gone().await.unwrap();
+    assert_eq!(world.store.gone_count().await.unwrap(), (1, 1));
+    assert!(matches!(world.residents.browser_lives(&word).await, Err(ResidentError::Proof)), "it does not by itself");
+    let wrong = world.residents.move_browser(&word, &world.here("guess"), &new).await;
+    assert!(matches!(wrong, Err(ResidentError::Proof)), "whoever does not know the old one is not it");
+    world.residents.move_browser(&word, &old, &new).await.unwrap();
+    assert_eq!(world.store.gone_count().await.unwrap(), (0, 0));
+    world.residents.browser_lives(&word).await.unwrap();
+    world.later(TimeDelta::days(32));
+    world.residents.forget_lost().await.unwrap();
+    assert_eq!(world.store.own_addresses(owner).await.unwrap().len(), 1, "and nothing of theirs is erased");
+    // Whoever has left has left.
+    world.store.leave_by(&Address::parse(ChannelKind::Push, &new).unwrap(), world.clock.now()).await.unwrap();
+    let left = world.residents.move_browser(&word, &new, &old).await;
+    assert!(matches!(left, Err(ResidentError::Proof)));
+}
+
+#[tokio::test]
+async fn a_move_whose_answer_was_lost_is_made_again() {
+    let world = World::new(false).await;
+    let (old, new) = (world.here("old"), world.here("new"));
+    let owner = world.sign_up(&old, None).await;
+    let word = world.residents.browser_word(owner, &old).await.unwrap().unwrap();
+    for _ in 0..2 {
+        world.residents.move_browser(&word, &old, &new).await.unwrap();
+    }
+    let own = world.store.own_addresses(owner).await.unwrap();
+    assert_eq!(
+        own.into_iter().map(|(_, own)| own).collect::<Vec<_>>(),
+        [Address::parse(ChannelKind::Push, &new).unwrap()]
+    );
+    let other = world.sign_up(&world.here("other"), None).await;
+    assert_ne!(other, owner);
+    let taken = world.residents.move_browser(&word, &new, &world.here("other")).await;
+    assert!(matches!(taken, Err(ResidentError::Proof)), "another's");
+}
+
+#[tokio::test]
+async fn the_word_of_a_browser_that_is_gone_holds_a_day_and_wakes_nobody() {
+    let world = World::new(false).await;
+    let (awake, asleep) =
+        (world.with_number("13812345678", "203.0.113.7").await, world.with_number("13812345679", "203.0.113.8").await);
+    let night = Quiet { from: 44, to: 13, severe_wakes: false };
+    let place = Place {
+        id: 0,
+        name: "家".into(),
+        region: "310118".parse().unwrap(),
+        point: None,
+        wishes: Wishes { quiet: Some(night), ..Wishes::default() },
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    world.store.insert_places(&mut tx, &[(asleep, place)]).await.unwrap();
+    tx.commit().await.unwrap();
+    *world.clock.0.lock().unwrap() = "2026-07-01T15:00:00Z".parse().unwrap();
+    for owner in [awake, asleep] {
+        world.end(owner).await;
+    }
+    world.residents.tell_of_gone().await.unwrap();
+    let now = world.clock.now();
+    let times: Vec<_> = world.words_of_gone().await.into_iter().map(|(_, from, until)| (from, until)).collect();
+    let morning = "2026-07-01T22:30:00Z".parse().unwrap();
+    assert_eq!(times, [(now, now + TimeDelta::days(1)), (morning, now + TimeDelta::days(1))]);
+}
+
+#[tokio::test]
+async fn an_owner_whose_rows_are_damaged_holds_up_nobody_behind_them() {
+    let world = World::new(false).await;
+    let mut owners = Vec::new();
+    for n in 1..=4 {
+        owners.push(world.with_number(&format!("1381234567{n}"), &format!("203.0.113.{n}")).await);
+        world.end(owners[n - 1]).await;
+        world.later(TimeDelta::minutes(1));
+    }
+    // Not to be opened; of no channel; in no language.
+    world.write("UPDATE address SET value = ':AAAA' WHERE subscriber = $1 AND channel = 'sms'", owners[0]).await;
+    world.write("UPDATE address SET channel = 'pigeon' WHERE subscriber = $1 AND channel = 'sms'", owners[1]).await;
+    world.write("UPDATE subscriber SET language = 'xx' WHERE id = $1", owners[2]).await;
+    world.residents.tell_of_gone().await.unwrap();
+    assert_eq!(world.words_of_gone().await.len(), 3, "all but the one of whom nobody knows by what");
+    assert_eq!(world.store.gone_count().await.unwrap(), (4, 1), "who is counted");
+    world.residents.tell_of_gone().await.unwrap();
+    assert_eq!(world.words_of_gone().await.len(), 3, "once");
 }
 
 #[tokio::test]
@@ -193,11 +319,7 @@ async fn once_a_month_a_quiet_browser_is_asked_about_and_one_that_spoke_is_not()
 async fn a_browser_that_is_gone_ends_and_its_owner_hears_of_it_once_where_they_can() {
     let world = World::new(true).await;
     let alone = world.sign_up(&world.here("alone"), None).await;
-    let token = world.ask("13812345678", "203.0.113.7", None).await.unwrap();
-    let text = world.said().await.1;
-    let at = text.find("验证码").unwrap() + "验证码".len();
-    let owner = world.residents.confirm_code(&token, &text[at..at + 6]).await.unwrap().subscriber;
-    assert_eq!(world.sign_up(&world.here("theirs"), Some(owner)).await, owner);
+    let owner = world.with_number("13812345678", "203.0.113.7").await;
     world.residents.check_browsers().await.unwrap();
     world.later(TimeDelta::days(32));
     world.residents.check_browsers().await.unwrap();
@@ -216,8 +338,7 @@ async fn a_browser_that_is_gone_ends_and_its_owner_hears_of_it_once_where_they_c
     // Signed up anew it is as before.
     assert_eq!(world.sign_up(&world.here("alone"), None).await, alone);
     assert_eq!(world.store.gone_count().await.unwrap(), (1, 0));
-    let ids: Vec<_> = world.store.own_addresses(alone).await.unwrap().iter().map(|(id, _)| id.unsigned_abs()).collect();
-    world.store.end_gone(&ids, world.clock.now()).await.unwrap();
+    world.end(alone).await;
     world.later(TimeDelta::days(29));
     world.residents.forget_lost().await.unwrap();
     assert!(world.store.resident(alone).await.unwrap().is_some());

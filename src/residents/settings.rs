@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tocsin_channels::ChannelKind;
 
 use super::concern::Concern;
-use super::sign_up::{PLACES, ResidentError, Residents};
+use super::sign_up::{PLACES, ResidentError, Residents, Span};
 use super::wishes::telling;
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
 use crate::messages::Personal;
@@ -80,7 +80,8 @@ impl Residents {
     /// # Errors
     /// When there are too many, or the store cannot be written.
     pub async fn set_places(&self, subscriber: i64, places: Vec<Place>) -> Result<(), ResidentError> {
-        if places.len() > PLACES {
+        // An organisation gives its contacts more, and those may be changed.
+        if places.len() > PLACES.max(self.store.places_of(subscriber).await?.len()) {
             return Err(ResidentError::Input("地点过多 / too many places"));
         }
         let now = self.clock.now();
@@ -175,7 +176,9 @@ impl Residents {
         }
         let name = format!("test/{subscriber}/{}", now.timestamp_millis());
         let chunks = chunks.into_iter().collect();
-        let release = self.release_to_one(&mut tx, &name, Personal::Test, chunks, resident.language, now).await?;
+        let release = self
+            .release_to_one(&mut tx, &name, (Personal::Test, resident.language), chunks, Span::at_once(now))
+            .await?;
         insert_personal_release(&mut tx, release, "", subscriber, now).await?;
         self.note(&mut tx, subscriber, "resident.test", json!({}), now).await?;
         tx.commit().await.map_err(StoreError::from)?;

@@ -264,9 +264,9 @@ impl Residents {
         };
         let mut packer = Packer::new();
         packer.push(sign_up_recipient(id), ELSEWHERE, &self.store.seal(&ask.address)?);
-        let what = format!("code/{id}");
+        let (what, span) = (format!("code/{id}"), Span::at_once(now));
         let release =
-            self.release_to_one(tx, &what, message, vec![(ask.address.channel, packer)], ask.language, now).await?;
+            self.release_to_one(tx, &what, (message, ask.language), vec![(ask.address.channel, packer)], span).await?;
         insert_personal_release(tx, release, &digest, 0, now).await?;
         Ok(())
     }
@@ -276,10 +276,9 @@ impl Residents {
         &self,
         tx: &mut Tx,
         name: &str,
-        message: Personal<'_>,
+        (message, language): (Personal<'_>, Language),
         chunks: Vec<(ChannelKind, Packer)>,
-        language: Language,
-        now: DateTime<Utc>,
+        span: Span,
     ) -> Result<i64, ResidentError> {
         let policy = self.policy.load();
         let signature = policy.messages.signature.as_deref().unwrap_or("Tocsin");
@@ -299,14 +298,14 @@ impl Residents {
             reach: Reach::NOBODY,
             regions: Vec::new(),
             channels: std::collections::BTreeSet::new(),
-            expires: now + CODE_HOLDS,
+            expires: span.until,
             signed_by: "tocsin".into(),
             dispatches: chunks.iter().map(dispatch).collect(),
         };
-        let id = insert_release(tx, &release, now).await?;
+        let id = insert_release(tx, &release, span.now).await?;
         for (kind, mut packer) in chunks {
             let (body, n) = packer.take();
-            insert_planned_chunk(tx, id, Lane::MODERATE, (kind, language), (&body, n), now).await?;
+            insert_planned_chunk(tx, id, Lane::MODERATE, (kind, language), (&body, n), (span.now, span.from)).await?;
         }
         Ok(id)
     }
@@ -362,9 +361,11 @@ impl Residents {
         let pending: Pending = serde_json::from_str(body).map_err(StoreError::corrupt)?;
         let address = Address { channel: pending.channel, value: pending.address };
         let before = self.store.resident_by(&address).await?;
-        let account = match pending.account {
-            Some(account) => self.store.resident(account).await?.map(|resident| resident.subscriber),
-            None => before,
+        // Whoever has an address keeps it: somebody else who asked for it must not get it by its owner's click.
+        let account = match (before, pending.account) {
+            (Some(owner), _) => Some(owner),
+            (None, Some(account)) => self.store.resident(account).await?.map(|resident| resident.subscriber),
+            (None, None) => None,
         };
         let (subscriber, new) = match account {
             Some(known) => (known, false),
@@ -406,6 +407,21 @@ impl Residents {
 
     fn code_digest(&self, token: &str, code: &str) -> String {
         self.store.vault.digest("code", &format!("{token}/{code}"))
+    }
+}
+
+/// When a message to one person goes out, and how long it holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) now: DateTime<Utc>,
+    pub(super) from: DateTime<Utc>,
+    pub(super) until: DateTime<Utc>,
+}
+
+impl Span {
+    /// At once, as long as a code holds.
+    pub(super) fn at_once(now: DateTime<Utc>) -> Self {
+        Self { now, from: now, until: now + CODE_HOLDS }
     }
 }
 

@@ -157,6 +157,18 @@ async fn a_link_works_once_and_an_account_takes_a_second_address() {
 }
 
 #[tokio::test]
+async fn an_owners_click_gives_their_address_to_nobody_else() {
+    let world = World::new().await;
+    let (owner, thief) = (world.sign_up("li.ming@example.org").await, world.sign_up("13812345678").await);
+    let ask = Ask { account: Some(thief), places: Vec::new(), ..World::ask("li.ming@example.org") };
+    world.residents.ask(ask, HERE.parse().unwrap(), "").await.unwrap();
+    let entered = world.residents.confirm_link(&world.link().await).await.unwrap();
+    assert_eq!(entered.subscriber, owner, "it opens their own settings");
+    assert_eq!(world.residents.mine(owner).await.unwrap().addresses.len(), 1);
+    assert_eq!(world.residents.mine(thief).await.unwrap().addresses.len(), 1);
+}
+
+#[tokio::test]
 async fn an_imported_address_becomes_its_owners_under_its_old_id() {
     let world = World::new().await;
     let address = Address::parse(ChannelKind::Sms, "13812345678").unwrap();

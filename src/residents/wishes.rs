@@ -199,7 +199,7 @@ pub(crate) fn wants(hazards: i64, packed: i64, danger: Danger) -> bool {
 
 impl Quiet {
     /// When the quiet hours that it is in now end; None outside them.
-    fn end(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(crate) fn end(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let beijing = FixedOffset::east_opt(8 * 3_600)?;
         let local = now.with_timezone(&beijing);
         let at = |half: u8| NaiveTime::from_hms_opt(u32::from(half % 48) / 2, u32::from(half % 2) * 30, 0);

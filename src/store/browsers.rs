@@ -1,8 +1,11 @@
 //! Residents' browsers: what they have shown, whether their subscriptions live, and how one takes another's place.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row};
+use tocsin_channels::ChannelKind;
 
 use super::addresses::{IDS, push_ids};
 use super::residents::forget_use;
@@ -98,18 +101,43 @@ impl Store {
         Ok(SeenCount { shown: count("shown")?, opened: count("opened")?, safe: count("safe")? })
     }
 
-    /// Ends addresses whose push service does not know them any more. Their owners are told elsewhere, if they can be.
-    pub(crate) async fn end_gone(&self, ids: &[u64], now: DateTime<Utc>) -> Result<u64, StoreError> {
+    /// Ends addresses whose push service does not know them any more, each with what was sent to: a browser that has moved meanwhile
+    /// lives. Their owners are told elsewhere, if they can be.
+    pub(crate) async fn end_gone(&self, gone: &[(u64, String)], now: DateTime<Utc>) -> Result<u64, StoreError> {
+        if gone.is_empty() {
+            return Ok(0);
+        }
         let (mut tx, mut ended) = (self.begin().await?, 0);
-        for ids in ids.chunks(IDS) {
-            let mut sql = QueryBuilder::new("UPDATE address SET left_at = ");
-            sql.push_bind(now.timestamp_millis()).push(", gone_at = ").push_bind(now.timestamp_millis());
-            sql.push(" WHERE channel = 'push' AND left_at IS NULL AND id IN ");
-            push_ids(&mut sql, ids);
-            ended += sql.build().execute(&mut *tx).await?.rows_affected();
+        for (id, value) in gone {
+            let sent_to = Address { channel: ChannelKind::Push, value: value.clone() };
+            let done = sqlx::query(
+                "UPDATE address SET left_at = $3, gone_at = $3
+                 WHERE id = $1 AND digest = $2 AND channel = 'push' AND left_at IS NULL",
+            )
+            .bind(i64::try_from(*id).unwrap_or(-1))
+            .bind(self.digest(&sent_to))
+            .bind(now.timestamp_millis())
+            .execute(&mut *tx)
+            .await?;
+            ended += done.rows_affected();
         }
         tx.commit().await?;
         Ok(ended)
+    }
+
+    /// Which of these addresses have ended because their push service does not know them any more, and whose they were. Those who have
+    /// left are not among them: they asked not to be told.
+    pub(crate) async fn gone_owners(&self, ids: &[u64]) -> Result<HashMap<u64, u64>, StoreError> {
+        let mut owners = HashMap::new();
+        for ids in ids.chunks(IDS) {
+            let mut sql = QueryBuilder::new("SELECT id, subscriber FROM address WHERE gone_at IS NOT NULL AND id IN ");
+            push_ids(&mut sql, ids);
+            for row in sql.build().fetch_all(&self.read).await? {
+                let (id, subscriber): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+                owners.insert(u64::try_from(id).unwrap_or_default(), u64::try_from(subscriber).unwrap_or_default());
+            }
+        }
+        Ok(owners)
     }
 
     /// Ended subscriptions whose owners have not been told.
@@ -124,7 +152,8 @@ impl Store {
         .await?;
         let gone = |row: &sqlx::any::AnyRow| {
             let language: String = row.try_get("language")?;
-            let language = Language::of_tag(&language).ok_or_else(|| StoreError::corrupt("subscriber language"))?;
+            // One that is damaged holds up nobody.
+            let language = Language::of_tag(&language).unwrap_or(Language::Chinese);
             Ok(Gone { address: row.try_get("id")?, subscriber: row.try_get("subscriber")?, language })
         };
         rows.iter().map(gone).collect()
@@ -201,23 +230,24 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Whose browser an address is, and what it says, while it has not ended.
-    pub(crate) async fn browser(&self, address: i64) -> Result<Option<(i64, Address)>, StoreError> {
-        let row = sqlx::query(
-            "SELECT subscriber, value FROM address WHERE id = $1 AND channel = 'push' AND audience = 'public' AND left_at IS NULL",
-        )
-        .bind(address)
-        .fetch_optional(&self.read)
-        .await?;
-        row.map(|row| {
-            let value = self.vault.open(&row.try_get::<String, _>("value")?)?;
-            Ok((row.try_get("subscriber")?, Address { channel: tocsin_channels::ChannelKind::Push, value }))
-        })
-        .transpose()
+    /// Whose browser an address is, while it has not ended.
+    pub(crate) async fn browser(&self, address: i64) -> Result<Option<i64>, StoreError> {
+        self.owner(address, LIVES).await
     }
 
-    /// Puts a browser's new subscription in the old one's place: whoever was told by the old one is told on by the new one. False if
-    /// the old one is not there any more, or the new one is somebody's already.
+    /// Whose browser an address is that may take a new subscription: it lives, or is gone and its owner has not left.
+    pub(crate) async fn moving_browser(&self, address: i64) -> Result<Option<i64>, StoreError> {
+        self.owner(address, MOVES).await
+    }
+
+    async fn owner(&self, address: i64, condition: &str) -> Result<Option<i64>, StoreError> {
+        let sql = format!("SELECT subscriber FROM address WHERE id = $1 AND audience = 'public' AND {condition}");
+        Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(address).fetch_optional(&self.read).await?)
+    }
+
+    /// Puts a browser's new subscription in the old one's place: whoever was told by the old one is told on by the new one. One that was
+    /// thought gone lives again: whoever knows the old one is it. A second time changes nothing. False if the old one is not there any
+    /// more, or the new one is another's already.
     pub(crate) async fn swap_browser(
         &self,
         tx: &mut Tx,
@@ -229,18 +259,20 @@ impl Store {
                 .bind(self.digest(new))
                 .fetch_optional(&mut **tx)
                 .await?;
-        if taken.is_some() {
+        if taken.is_some_and(|taken| taken != address) {
             return Ok(false);
         }
-        let done = sqlx::query(
-            "UPDATE address SET value = $3, digest = $4 WHERE id = $1 AND digest = $2 AND channel = 'push' AND left_at IS NULL",
-        )
-        .bind(address)
-        .bind(self.digest(old))
-        .bind(self.seal(new)?)
-        .bind(self.digest(new))
-        .execute(&mut **tx)
-        .await?;
+        let sql = format!(
+            "UPDATE address SET value = $3, digest = $4, left_at = NULL, gone_at = NULL, told_at = NULL
+             WHERE id = $1 AND digest IN ($2, $4) AND {MOVES}"
+        );
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(address)
+            .bind(self.digest(old))
+            .bind(self.seal(new)?)
+            .bind(self.digest(new))
+            .execute(&mut **tx)
+            .await?;
         // What went to it alone goes with it when its owner deletes everything.
         sqlx::query("UPDATE personal_release SET digest = $2 WHERE digest = $1")
             .bind(self.digest(old))
@@ -264,3 +296,4 @@ pub(crate) async fn told_of_end(tx: &mut Tx, address: i64, at: Option<DateTime<U
 
 /// Written as in the index.
 const LIVES: &str = "channel = 'push' AND left_at IS NULL";
+const MOVES: &str = "channel = 'push' AND (left_at IS NULL OR gone_at IS NOT NULL)";

@@ -138,6 +138,16 @@ impl Store {
             .collect()
     }
 
+    /// What somebody wants to be told, place by place, oldest first. Nothing sealed is read for it.
+    pub(crate) async fn wishes_of(&self, subscriber: i64) -> Result<Vec<Wishes>, StoreError> {
+        let rows: Vec<(i64, i64)> =
+            sqlx::query_as("SELECT hazards, wishes FROM place WHERE subscriber = $1 ORDER BY id")
+                .bind(subscriber)
+                .fetch_all(&self.read)
+                .await?;
+        Ok(rows.into_iter().map(|(hazards, wishes)| Wishes::unpack(hazards, wishes)).collect())
+    }
+
     /// Adds places, each with its owner; their ids are not looked at.
     pub(crate) async fn insert_places(&self, tx: &mut Tx, places: &[(i64, Place)]) -> Result<(), StoreError> {
         let first = take_ids(tx, "place", i64::try_from(places.len()).unwrap_or(0)).await?;

@@ -348,7 +348,7 @@ pub(crate) async fn insert_planned_chunk(
     lane: Lane,
     (channel, language): (ChannelKind, Language),
     (body, n): (&[u8], usize),
-    now: DateTime<Utc>,
+    (now, not_before): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<(), StoreError> {
     let sql = "SELECT id FROM dispatch WHERE release = $1 AND channel = $2 AND language = $3";
     let dispatch: Option<i64> = sqlx::query_scalar(sql)
@@ -370,7 +370,7 @@ pub(crate) async fn insert_planned_chunk(
     .bind(i64::from(lane.number()))
     .bind(i64::try_from(n).unwrap_or(0))
     .bind(body)
-    .bind(now.timestamp_millis())
+    .bind(not_before.timestamp_millis())
     .execute(&mut **tx)
     .await?;
     sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1")

@@ -39,6 +39,28 @@ async fn a_changed_subscription_is_taken_over_and_its_owner_leaves_with_one_clic
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_browser_whose_subscription_changed_while_it_was_off_comes_back_though_it_was_thought_gone() {
+    let stage = Stage::start().await;
+    let profile = stage.profile();
+    let firefox = stage.open(&profile, "off").await;
+    stage.sign_up(&firefox).await;
+    firefox.close().await;
+    stage.service.rotate();
+    let id = stage.release(&Cma { colour: ORANGE, ..Cma::new("off") }).await;
+    stage.server.until(&id, |states| states["channels"]["push"]["failed"] == 1).await;
+    assert_eq!(stage.rows("address WHERE gone_at IS NOT NULL").await, 1);
+
+    let firefox = stage.open(&profile, "off-back").await;
+    firefox.goto("/app?lang=zh-CN").await;
+    stage.eventually("the browser subscribes anew", || !stage.service.alive().is_empty()).await;
+    firefox.notified("a quiet word", |all| all.iter().any(|n| n["tag"] == "renewed")).await;
+    assert_eq!(stage.rows("address WHERE gone_at IS NULL AND left_at IS NULL").await, 1, "it lives again");
+    let id = stage.release(&Cma { event: ("暴雨", "Rainstorm"), ..Cma::new("back") }).await;
+    stage.seen(&id, "shown", 1).await;
+    firefox.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_is_gone_is_found_out_and_its_owner_told_by_short_message() {
     let stage = Stage::start().await;
     let profile = stage.profile();

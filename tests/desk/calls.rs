@@ -37,7 +37,7 @@ async fn who_cannot_be_called_is_passed_over_at_once() {
     assert_eq!(bench.calls().await, [("primary".into(), 0), ("secondary".into(), 1)]);
     let row = &bench.waiting(&alert).await[0];
     assert_eq!((row.escalation.step, row.escalation.uncalled), (1, false));
-    assert_eq!(row.escalation.due, Some(bench.now + TimeDelta::minutes(3)), "and has the whole step");
+    assert_eq!(row.escalation.due, Some(bench.now + TimeDelta::minutes(6)), "and what follows comes no sooner");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,4 +61,19 @@ async fn what_comes_back_calls_its_author() {
     assert!(bench.act(row.id, amend(&bench, &row, 30), 0, &author).await);
     assert!(bench.act(row.id, Act::Return("哪些街道？".into()), 1, &signer).await);
     assert_eq!(bench.calls().await.last(), Some(&("author".into(), 1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_those_on_duty_have_no_address_everybody_who_could_decide_is_called() {
+    let bench = Bench::new(SHIPPED).await;
+    let (li, wang) =
+        (bench.crew.officer("li", &["signer:310000"]).await, bench.crew.officer("wang", &["signer:310000"]).await);
+    for position in [Position::Primary, Position::Secondary, Position::Chief] {
+        bench.on_duty(position, &li).await;
+    }
+    bench.reach(&wang, "+8613800000001").await;
+    let alert = bench.post(&Cma { colour: ORANGE, ..Cma::new("n1") }).await;
+    assert_eq!(bench.calls().await, [("primary".into(), 0), ("primary".into(), 1)]);
+    let row = &bench.waiting(&alert).await[0];
+    assert_eq!((row.escalation.step, row.escalation.uncalled), (0, false));
 }

@@ -144,6 +144,11 @@ impl Channel for Mqtt {
         ChannelKind::Mqtt
     }
 
+    fn at_once(&self) -> usize {
+        // The whole window is published before the first acknowledgement is waited for.
+        64
+    }
+
     async fn send(&self, window: Window<'_>) -> Vec<Answer> {
         let Content::Mqtt(content) = window.content else {
             return vec![Answer::new(Class::Content, "not an MQTT message"); window.messages.len()];

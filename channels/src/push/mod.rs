@@ -207,6 +207,10 @@ impl Channel for Push {
         ChannelKind::Push
     }
 
+    fn at_once(&self) -> usize {
+        self.concurrency
+    }
+
     async fn send(&self, window: Window<'_>) -> Vec<Answer> {
         let everyone = |answer: Answer| vec![answer; window.messages.len()];
         let Content::Push(content) = window.content else {

@@ -41,6 +41,10 @@ impl Channel for Sms {
         }
     }
 
+    fn at_once(&self) -> usize {
+        self.concurrency
+    }
+
     async fn send(&self, window: Window<'_>) -> Vec<Answer> {
         let Content::Sms(content) = window.content else {
             return vec![Answer::new(Class::Content, "not a short message"); window.messages.len()];

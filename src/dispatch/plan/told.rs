@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
 
-use super::{Plan, because};
-use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, unpack, unpack_why};
+use super::{Extra, Plan, because};
+use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, second_language, unpack, unpack_why};
 use crate::messages::Variant;
 use crate::regions::RegionCode;
+use crate::residents::Wishes;
 use crate::store::{Dispatch, Release, StoreError};
 
 /// Ids of addresses that have heard something, by channel and variant.
@@ -113,6 +114,7 @@ impl<'a> Plan<'a> {
         };
         let older = store.releases_of(&older).await?;
         let ended = self.ended(&older).await?;
+        let mut unreached = Vec::new();
         for old in older {
             let places: Vec<u16> = old.regions.iter().map(|code| self.region_index(code)).collect();
             let dispatches = store.dispatches(old.id).await?;
@@ -123,7 +125,7 @@ impl<'a> Plan<'a> {
                 let why = unpack_why(&store.chunk_why(chunk).await?);
                 let told: Vec<(usize, Recipient)> = (recipients.into_iter().enumerate())
                     .zip(view.members.told())
-                    .filter(|((_, recipient), told)| *told && !left.contains(address_of(recipient.id)))
+                    .filter(|(_, told)| *told)
                     .map(|(member, _)| member)
                     .collect();
                 let homes = self.homes(&old, &places, &told).await?;
@@ -141,8 +143,49 @@ impl<'a> Plan<'a> {
                     if heard.is_some_and(|heard| heard.contains(recipient.id)) {
                         continue;
                     }
+                    if left.contains(address_of(recipient.id)) {
+                        unreached.push((now, recipient.id, region, because));
+                        continue;
+                    }
                     self.add(now, recipient.id, region, &recipient.to, because).await?;
                 }
+            }
+        }
+        self.tell_elsewhere(unreached, &ended).await
+    }
+
+    /// Tells those whose address is gone by another of theirs, in their order of channels, unless one of theirs hears it or has heard it.
+    /// Those who have left are not told.
+    async fn tell_elsewhere(
+        &mut self,
+        unreached: Vec<(&'a Dispatch, u64, u16, Extra)>,
+        ended: &Heard,
+    ) -> Result<(), StoreError> {
+        let store = &self.planner.store;
+        let ids: Vec<u64> = unreached.iter().map(|(_, id, ..)| address_of(*id)).collect();
+        let owners = store.gone_owners(&ids).await?;
+        let people: BTreeSet<u64> = owners.values().copied().collect();
+        let addresses = store.addresses_of(&people.into_iter().collect::<Vec<_>>()).await?;
+        for (was, recipient, region, extra) in unreached {
+            let Some(owner) = owners.get(&address_of(recipient)) else { continue };
+            let own = addresses.get(owner).map(Vec::as_slice).unwrap_or_default();
+            let told_as = |id: u64| if address_of(recipient) == recipient { id } else { second_language(id) };
+            let hears = |(kind, id): &(ChannelKind, u64)| {
+                let (id, what) = (told_as(*id), (*kind, was.variant));
+                let heard = [ended, &self.spared].into_iter().filter_map(|heard| heard.get(&what));
+                self.tells(*kind, id) || heard.into_iter().any(|heard| heard.contains(id))
+            };
+            if own.iter().any(hears) {
+                continue;
+            }
+            let fits = |(kind, id): (ChannelKind, u64)| {
+                let same =
+                    |d: &&Dispatch| (d.content.kind(), d.language, d.variant) == (kind, was.language, was.variant);
+                Some((self.dispatches.iter().find(same)?, told_as(id)))
+            };
+            let wishes = store.wishes_of(i64::try_from(*owner).unwrap_or(-1)).await?;
+            if let Some((now, id)) = in_order(own, &wishes).into_iter().find_map(fits) {
+                self.add(now, id, region, "", extra).await?;
             }
         }
         Ok(())
@@ -251,6 +294,15 @@ impl Homes {
     fn of(&self, recipient: &Recipient) -> &[RegionCode] {
         self.0.get(&address_of(recipient.id)).map_or(&[], Vec::as_slice)
     }
+}
+
+/// Somebody's addresses in the order of channels that their places name; an imported one, who has none, has no order.
+fn in_order(own: &[(ChannelKind, u64)], wishes: &[Wishes]) -> Vec<(ChannelKind, u64)> {
+    if wishes.is_empty() {
+        return own.to_vec();
+    }
+    let channels = wishes.iter().flat_map(|wish| &wish.channels);
+    channels.flat_map(|wanted| own.iter().filter(move |(kind, _)| kind == wanted)).copied().collect()
 }
 
 /// Whether somebody in this state was not told, as far as anybody knows.

@@ -52,12 +52,13 @@ const mine = document.querySelector("[data-mine]");
 if (mine && able) {
   const current = await subscription();
   const fields = { csrf: mine.querySelector("[name=csrf]").value, lang, subscription: JSON.stringify(current) };
-  const { word } = current ? await (await post("/me/browser", fields)).json() : {};
+  // Without a network the page goes on with what it has.
+  const { word } = current ? await post("/me/browser", fields).then((answer) => answer.json()).catch(() => ({})) : {};
   if (word) {
     mine.querySelector("[data-push]")?.setAttribute("hidden", "");
     mine.querySelector("[data-on]").hidden = false;
     await keep("browser", { word, subscription: fields.subscription, key: mine.dataset.mine, lang, alive: Date.now() });
-    await post("/app/alive", { word });
+    await post("/app/alive", { word }).catch(() => undefined);
   }
 }
 
@@ -65,16 +66,18 @@ if (mine && able) {
 async function visit() {
   const own = await recall("browser");
   if (!own) return;
-  let current = await subscription();
-  if (Notification.permission === "granted" && (!current || (current.expirationTime && current.expirationTime - Date.now() < SOON))) {
+  const renew = async ({ key }) => {
+    const current = await subscription();
+    const lapses = !current || (current.expirationTime && current.expirationTime - Date.now() < SOON);
+    if (Notification.permission !== "granted" || !lapses) return current;
     await current?.unsubscribe();
-    current = await subscribe(own.key);
-  }
-  if (current && await move(own, current)) await renewed(await navigator.serviceWorker.ready, own.lang);
+    return subscribe(key);
+  };
+  if (await move(renew)) await renewed(await navigator.serviceWorker.ready, own.lang);
   if (Date.now() - (own.alive ?? 0) < MONTH) return;
   const answer = await post("/app/alive", { word: own.word });
   if (answer.ok) await keep("browser", { ...await recall("browser"), alive: Date.now() });
-  else if (answer.status === 403) await keep("browser", undefined);
+  else if (await disowned(answer)) await keep("browser", undefined);
 }
 if (able) await visit().catch(() => undefined);
 

@@ -21,19 +21,25 @@ const change = (name, otherwise, how) =>
 const post = (path, fields) =>
   fetch(path, { method: "POST", body: new URLSearchParams(fields), credentials: "same-origin", keepalive: true });
 
+// The server's own word that this browser is nobody's any more. What stands between, a proxy or a hotel's network, refuses too.
+const disowned = async (answer) => answer.status === 403 && (await answer.text()).includes("T6203");
+
 const keyBytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
 
-// A new subscription takes the place of the one that the server knows. `own` is what sign-up left here: the word that lets this browser
-// speak for itself, the subscription that the server knows, and the server's key.
-async function move(own, subscription) {
+// A new subscription takes the place of the one that the server knows; true if it did. `renew` gives what the browser has now. It gets
+// what sign-up left here: the word that lets this browser speak for itself, the subscription that the server knows, and the server's key.
+// One at a time: the worker and a page may find out at once, and the second would speak for a subscription that is nobody's any more.
+const move = (renew) => navigator.locks.request(at("move"), async () => {
+  const own = await recall("browser");
+  const subscription = own && await renew(own);
   const next = JSON.stringify(subscription);
-  if (next === own.subscription) return false;
+  if (!subscription || next === own.subscription) return false;
   const answer = await post("/app/subscription", { word: own.word, old: own.subscription, new: next });
   if (answer.ok) await keep("browser", { ...own, subscription: next });
   // Gone for good: it left, or was removed elsewhere.
-  else if (answer.status === 403) await keep("browser", undefined);
+  else if (await disowned(answer)) await keep("browser", undefined);
   return answer.ok;
-}
+});
 
 // A quiet word to the person: their subscription was renewed.
 function renewed(registration, lang) {

@@ -4,8 +4,8 @@ async function renew(event) {
   // An officer's browser is signed up in the console, and knows no word of its own.
   if (!own) return;
   const options = { userVisibleOnly: true, applicationServerKey: keyBytes(own.key) };
-  const next = event.newSubscription ?? await self.registration.pushManager.subscribe(options);
-  if (await move(own, next)) await renewed(self.registration, own.lang);
+  const renew = () => event.newSubscription ?? self.registration.pushManager.subscribe(options);
+  if (await move(renew)) await renewed(self.registration, own.lang);
 }
 
 // What fails here is done when a page is opened next.

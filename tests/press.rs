@@ -124,11 +124,16 @@ async fn whoever_asks_by_date_misses_nothing_of_a_second_in_which_much_changed()
     Arc::into_inner(app).expect("nobody else holds it").stop().await;
 }
 
-async fn sql(server: &Server, statements: &[&str]) {
+async fn store(folder: &Path) -> sqlx::AnyConnection {
     sqlx::any::install_default_drivers();
-    let url = format!("sqlite://{}", server.folder.path().join("t.db").display());
+    let url = format!("sqlite://{}", folder.join("t.db").display());
     let mut store = sqlx::AnyConnection::connect(&url).await.unwrap();
     sqlx::query("PRAGMA busy_timeout = 10000").execute(&mut store).await.unwrap();
+    store
+}
+
+async fn sql(folder: &Path, statements: &[&str]) {
+    let mut store = store(folder).await;
     for statement in statements {
         sqlx::query(sqlx::AssertSqlSafe((*statement).to_owned())).execute(&mut store).await.unwrap();
     }
@@ -165,7 +170,7 @@ fn ids(answer: &Value) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_published_is_told_holds_up_nothing_and_is_published_once_it_can_be() {
     let mut server = Server::start("");
-    sql(&server, &BREAK).await;
+    sql(server.folder.path(), &BREAK).await;
     let (_, broken) = server.post(Cma::new("broken").xml()).await;
     let broken = broken["id"].as_str().unwrap().to_owned();
     let next = Cma { code: "310120000000".into(), ..Cma::new("next") };
@@ -184,7 +189,7 @@ async fn what_cannot_be_published_is_told_holds_up_nothing_and_is_published_once
     server.kill();
     server.run();
     until(&server, "still told", "/healthz", |health| health["unpublished"] == 1).await;
-    sql(&server, &MEND).await;
+    sql(server.folder.path(), &MEND).await;
     let answer = until(&server, "published", "/alerts/active", |answer| ids(answer).len() == 2).await;
     assert_eq!(ids(&answer), [next.as_str(), broken.as_str()], "newest first, by when it went out");
     let health = server.json("/healthz").await;
@@ -196,17 +201,108 @@ async fn what_cannot_be_published_is_told_holds_up_nothing_and_is_published_once
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_overtaken_while_it_could_not_be_published_is_not_shown_as_in_force() {
     let server = Server::start("");
-    sql(&server, &BREAK).await;
+    sql(server.folder.path(), &BREAK).await;
     let first = Cma::new("broken");
     server.post(first.xml()).await;
     let cancel = Cma { msg_type: "Cancel", ..Cma::new("over") }.refers_to(&first);
     let (status, answer) = server.post(cancel.xml()).await;
     assert_eq!(status, 201, "{answer}");
     until(&server, "the cancel", "/alerts", |answer| ids(answer) == [answer_id(answer, "over")]).await;
-    sql(&server, &MEND).await;
+    sql(server.folder.path(), &MEND).await;
     until(&server, "settled", "/healthz", |health| health["unpublished"] == 0).await;
     assert!(ids(&server.json("/alerts/active").await).is_empty());
     assert_eq!(ids(&server.json("/alerts").await).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_and_was_never_published_alarms_nobody_and_is_tried_once_a_day() {
+    let server = Server::start("");
+    sql(server.folder.path(), &BREAK).await;
+    let (_, broken) = server.post(Cma::new("broken").xml()).await;
+    until(&server, "told", "/healthz", |health| health["unpublished"] == 1 && health["status"] == "degraded").await;
+    sql(server.folder.path(), &["UPDATE release SET expires = created_at"]).await;
+    until(&server, "over", "/healthz", |health| health["unpublished"] == 0 && health["status"] == "ok").await;
+    let metrics = server.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("\ntocsin_unpublished 0"), "{metrics}");
+    // It is on the list of the console for good, and tried again once a day.
+    let crew = Crew::of(&server).await;
+    let (_, page) = crew.root.browser(&server).await.get("/console/sources").await;
+    assert!(page.contains("Sent out, and not published") && page.contains(broken["id"].as_str().unwrap()), "{page}");
+    let mut store = store(server.folder.path()).await;
+    let day = TimeDelta::days(1).num_milliseconds();
+    for _ in 0..3_000 {
+        let next: i64 = sqlx::query_scalar("SELECT next_at FROM unpublished").fetch_one(&mut store).await.unwrap();
+        if next > Utc::now().timestamp_millis() + day / 2 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("tried again too soon\n{}", server.log());
+}
+
+fn signer(id: i64) -> tocsin::store::OfficerRow {
+    use tocsin::officers::{Grant, Grants, OfficerId};
+    tocsin::store::OfficerRow {
+        id: OfficerId(id),
+        login: format!("officer{id}").parse().unwrap(),
+        name: format!("officer {id}"),
+        language: tocsin::messages::Language::Chinese,
+        active: true,
+        grants: Grants(["signer:*"].iter().filter_map(|text| Grant::parse(text)).collect()),
+        created_at: Utc::now(),
+    }
+}
+
+/// Its successor has been let go out by the officers of one jurisdiction; the people of the other have nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_overtaken_in_one_jurisdiction_only_is_published_for_the_other() {
+    use tocsin::approval::Act;
+    use tocsin::world::Live;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let bureau = format!(
+        "[[bureau]]\nname = \"east\"\ntoken_sha256 = \"{}\"\nregions = [\"310000\", \"330000\"]\n",
+        "0".repeat(64)
+    );
+    let config = Config::load(&write_config(folder.path(), &bureau)).unwrap();
+    let app = App::start(&config, Arc::new(tocsin::clock::SystemClock)).await.unwrap();
+    let bureau = config.bureaus.iter().find(|bureau| bureau.name == "east").unwrap();
+    let code = "310117000000</value></geocode><geocode><valueName>CPEAS Geographic Code</valueName><value>330402000000";
+    sql(folder.path(), &BREAK).await;
+    let first = Cma { code: code.into(), ..Cma::new("broken") };
+    // It is not tried again before we say so.
+    let later =
+        "CREATE TRIGGER later AFTER INSERT ON unpublished BEGIN UPDATE unpublished SET next_at = 4102444800000; END";
+    sql(folder.path(), &[later]).await;
+    let broken = app.intake.accept(bureau, first.xml().as_bytes(), Format::Xml).await.unwrap().id;
+    while app.store.unpublished(None).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    sql(folder.path(), &MEND).await;
+    let update = Cma { code: code.into(), colour: support::ORANGE, msg_type: "Update", ..Cma::new("update") };
+    let update = app.intake.accept(bureau, update.refers_to(&first).xml().as_bytes(), Format::Xml).await.unwrap().id;
+    let rows = app.store.escalations_of::<Live>(update.as_str()).await.unwrap();
+    let part = rows.into_iter().find(|row| row.escalation.jurisdiction.as_str() == "310000").unwrap();
+    let sign = Act::Approve(tocsin::rules::Stage::Sign);
+    app.desk.act::<Live>(part.id, sign, part.escalation.revision, &signer(1)).await.unwrap();
+    let regions = |shown: &Shown| -> Vec<(String, Vec<String>)> {
+        let entry = |entry: &tocsin::publish::Entry| {
+            let regions = entry.regions().iter().map(ToString::to_string).collect();
+            (entry.publication.alert.to_string(), regions)
+        };
+        shown.board.entries.iter().filter(|entry| entry.in_force()).map(entry).collect()
+    };
+    let of = |alert: &tocsin::cap::AlertId, county: &str| (alert.to_string(), vec![county.to_owned()]);
+    shown(&app, |shown| regions(shown) == [of(&update, "310117")]).await;
+    sql(folder.path(), &["UPDATE unpublished SET next_at = 0"]).await;
+    let shown = shown(&app, |shown| regions(shown).len() == 2).await;
+    assert_eq!(regions(&shown), [of(&update, "310117"), of(&broken, "330402")]);
+    let late = shown.board.entries.iter().find(|entry| entry.publication.alert == broken).unwrap();
+    assert!(late.publication.own && late.publication.id != broken, "an edition of our own");
+    let codes: Vec<_> = late.publication.shown.infos[0].areas[0].geocodes.iter().map(|code| &code.value).collect();
+    assert_eq!(codes, ["330402"]);
+    assert_eq!(app.store.unpublished(None).await.unwrap().len(), 0);
+    app.stop().await;
 }
 
 fn answer_id<'a>(answer: &'a Value, identifier: &str) -> &'a str {

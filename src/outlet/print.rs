@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::errands::again;
 use super::press::Press;
 use crate::approval::{Amendment, DeskError};
@@ -44,11 +46,12 @@ impl Press {
             let released = self.store.released_after(seen, 100).await?;
             let full = released.len() == 100;
             for (id, release) in released {
+                let ends = release.as_ref().ok().map(|release| release.expires);
                 let made = match release {
                     Ok(release) => self.print(&release).await,
                     Err(error) => Err(error.into()),
                 };
-                self.settle(id, made, 1).await?;
+                self.settle((id, ends), made, 1).await?;
                 seen = id;
             }
             if !full {
@@ -64,20 +67,26 @@ impl Press {
                 Ok(release) => self.print_late(&release).await,
                 Err(error) => Err(error.into()),
             };
-            self.settle(one.release, made, one.tries + 1).await?;
+            self.settle((one.release, Some(one.expires)), made, one.tries + 1).await?;
         }
         Ok(())
     }
 
-    /// Notes down what cannot be published, for another try.
-    async fn settle(&self, release: i64, made: Result<(), Fault>, tries: i64) -> Result<(), StoreError> {
+    /// Notes down what cannot be published, for another try: soon, or in a day where it is over by itself.
+    async fn settle(
+        &self,
+        (release, ends): (i64, Option<DateTime<Utc>>),
+        made: Result<(), Fault>,
+        tries: i64,
+    ) -> Result<(), StoreError> {
         let Err(fault) = made else { return Ok(()) };
         let fault = match fault.of_the_store() {
             Ok(error) => return Err(error),
             Err(fault) => fault,
         };
         let now = self.clock.now();
-        let next = again(tries, None, now);
+        let over = ends.is_some_and(|ends| ends <= now);
+        let next = if over { now + TimeDelta::days(1) } else { again(tries, None, now) };
         tracing::error!(error = %fault, release, tries, next = %next, "released, and cannot be published; it is tried again");
         self.store.put_off(release, &fault.to_string(), (now, next)).await
     }
@@ -92,18 +101,50 @@ impl Press {
         Ok(())
     }
 
-    /// Publishes what could not be published before, unless what has taken its place was published meanwhile: that speaks now.
+    /// Publishes what could not be published before; where something that takes its place was published meanwhile, that speaks now.
     async fn print_late(&self, release: &Released) -> Result<(), Fault> {
-        if let Some(row) = self.store.alert(&release.alert).await? {
-            for younger in self.store.printed_in_chain(&row.chain).await? {
-                let replaced = self.store.replaced_by(younger.alert.as_str()).await?;
-                if younger.release > release.id && replaced.contains(&release.alert) {
-                    tracing::warn!(release = release.id, by = %younger.id, "not published any more: another has taken its place");
-                    return Ok(self.store.print(release.id, None).await?);
-                }
+        match self.left_of(release).await? {
+            Some(left) => self.print(&left).await,
+            None => {
+                tracing::warn!(release = release.id, "not published any more: another has taken its place");
+                Ok(self.store.print(release.id, None).await?)
             }
         }
-        self.print(release).await
+    }
+
+    /// A release without the counties where something younger has taken its place; None where nothing is left of it. Counties whose
+    /// officers have not let the younger one go out have nothing else than this.
+    async fn left_of(&self, release: &Released) -> Result<Option<Released>, Fault> {
+        let Some(row) = self.store.alert(&release.alert).await? else { return Ok(Some(release.clone())) };
+        let mut taken = BTreeSet::new();
+        for younger in self.store.printed_in_chain(&row.chain).await? {
+            if younger.release > release.id
+                && self.store.replaced_by(younger.alert.as_str()).await?.contains(&release.alert)
+            {
+                let Some(within) = younger.within else { return Ok(None) };
+                taken.extend(within);
+            }
+        }
+        if taken.is_empty() {
+            return Ok(Some(release.clone()));
+        }
+        let stands: BTreeSet<_> = self.older(release).await?.into_iter().flat_map(|(_, left)| left).collect();
+        let within: BTreeSet<RegionCode> = match &release.within {
+            Some(within) => within.iter().cloned().collect(),
+            None => {
+                let decided = self.desk.material(&release.alert).await?.decision.regions;
+                decided.into_iter().chain(release.regions.iter().cloned()).chain(stands.iter().cloned()).collect()
+            }
+        };
+        let within: Vec<_> = within.into_iter().filter(|code| !taken.contains(code)).collect();
+        let mut left = release.clone();
+        left.regions.retain(|code| !taken.contains(code));
+        // It warns nobody else, and ends nothing that still stands there.
+        if left.regions.is_empty() && !within.iter().any(|code| stands.contains(code)) {
+            return Ok(None);
+        }
+        left.within = Some(within);
+        Ok(Some(left))
     }
 
     /// What a release becomes; None for one that is not everybody's.

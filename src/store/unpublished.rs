@@ -76,4 +76,14 @@ impl Store {
         };
         rows.iter().map(one).collect()
     }
+
+    /// How much went out, is not over, and could not be published yet.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn unpublished_count(&self, now: DateTime<Utc>) -> Result<i64, StoreError> {
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM unpublished JOIN release ON release.id = unpublished.release
+             WHERE release.expires > $1";
+        Ok(sqlx::query_scalar(sql).bind(now.timestamp_millis()).fetch_one(&self.read).await?)
+    }
 }

@@ -23,8 +23,9 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     if app.store.disk_failed() {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "disk", "providers": lamps}))).into_response();
     }
+    let now = app.clock.now();
     let looked =
-        async { Ok::<_, StoreError>((app.store.open_chunks().await?, app.store.unpublished(None).await?.len())) };
+        async { Ok::<_, StoreError>((app.store.open_chunks().await?, app.store.unpublished_count(now).await?)) };
     match looked.await {
         Ok((open, unpublished)) => {
             let unsigned = app.press.shown().board.unsigned();
@@ -87,11 +88,15 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     registry.register("disk_failed", "1 where the disk has failed: no alert is taken before a restart", disk.clone());
     disk.set(i64::from(app.store.disk_failed()));
     let (unpublished, unsigned) = (Gauge::<i64>::default(), Gauge::<i64>::default());
-    registry.register("unpublished", "Releases that went out and could not be published yet", unpublished.clone());
+    registry.register(
+        "unpublished",
+        "Releases that went out, are not over, and could not be published yet",
+        unpublished.clone(),
+    );
     registry.register("unsigned", "Publications in force that should be signed and are not", unsigned.clone());
     unsigned.set(i64::try_from(app.press.shown().board.unsigned()).unwrap_or(i64::MAX));
-    match app.store.unpublished(None).await {
-        Ok(all) => drop(unpublished.set(i64::try_from(all.len()).unwrap_or(i64::MAX))),
+    match app.store.unpublished_count(app.clock.now()).await {
+        Ok(n) => drop(unpublished.set(n)),
         Err(error) => tracing::error!(%error, "what could not be published cannot be read"),
     }
     let (devices, refusals) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge<u64, AtomicU64>>::default());

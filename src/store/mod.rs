@@ -1,7 +1,7 @@
 //! The record on disk. Only this module knows SQL; one text serves SQLite and PostgreSQL.
 //!
 //! Writes go through one connection, each in a transaction that is on disk (fsync) before its call returns; alerts alone are committed
-//! first and wait for the disk together ([`sync`]).
+//! first and wait for the disk together (`sync`).
 
 mod addresses;
 mod agreed;

@@ -103,6 +103,10 @@ pub(super) async fn page<W: World>(
     }
     let names: Vec<_> = called.iter().map(|officer| officer.name.as_str()).collect();
     let reached = recipients.len();
+    if reached == 0 && matches!(call.whom, Whom::Everybody) {
+        // That those on duty cannot be called is on record already.
+        return Ok(0);
+    }
     if reached == 0 {
         tracing::error!(alert.id = call.alert, jurisdiction = %call.escalation.jurisdiction, position = step.page.as_str(),
             "nobody can be called: no officer of this jurisdiction is on duty with an address");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// How WebDriver names an element in JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// What a page has, to become what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";

@@ -82,6 +82,23 @@ impl Share {
     }
 }
 
+/// The shares, where after a break only those who were heard since then count as back: at first everybody seems alive.
+pub(crate) fn shares_of_heard(
+    rows: Vec<(DeviceRow, Presence)>,
+    listening: DateTime<Utc>,
+    rule: PresenceRule,
+    now: DateTime<Utc>,
+    map: &RegionMap,
+) -> BTreeMap<RegionCode, Share> {
+    let knows = rule.knows_who_is_back(listening, now);
+    let heard = |row: &DeviceRow| knows || row.seen_at.is_some_and(|seen| seen >= listening);
+    let strict = rows.into_iter().map(|(row, presence)| match presence {
+        Presence::Alive if !heard(&row) => (row, Presence::Silent(listening)),
+        _ => (row, presence),
+    });
+    shares(&strict.collect::<Vec<_>>(), map)
+}
+
 /// The shares by prefecture, or by province where a county has none; devices that were never heard of are not counted: they are still
 /// being mounted.
 pub(crate) fn shares(rows: &[(DeviceRow, Presence)], map: &RegionMap) -> BTreeMap<RegionCode, Share> {

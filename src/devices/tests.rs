@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::hear::{Counts, Ear};
-use super::presence::{Presence, PresenceRule, Share, shares};
+use super::presence::{Presence, PresenceRule, Share, shares, shares_of_heard};
 use super::said::{Refusal, Said, read, whose};
 use super::{Device, DeviceKind};
 use crate::cap::Colour;
@@ -106,6 +106,15 @@ fn after_a_break_nobody_is_back_before_we_know() {
     let rule = PresenceRule { heartbeat: TimeDelta::seconds(60), missed: 3 };
     assert!(!rule.knows_who_is_back(at(1_000), at(1_180)), "everybody seems alive so far");
     assert!(rule.knows_who_is_back(at(1_000), at(1_181)));
+    let map = RegionMap::delta().unwrap();
+    let rows = || {
+        vec![
+            (row("a1", "320509", Some(900), None), Presence::Alive),
+            (row("a2", "320509", Some(1_001), None), Presence::Alive),
+        ]
+    };
+    let silent = |now| shares_of_heard(rows(), at(1_000), rule, at(now), &map).values().next().unwrap().silent;
+    assert_eq!((silent(1_010), silent(1_200)), (1, 0), "who was heard since is back at once");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::presence::{Share, shares};
+use super::presence::{Share, shares, shares_of_heard};
 use super::registry::Devices;
 use crate::approval::{Desk, DeskError};
 use crate::messages::{Language, PageFacts};
@@ -44,11 +44,9 @@ impl Devices {
                 self.call(desk, region, *share).await?;
             }
         }
-        if !self.rule.knows_who_is_back(listening, self.clock.now()) {
-            return Ok(());
-        }
+        let back = shares_of_heard(rows, listening, self.rule, self.clock.now(), &policy.map);
         for region in alarms.keys() {
-            let share = shares.get(region).copied().unwrap_or_default();
+            let share = back.get(region).copied().unwrap_or_default();
             if !share.is_grave(self.percent, self.least) {
                 self.note(region, share, false).await?;
             }

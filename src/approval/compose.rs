@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tocsin_channels::{ChannelKind, Content};
+use tocsin_channels::{ChannelKind, Content, Picture};
 
 use super::split::Part;
 use crate::cap::{Alert, Colour, MsgType};
@@ -116,17 +116,21 @@ impl Draft<'_> {
         located.into_iter().map(|found| found.region).filter(own).collect()
     }
 
-    /// What each channel carries in each language and variant.
-    pub(crate) fn render(&self) -> Result<Vec<NewDispatch>, ComposeError> {
-        let places = self.places();
-        // One picture for all readers: their mails share it as they share the text.
+    /// One picture for all readers: their mails share it as they share the text.
+    fn picture(&self) -> Option<Picture> {
         let mails = self.decision.channels.contains(&ChannelKind::Email);
-        let map = mails.then(|| picture(&self.policy.map, &places, Colour::of_alert(self.alert))).flatten();
+        mails.then(|| picture(&self.policy.map, &self.places(), Colour::of_alert(self.alert))).flatten()
+    }
+
+    /// What each channel carries in each language and variant, mails with this picture: drawing takes longer than all texts together,
+    /// and whoever only looks at these has no use for it.
+    pub(crate) fn render(&self, map: Option<&Picture>) -> Result<Vec<NewDispatch>, ComposeError> {
+        let places = self.places();
         let mut dispatches = Vec::new();
         for channel in self.decision.channels.union(&self.replaced.channels) {
             for language in Language::ALL {
                 let names = self.policy.map.name_places(&places, language);
-                let facts = Facts { picture: map.clone(), ..Facts::of(self.alert, self.chain, names, language) };
+                let facts = Facts { picture: map.cloned(), ..Facts::of(self.alert, self.chain, names, language) };
                 for variant in self.variants() {
                     let template = self.decision.template.as_deref();
                     let content = render(self.policy, *channel, &facts, *variant, template)?;
@@ -162,7 +166,7 @@ impl Draft<'_> {
                 _ => alert.expires().map_or(now + HOLDS, |expires| expires.to_utc()),
             },
             signed_by: self.signed_by.to_owned(),
-            dispatches: self.render()?,
+            dispatches: self.render(self.picture().as_ref())?,
         })
     }
 }

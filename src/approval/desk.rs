@@ -289,14 +289,10 @@ impl Desk {
                         continue;
                     }
                     let next = callable(&self.store, &policy, &row.escalation, now).await?;
-                    let others = match next {
-                        Some(_) => 0,
-                        None => page(tx, &self.store, &policy, &call(step, Whom::Everybody), now).await?,
-                    };
-                    effects.extend(row.escalation.nobody_called(next, now));
-                    if others > 0 {
-                        row.escalation.others_called();
+                    if next.is_none() && page(tx, &self.store, &policy, &call(step, Whom::Everybody), now).await? > 0 {
+                        continue;
                     }
+                    effects.extend(row.escalation.nobody_called(next, now));
                 }
                 Effect::CallAuthors => {
                     page_authors(tx, &self.store, &policy, &call(0, Whom::Everybody), now).await?;

@@ -58,7 +58,7 @@ pub struct Escalation<W: World> {
     pub due: Option<DateTime<Utc>>,
     /// The last step's time is over.
     pub overdue: bool,
-    /// Nobody could be called: no officer of this step or of those after it is on duty with an address.
+    /// Nobody could be called: nobody who could decide has an address.
     #[serde(default)]
     pub uncalled: bool,
     /// Who looks at it.
@@ -203,11 +203,6 @@ impl<W: World> Escalation<W> {
         let effects = self.climb_from(next, now);
         self.due = self.due.map(|due| due + over);
         effects
-    }
-
-    /// Nobody of the ladder can be called, and somebody else was.
-    pub fn others_called(&mut self) {
-        self.uncalled = false;
     }
 
     /// A newer alert has taken its place.

@@ -75,7 +75,7 @@ pub(crate) fn preview(
         signed_by: "",
         correction: false,
     };
-    draft.render()
+    draft.render(None)
 }
 
 /// Whether an alert that the rules withhold must still go to those told by what it replaces: people told of a danger are told

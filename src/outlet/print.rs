@@ -39,8 +39,8 @@ impl Fault {
 }
 
 impl Press {
-    /// Makes a publication of each release that nobody has looked at. Gives the last of them.
-    pub(super) async fn print_new(&self) -> Result<i64, StoreError> {
+    /// Makes a publication of each release that nobody has looked at.
+    pub(super) async fn print_new(&self) -> Result<(), StoreError> {
         let mut seen = self.store.outlet_seen("press").await?.unwrap_or(0);
         loop {
             let released = self.store.released_after(seen, 100).await?;
@@ -55,7 +55,7 @@ impl Press {
                 seen = id;
             }
             if !full {
-                return Ok(seen);
+                return Ok(());
             }
         }
     }

@@ -199,6 +199,39 @@ async fn what_cannot_be_published_is_told_holds_up_nothing_and_is_published_once
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_together_is_what_would_have_been_published_one_by_one() {
+    let mut server = Server::start("");
+    sql(server.folder.path(), &BREAK).await;
+    let first = Cma::new("first");
+    let other = Cma { code: "310120000000".into(), ..Cma::new("other") };
+    let update = Cma { msg_type: "Update", ..Cma::new("update") }.refers_to(&first);
+    let broken = Cma { code: "310115000000".into(), ..Cma::new("broken") };
+    let cancel = Cma { msg_type: "Cancel", ..Cma::new("cancel") }.refers_to(&other);
+    let mut posted = 0;
+    for alert in [&first, &other, &update, &broken, &cancel, &Cma { code: "310112000000".into(), ..Cma::new("last") }] {
+        assert_eq!(server.post(alert.xml()).await.0, 201);
+        posted += 1;
+        let unpublished = usize::from(posted > 3);
+        until(&server, "published by itself", "/alerts", |answer| ids(answer).len() + unpublished == posted).await;
+    }
+    let told = |answer: &Value| {
+        let features = answer["features"].as_array().unwrap().iter();
+        let of = |feature: &Value| {
+            let told = &feature["properties"];
+            [&told["id"], &told["state"], &told["ended"], &told["endedBy"], &told["references"]].map(Value::to_string)
+        };
+        features.map(of).collect::<Vec<_>>()
+    };
+    let before = told(&server.json("/alerts").await);
+    server.kill();
+    sql(server.folder.path(), &["DELETE FROM publication", "DELETE FROM outlet WHERE name = 'press'"]).await;
+    server.run();
+    let after = until(&server, "published together", "/alerts", |answer| ids(answer).len() == posted - 1).await;
+    assert_eq!(told(&after), before);
+    until(&server, "still told", "/healthz", |health| health["unpublished"] == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_overtaken_while_it_could_not_be_published_is_not_shown_as_in_force() {
     let server = Server::start("");
     sql(server.folder.path(), &BREAK).await;

@@ -49,6 +49,13 @@ pub struct EmailContent {
     pub picture: Option<Picture>,
 }
 
+impl EmailContent {
+    /// Whether it has a place for a picture that is not there yet. What no text shows would lie beside the mail as a file.
+    pub fn wants_picture(&self) -> bool {
+        self.picture.is_none() && self.html.contains(&format!("cid:{}", Picture::NAME))
+    }
+}
+
 /// A PNG inside a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tocsin_channels::{ChannelKind, Content, Picture};
+use tocsin_channels::{ChannelKind, Content};
 
 use super::split::Part;
 use crate::cap::{Alert, Colour, MsgType};
-use crate::messages::{Facts, Language, TemplateError, Templates, Variant, picture};
+use crate::messages::{Facts, Language, Scene, TemplateError, Templates, Variant};
 use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::rules::{Decision, Lane, Reach};
@@ -117,20 +117,19 @@ impl Draft<'_> {
     }
 
     /// One picture for all readers: their mails share it as they share the text.
-    fn picture(&self) -> Option<Picture> {
+    fn scene(&self) -> Option<Scene> {
         let mails = self.decision.channels.contains(&ChannelKind::Email);
-        mails.then(|| picture(&self.policy.map, &self.places(), Colour::of_alert(self.alert))).flatten()
+        mails.then(|| Scene::of(&self.policy.map, self.places(), Colour::of_alert(self.alert))).flatten()
     }
 
-    /// What each channel carries in each language and variant, mails with this picture: drawing takes longer than all texts together,
-    /// and whoever only looks at these has no use for it.
-    pub(crate) fn render(&self, map: Option<&Picture>) -> Result<Vec<NewDispatch>, ComposeError> {
+    /// What each channel carries in each language and variant, mails with a place for the picture if there is one.
+    pub(crate) fn render(&self, scene: Option<&Scene>) -> Result<Vec<NewDispatch>, ComposeError> {
         let places = self.places();
         let mut dispatches = Vec::new();
         for channel in self.decision.channels.union(&self.replaced.channels) {
             for language in Language::ALL {
                 let names = self.policy.map.name_places(&places, language);
-                let facts = Facts { picture: map.cloned(), ..Facts::of(self.alert, self.chain, names, language) };
+                let facts = Facts { picture: scene.is_some(), ..Facts::of(self.alert, self.chain, names, language) };
                 for variant in self.variants() {
                     let template = self.decision.template.as_deref();
                     let content = render(self.policy, *channel, &facts, *variant, template)?;
@@ -145,6 +144,7 @@ impl Draft<'_> {
     pub(crate) fn release(&self, now: DateTime<Utc>) -> Result<NewRelease, ComposeError> {
         let Self { alert, decision, replaced, part, .. } = self;
         let end = alert.is_the_end();
+        let scene = self.scene();
         Ok(NewRelease {
             name: self.name.clone(),
             kind: ReleaseKind::Alert,
@@ -166,7 +166,8 @@ impl Draft<'_> {
                 _ => alert.expires().map_or(now + HOLDS, |expires| expires.to_utc()),
             },
             signed_by: self.signed_by.to_owned(),
-            dispatches: self.render(self.picture().as_ref())?,
+            dispatches: self.render(scene.as_ref())?,
+            scene,
         })
     }
 }

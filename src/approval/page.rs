@@ -198,6 +198,7 @@ async fn ring<W: World>(
         expires: now + HOLDS,
         signed_by: "tocsin".into(),
         dispatches,
+        scene: None,
     };
     let id = insert_release(tx, &release, now).await?;
     for ((channel, language), mut packer) in recipients.0 {
@@ -381,6 +382,7 @@ impl super::Desk {
             expires: now + HOLDS,
             signed_by: officer.name.clone(),
             dispatches: dispatches.collect(),
+            scene: None,
         };
         let mut tx = self.store.begin().await?;
         let login = officer.login.as_str();

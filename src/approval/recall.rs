@@ -104,6 +104,7 @@ impl Desk {
                 expires: release.expires,
                 signed_by: officer.name.clone(),
                 dispatches: dispatches.collect(),
+                scene: release.scene.clone(),
             };
             insert_release(&mut tx, &new, now).await?;
             sent += 1;

@@ -95,9 +95,8 @@ impl Engine {
             .into_iter()
             .map(|p| {
                 let pace = Pace::new(p.rate, Instant::now());
-                let (clock, leave) = (Arc::clone(&options.clock), options.leave.clone());
                 let size = (p.workers, p.window);
-                Arc::new(Desk::new(p.name, p.channel, store.clone(), journal.clone(), clock, pace, leave, size))
+                Arc::new(Desk::new(p.name, p.channel, store.clone(), journal.clone(), &options, pace, size))
             })
             .collect();
         let planners: Vec<_> = [0..=1, 2..=3].map(|lanes| (lanes, Arc::new(Notify::new()))).into();

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tocsin_channels::{Answer, Channel, ChannelKind, Class};
+use arc_swap::ArcSwap;
+use tocsin_channels::{Answer, Channel, ChannelKind, Class, Content};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
-use super::engine::WaysOut;
+use super::engine::{EngineOptions, WaysOut};
 use super::pace::Pace;
 use super::worker::{self, Job, SharedJob};
 use crate::clock::Clock;
+use crate::policy::Policy;
 use crate::store::{Claimed, Journal, ReleaseKind, Store, StoreError};
 
 /// No chunk is waiting.
@@ -37,6 +39,7 @@ pub(crate) struct Desk {
     pub(crate) pace: Pace,
     pub(crate) breaker: Breaker,
     pub(crate) leave: WaysOut,
+    pub(crate) policy: Option<Arc<ArcSwap<Policy>>>,
     pub(crate) workers: usize,
     pub(crate) window: usize,
     /// Rung when there may be new chunks.
@@ -46,15 +49,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the engine, with everything a desk holds")]
     pub(crate) fn new(
         name: String,
         channel: Arc<dyn Channel>,
         store: Store,
         journal: Journal,
-        clock: Arc<dyn Clock>,
+        options: &EngineOptions,
         pace: Pace,
-        leave: WaysOut,
         (workers, window): (usize, usize),
     ) -> Self {
         Self {
@@ -62,10 +63,11 @@ impl Desk {
             channel,
             store,
             journal,
-            clock,
+            clock: Arc::clone(&options.clock),
             pace,
             breaker: Breaker::new(),
-            leave,
+            leave: options.leave.clone(),
+            policy: options.policy.clone(),
             workers: workers.max(1),
             window: window.clamp(1, 1_000),
             wake: Notify::new(),
@@ -193,9 +195,14 @@ async fn job_of(desk: &Desk, jobs: &mut HashMap<i64, SharedJob>, claimed: &Claim
     }
     let dispatch = desk.store.dispatch(claimed.dispatch).await?;
     let release = desk.store.release(claimed.release).await?;
-    let (Some(dispatch), Some(release)) = (dispatch, release) else {
+    let (Some(mut dispatch), Some(release)) = (dispatch, release) else {
         return Err(StoreError::corrupt(format!("chunk {} without its dispatch", claimed.id)));
     };
+    if let Content::Email(mail) = &mut dispatch.content
+        && let (true, Some(scene), Some(policy)) = (mail.wants_picture(), &release.scene, &desk.policy)
+    {
+        mail.picture = scene.draw(&policy.load().map);
+    }
     let weight = desk.channel.weight(&dispatch.content).max(1);
     let language = dispatch.language;
     let may_leave = matches!(release.kind, ReleaseKind::Alert | ReleaseKind::Resend);

@@ -13,7 +13,10 @@ use crate::store::{Journal, Store, StoreError};
 /// Chunks ended at a time.
 const BATCH: i64 = 50;
 
-/// Sweeps once a second, and when called, until told to stop.
+/// Sweeps are at least so far apart, however often it is called: nothing hangs on it, because no window opens for what is over.
+const REST: Duration = Duration::from_millis(200);
+
+/// Sweeps once a second, and soon when called, until told to stop.
 pub(crate) async fn sweep(
     store: Store,
     journal: Journal,
@@ -27,8 +30,12 @@ pub(crate) async fn sweep(
             Ok(_) => continue,
             Err(error) => tracing::error!(%error, "overdue chunks could not be ended"),
         }
+        let called = async {
+            tokio::time::sleep(REST).await;
+            wake.notified().await;
+        };
         tokio::select! {
-            () = wake.notified() => {}
+            () = called => {}
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
             () = stop.cancelled() => return,
         }

@@ -5,7 +5,7 @@
 
 mod told;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -142,11 +142,11 @@ impl<'a> Plan<'a> {
             self.spare().await?;
             self.add_told().await?;
         }
+        let spoken_to = self.spoken_to().await?;
         for dispatch in self.dispatches {
-            let channel = dispatch.content.kind();
-            let own = self.release.kind == ReleaseKind::Alert && self.release.channels.contains(&channel);
-            if dispatch.variant == Variant::Warn && own {
-                self.add_area(dispatch).await?;
+            if self.warns_area(dispatch) {
+                let somebody = spoken_to.contains(&(dispatch.content.kind(), dispatch.language));
+                self.add_area(dispatch, somebody).await?;
             }
             // A dispatch goes on its way as soon as it is whole.
             self.close(dispatch);
@@ -162,8 +162,22 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The new area's subscribers, and the regions' own topics.
-    async fn add_area(&mut self, dispatch: &Dispatch) -> Result<(), StoreError> {
+    /// Whether a dispatch is for the people of the new area.
+    fn warns_area(&self, dispatch: &Dispatch) -> bool {
+        let own = self.release.kind == ReleaseKind::Alert && self.release.channels.contains(&dispatch.content.kind());
+        dispatch.variant == Variant::Warn && own
+    }
+
+    /// In which channels and languages the new area has subscribers at all.
+    async fn spoken_to(&self) -> Result<HashSet<(ChannelKind, Language)>, StoreError> {
+        let Release { reach, regions, watermark, .. } = self.release;
+        let area = self.dispatches.iter().filter(|dispatch| self.warns_area(dispatch));
+        let renderings: Vec<_> = area.map(|dispatch| (dispatch.content.kind(), dispatch.language)).collect();
+        self.planner.store.spoken_to(&renderings, (&reach.lists(), regions), *watermark).await
+    }
+
+    /// The new area's subscribers, where there are any, and the regions' own topics.
+    async fn add_area(&mut self, dispatch: &Dispatch, somebody: bool) -> Result<(), StoreError> {
         let (release, store) = (self.release, &self.planner.store);
         let channel = dispatch.content.kind();
         for (index, region) in (0_u16..).zip(&release.regions) {
@@ -174,7 +188,8 @@ impl<'a> Plan<'a> {
                     self.add(dispatch, region_recipient(&topic), index, &topic, Extra::default()).await?;
                 }
             }
-            for audience in release.reach.lists() {
+            let lists = if somebody { release.reach.lists() } else { Vec::new() };
+            for audience in lists {
                 let addresses = store.addresses(audience, channel, dispatch.language, region, release.watermark);
                 let mut addresses = std::pin::pin!(addresses);
                 while let Some(id) = addresses.try_next().await? {

@@ -213,6 +213,7 @@ impl World {
             expires: now + TimeDelta::hours(24),
             signed_by: "test".into(),
             dispatches,
+            scene: None,
         };
         insert_release(&mut tx, &new, now).await.unwrap();
         tx.commit().await.unwrap();

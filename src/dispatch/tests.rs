@@ -172,6 +172,7 @@ impl World {
             expires,
             signed_by: "test".into(),
             dispatches: variants.iter().map(content).collect(),
+            scene: None,
         };
         insert_release(&mut tx, &new, Utc::now()).await.unwrap();
         tx.commit().await.unwrap();
@@ -427,6 +428,7 @@ async fn a_second_release_of_one_alert_leaves_out_whom_the_first_will_still_tell
         expires: first.expires,
         signed_by: "test".into(),
         dispatches: vec![NewDispatch { language: Language::Chinese, variant: Variant::Warn, content }],
+        scene: None,
     };
     let mut tx = world.store.begin().await.unwrap();
     insert_release(&mut tx, &second, Utc::now()).await.unwrap();
@@ -532,6 +534,7 @@ async fn a_repeat_goes_to_those_missed_and_a_second_repeat_not_to_those_the_firs
             expires: origin.expires,
             signed_by: "test".into(),
             dispatches: again.collect(),
+            scene: None,
         };
         let mut tx = world.store.begin().await.unwrap();
         insert_release(&mut tx, &repeat, Utc::now()).await.unwrap();

@@ -2,8 +2,6 @@
 
 use chrono::{DateTime, Datelike as _, FixedOffset, Timelike as _};
 
-use tocsin_channels::Picture;
-
 use super::language::Language;
 use crate::cap::{Alert, AlertId, Colour, Hazard, Info, MsgType, Severity, Status};
 
@@ -50,8 +48,8 @@ pub struct Facts {
     pub expires: Option<DateTime<FixedOffset>>,
     /// A page about it.
     pub web: String,
-    /// A map of where, for mails.
-    pub picture: Option<Picture>,
+    /// Whether there is a map of where, for mails that warn.
+    pub picture: bool,
 }
 
 impl Facts {
@@ -88,7 +86,7 @@ impl Facts {
             onset: info.and_then(|info| info.onset).map(local),
             expires: alert.expires().map(local),
             web: text(|info| info.web.as_ref()),
-            picture: None,
+            picture: false,
         };
         if own.is_none() {
             // Nobody is told only in a language that they may not read: the headline is ours, the sender's words follow.

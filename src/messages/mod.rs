@@ -16,6 +16,6 @@ pub(crate) use code::Personal;
 pub use facts::Facts;
 pub use language::{Language, Variant};
 pub use page::PageFacts;
-pub(crate) use picture::picture;
+pub(crate) use picture::Scene;
 pub use render::MessageOptions;
 pub use templates::{TemplateError, Templates};

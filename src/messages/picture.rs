@@ -5,6 +5,8 @@ use tiny_skia::{
 };
 use tocsin_channels::Picture;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cap::{Colour, Point};
 use crate::regions::{RegionCode, RegionMap};
 
@@ -90,8 +92,28 @@ impl Frame {
     }
 }
 
-/// The picture as PNG; None where there is nothing to draw. Made once for all readers of a release.
-pub(crate) fn picture(map: &RegionMap, regions: &[RegionCode], level: Option<Colour>) -> Option<Picture> {
+/// What a mail's picture shows. Drawing it takes longer than all texts of a release together: it is drawn for who is about to be sent
+/// it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Scene {
+    regions: Vec<RegionCode>,
+    level: Option<Colour>,
+}
+
+impl Scene {
+    /// None where there is nothing to draw.
+    pub(crate) fn of(map: &RegionMap, regions: Vec<RegionCode>, level: Option<Colour>) -> Option<Self> {
+        let drawn = regions.iter().flat_map(|code| map.rings(code)).any(|ring| !ring.is_empty());
+        drawn.then_some(Self { regions, level })
+    }
+
+    /// The picture as PNG, the same for all readers; None where this map has none of it.
+    pub(crate) fn draw(&self, map: &RegionMap) -> Option<Picture> {
+        draw(map, &self.regions, self.level)
+    }
+}
+
+fn draw(map: &RegionMap, regions: &[RegionCode], level: Option<Colour>) -> Option<Picture> {
     let frame = Frame::of(map, regions)?;
     let (wide, tall) = frame.size();
     let mut picture = Pixmap::new(wide, tall)?;
@@ -182,7 +204,7 @@ mod tests {
         let qingpu = ["310118".parse().unwrap()];
         let mut bars = Vec::new();
         for level in Colour::ALL.map(Some) {
-            let Picture(png) = picture(&map, &qingpu, level).unwrap();
+            let Picture(png) = draw(&map, &qingpu, level).unwrap();
             let drawn = Pixmap::decode_png(&png).unwrap();
             let (ground, ink, _) = look(level);
             assert_eq!(drawn.width(), WIDTH);
@@ -190,7 +212,8 @@ mod tests {
             bars.push((share(&drawn, ink) * 100.0 / (share(&drawn, ink) + share(&drawn, ground))).round());
         }
         assert!(bars.is_sorted_by(|grave, less| grave > less), "the graver, the more bars: {bars:?}");
-        assert_eq!(picture(&map, &[], None), None);
+        assert_eq!(draw(&map, &[], None), None);
+        assert_eq!(Scene::of(&map, Vec::new(), None), None);
     }
 
     #[test]
@@ -199,7 +222,7 @@ mod tests {
         let all: Vec<RegionCode> = map.counties().map(|county| county.code.clone()).collect();
         let east: Vec<RegionCode> = all.iter().filter(|code| code.as_str().starts_with("33")).cloned().collect();
         for (name, regions) in [("county", vec!["310118".parse().unwrap()]), ("province", east), ("all", all)] {
-            let Picture(png) = picture(&map, &regions, Some(Colour::Red)).unwrap();
+            let Picture(png) = draw(&map, &regions, Some(Colour::Red)).unwrap();
             assert!(png.len() < 12_000, "{name}: {} bytes", png.len());
         }
     }

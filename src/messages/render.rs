@@ -5,9 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use minijinja::context;
 use serde::Deserialize;
 use serde_json::json;
-use tocsin_channels::{
-    ChannelKind, Content, EmailContent, MqttContent, Picture, PushContent, SmsContent, Urgency, push,
-};
+use tocsin_channels::{ChannelKind, Content, EmailContent, MqttContent, PushContent, SmsContent, Urgency, push};
 
 use super::facts::Facts;
 use super::fit;
@@ -133,7 +131,7 @@ impl Page<'_> {
             sent => facts.time(facts.sent),
             web => facts.web.as_str(),
             link => self.options.link(facts),
-            picture => self.picture().is_some(),
+            picture => facts.picture && self.variant == Variant::Warn,
             advice => advice,
             detail => fit::cut(if instruction.is_empty() { &facts.description } else { instruction }, detail),
         };
@@ -157,20 +155,12 @@ impl Page<'_> {
     }
 
     fn email(&self) -> Result<EmailContent, TemplateError> {
-        let html = self.fill("email/body.html", 6, 200)?;
-        // What no template shows would lie beside the mail as a file.
-        let shown = html.contains(&format!("cid:{}", Picture::NAME));
         Ok(EmailContent {
             subject: self.fill("email/subject.txt", 3, 0)?.split_whitespace().collect::<Vec<_>>().join(" "),
             text: self.fill("email/body.txt", 6, 200)? + "\n",
-            html,
-            picture: self.picture().filter(|_| shown).cloned(),
+            html: self.fill("email/body.html", 6, 200)?,
+            picture: None,
         })
-    }
-
-    /// The map of where it warns.
-    fn picture(&self) -> Option<&Picture> {
-        self.facts.picture.as_ref().filter(|_| self.variant == Variant::Warn)
     }
 
     fn push(&self) -> Result<PushContent, TemplateError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
-use tocsin_channels::{ChannelKind, Picture};
+use tocsin_channels::ChannelKind;
 
 use super::facts::Facts;
 use super::language::{Language, Variant};
@@ -250,6 +250,6 @@ fn made_up(hazard: Hazard, language: Language, full: bool) -> Facts {
         onset: full.then_some(sent),
         expires: full.then_some(sent),
         web: text("https://example.org/"),
-        picture: full.then(|| Picture(Vec::new())),
+        picture: full,
     }
 }

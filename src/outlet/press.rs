@@ -140,6 +140,8 @@ impl Press {
     async fn catch_up(&self, late: &[Unpublished]) -> Result<(), StoreError> {
         self.print_again(late).await?;
         self.print_new().await?;
+        // What is shown stays, whatever becomes of the machine.
+        self.store.on_disk().await?;
         self.show().await?;
         let last = self.shown().printed;
         self.printed.send_if_modified(|printed| std::mem::replace(printed, last) != last);

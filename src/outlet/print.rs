@@ -10,8 +10,11 @@ use super::press::Press;
 use crate::approval::{Amendment, DeskError};
 use crate::publish::{Publication, PublishError, Source, make, make_own, standings};
 use crate::regions::{Located, RegionCode};
-use crate::store::{Printed, Released, StoreError, Unpublished};
+use crate::store::{OneRelease, Printed, Released, StoreError, Unpublished};
 use crate::world::Live;
+
+/// Releases that are looked at, and kept as publications, together.
+const SHEET: i64 = 100;
 
 /// Why a release cannot be published.
 #[derive(Debug, thiserror::Error)]
@@ -43,21 +46,54 @@ impl Press {
     pub(super) async fn print_new(&self) -> Result<(), StoreError> {
         let mut seen = self.store.outlet_seen("press").await?.unwrap_or(0);
         loop {
-            let released = self.store.released_after(seen, 100).await?;
-            let full = released.len() == 100;
+            let released = self.store.released_after(seen, SHEET).await?;
+            let Some((last, _)) = released.last() else { return Ok(()) };
+            seen = *last;
+            let mut sheet = Vec::new();
             for (id, release) in released {
                 let ends = release.as_ref().ok().map(|release| release.expires);
-                let made = match release {
-                    Ok(release) => self.print(&release).await,
-                    Err(error) => Err(error.into()),
-                };
-                self.settle((id, ends), made, 1).await?;
-                seen = id;
+                let chain = release.as_ref().ok().map(|release| release.chain.clone());
+                // What is made of an alert depends on what of its event is out already.
+                if sheet.iter().any(|(earlier, _): &(Released, _)| Some(&earlier.chain) == chain.as_ref()) {
+                    self.put_down(std::mem::take(&mut sheet)).await?;
+                }
+                match self.made(release).await {
+                    Ok(made) => sheet.push(made),
+                    Err(fault) => {
+                        self.put_down(std::mem::take(&mut sheet)).await?;
+                        self.settle((id, ends), Err(fault), 1).await?;
+                    }
+                }
             }
-            if !full {
-                return Ok(());
-            }
+            self.put_down(sheet).await?;
         }
+    }
+
+    async fn made(&self, release: OneRelease) -> Result<(Released, Option<Printed>), Fault> {
+        let release = release?;
+        let printed = self.publication(&release).await?;
+        Ok((release, printed))
+    }
+
+    /// Keeps publications, all at once; where that fails, each by itself.
+    async fn put_down(&self, sheet: Vec<(Released, Option<Printed>)>) -> Result<(), StoreError> {
+        let rows: Vec<_> = sheet.iter().map(|(release, printed)| (release.id, printed.clone())).collect();
+        if self.store.print(&rows).await.is_ok() {
+            sheet.iter().for_each(|(release, printed)| told(release, printed.as_ref()));
+            return Ok(());
+        }
+        for (release, printed) in &sheet {
+            let made = self.put_down_one(release, printed.clone()).await;
+            self.settle((release.id, Some(release.expires)), made, 1).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_down_one(&self, release: &Released, printed: Option<Printed>) -> Result<(), Fault> {
+        let row = [(release.id, printed)];
+        self.store.print(&row).await?;
+        told(release, row[0].1.as_ref());
+        Ok(())
     }
 
     /// Tries these again.
@@ -93,12 +129,7 @@ impl Press {
 
     async fn print(&self, release: &Released) -> Result<(), Fault> {
         let printed = self.publication(release).await?;
-        self.store.print(release.id, printed.as_ref()).await?;
-        if let Some(Printed { publication, .. }) = &printed {
-            let unsigned = publication.unsigned;
-            tracing::info!(publication = %publication.id, alert.id = %release.alert, own = publication.own, unsigned, "published");
-        }
-        Ok(())
+        self.put_down_one(release, printed).await
     }
 
     /// Publishes what could not be published before; where something that takes its place was published meanwhile, that speaks now.
@@ -107,7 +138,7 @@ impl Press {
             Some(left) => self.print(&left).await,
             None => {
                 tracing::warn!(release = release.id, "not published any more: another has taken its place");
-                Ok(self.store.print(release.id, None).await?)
+                Ok(self.store.print(&[(release.id, None)]).await?)
             }
         }
     }
@@ -211,6 +242,13 @@ impl Press {
                 && entry.standing.by().is_none()
         });
         Ok(stands.map(|entry| (Publication::clone(&entry.publication), entry.left)).collect())
+    }
+}
+
+fn told(release: &Released, printed: Option<&Printed>) {
+    if let Some(Printed { publication, .. }) = printed {
+        let unsigned = publication.unsigned;
+        tracing::info!(publication = %publication.id, alert.id = %release.alert, own = publication.own, unsigned, "published");
     }
 }
 

@@ -301,6 +301,7 @@ impl Residents {
             expires: span.until,
             signed_by: "tocsin".into(),
             dispatches: chunks.iter().map(dispatch).collect(),
+            scene: None,
         };
         let id = insert_release(tx, &release, span.now).await?;
         for (kind, mut packer) in chunks {

@@ -1,6 +1,6 @@
 //! The frozen audience: who is read, in the planner's order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::{Stream, TryStreamExt};
 use sqlx::{QueryBuilder, Row};
@@ -38,6 +38,37 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// In which channels and languages anybody on these lists has an address in these regions: most releases have a rendering for
+    /// nobody.
+    pub(crate) async fn spoken_to(
+        &self,
+        renderings: &[(ChannelKind, Language)],
+        (lists, regions): (&[Audience], &[RegionCode]),
+        watermark: i64,
+    ) -> Result<HashSet<(ChannelKind, Language)>, StoreError> {
+        if renderings.is_empty() || lists.is_empty() || regions.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut sql = QueryBuilder::new("");
+        for (n, (channel, language)) in (0_i64..).zip(renderings) {
+            sql.push(if n == 0 { "SELECT " } else { " UNION ALL SELECT " }).push_bind(n);
+            sql.push(" WHERE EXISTS (SELECT 1 FROM address WHERE audience IN (");
+            let mut names = sql.separated(", ");
+            for list in lists {
+                names.push_bind(list.as_str());
+            }
+            sql.push(") AND channel = ").push_bind(channel.as_str()).push(" AND language = ").push_bind(language.tag());
+            sql.push(" AND region IN (");
+            let mut codes = sql.separated(", ");
+            for region in regions {
+                codes.push_bind(region.as_str());
+            }
+            sql.push(") AND left_at IS NULL AND id <= ").push_bind(watermark).push(")");
+        }
+        let found: Vec<i64> = sql.build_query_scalar().fetch_all(&self.read).await?;
+        Ok(found.into_iter().filter_map(|n| renderings.get(usize::try_from(n).ok()?).copied()).collect())
     }
 
     /// The addresses of one list, channel, language and region up to the watermark, by id.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::Row;
+use sqlx::{QueryBuilder, Row};
 
+use super::addresses::IDS;
 use super::alerts::{COLUMNS, row};
 use super::{AlertRow, AlertState, Store, StoreError, Tx};
 use crate::chains::Why;
@@ -13,14 +14,16 @@ impl Store {
     /// Alerts that name one of these: as what they replace, or only in passing.
     pub(crate) async fn naming(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
-        for id in ids {
-            let more: Vec<String> = sqlx::query_scalar(
-                "SELECT alert FROM alert_reference WHERE refers_to = $1 AND why NOT IN ('answer', 'ignored')",
-            )
-            .bind(id)
-            .fetch_all(&self.read)
-            .await?;
-            found.extend(more);
+        for some in ids.chunks(IDS) {
+            let mut sql = QueryBuilder::new(
+                "SELECT alert FROM alert_reference WHERE why NOT IN ('answer', 'ignored') AND refers_to IN (",
+            );
+            let mut names = sql.separated(", ");
+            for id in some {
+                names.push_bind(id);
+            }
+            sql.push(")");
+            found.extend(sql.build_query_scalar::<String>().fetch_all(&self.read).await?);
         }
         Ok(found)
     }

@@ -65,7 +65,7 @@ pub(crate) use passkeys::{PasskeyRow, delete_passkey, insert_passkey, update_pas
 pub use places::Place;
 pub(crate) use places::PlaceRow;
 pub use publications::{Errand, OutletCount};
-pub(crate) use publications::{Printed, Released};
+pub(crate) use publications::{OneRelease, Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
@@ -384,5 +384,6 @@ fn migrator() -> Migrator {
         step(11, "devices", include_str!("../../migrations/0011_devices.sql")),
         step(12, "queue", include_str!("../../migrations/0012_queue.sql")),
         step(13, "outlets", include_str!("../../migrations/0013_outlets.sql")),
+        step(14, "speed", include_str!("../../migrations/0014_speed.sql")),
     ])
 }

@@ -20,6 +20,8 @@ pub(crate) struct Released {
     /// The escalation whose officers released it; None where a rule did, or a correction.
     pub(crate) escalation: Option<i64>,
     pub(crate) alert: String,
+    /// Its event.
+    pub(crate) chain: String,
     pub(crate) regions: Vec<RegionCode>,
     pub(crate) within: Option<Vec<RegionCode>>,
     pub(crate) public: bool,
@@ -37,7 +39,9 @@ pub(crate) struct Printed {
 /// A release, or why its row cannot be read.
 pub(crate) type OneRelease = Result<Released, StoreError>;
 
-const RELEASED: &str = "SELECT id, name, alert, regions, within, audience, created_at, expires FROM release";
+const RELEASED: &str =
+    "SELECT release.id AS id, name, release.alert AS alert, COALESCE(alert.chain, '') AS chain, regions, within,
+    audience, created_at, release.expires AS expires FROM release LEFT JOIN alert ON alert.id = release.alert";
 
 /// Releases that are stopped just now.
 pub(crate) type Held = BTreeSet<i64>;
@@ -91,14 +95,16 @@ impl Store {
     /// Releases of alerts that the press has not looked at, oldest first, each by itself: a row that cannot be read holds up no
     /// other. Ids follow the order of commits.
     pub(crate) async fn released_after(&self, seen: i64, limit: i64) -> Result<Vec<(i64, OneRelease)>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{RELEASED} WHERE id > $1 AND kind = 'alert' ORDER BY id LIMIT $2"));
+        let sql = sqlx::AssertSqlSafe(format!(
+            "{RELEASED} WHERE release.id > $1 AND kind = 'alert' ORDER BY release.id LIMIT $2"
+        ));
         let rows = sqlx::query(sql).bind(seen).bind(limit).fetch_all(&self.read).await?;
         rows.iter().map(|row| Ok((row.try_get("id")?, released(row)))).collect()
     }
 
     /// One release of an alert.
     pub(crate) async fn released(&self, id: i64) -> Result<OneRelease, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{RELEASED} WHERE id = $1"));
+        let sql = sqlx::AssertSqlSafe(format!("{RELEASED} WHERE release.id = $1"));
         Ok(released(&sqlx::query(sql).bind(id).fetch_one(&self.read).await?))
     }
 
@@ -108,32 +114,16 @@ impl Store {
         Ok(sqlx::query_scalar(sql).bind(outlet).fetch_optional(&self.read).await?)
     }
 
-    /// Keeps what the press made of a release, if anything, and that it has looked at it.
-    pub(crate) async fn print(&self, release: i64, printed: Option<&Printed>) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        if let Some(Printed { publication, cap }) = printed {
-            let body = serde_json::to_string(publication).map_err(StoreError::corrupt)?;
-            let done = sqlx::query(
-                "INSERT INTO publication (release, id, alert, at, expires, body, cap, printed)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-            )
-            .bind(release)
-            .bind(publication.id.as_str())
-            .bind(publication.alert.as_str())
-            .bind(publication.at.timestamp_millis())
-            .bind(publication.expires.timestamp_millis())
-            .bind(body)
-            .bind(cap.as_slice())
-            .bind(take_ids(&mut tx, "printed", 1).await?)
-            .execute(&mut *tx)
-            .await?;
-            if done.rows_affected() == 0 {
-                let id = &publication.id;
-                return Err(StoreError::corrupt(format!("publication {id} of release {release} is there already")));
-            }
+    /// Keeps what the press made of releases, if anything, and that it has looked at them: all or none. To be on disk before anybody is
+    /// shown it.
+    pub(crate) async fn print(&self, sheet: &[(i64, Option<Printed>)]) -> Result<(), StoreError> {
+        let mut tx = self.begin_early().await?;
+        for (release, printed) in sheet {
+            print(&mut tx, *release, printed.as_ref()).await?;
         }
-        sqlx::query("DELETE FROM unpublished WHERE release = $1").bind(release).execute(&mut *tx).await?;
-        set_seen(&mut tx, "press", release).await?;
+        if let Some(last) = sheet.iter().map(|(release, _)| *release).max() {
+            set_seen(&mut tx, "press", last).await?;
+        }
         Ok(tx.commit().await?)
     }
 
@@ -205,9 +195,8 @@ impl Store {
         ends: DateTime<Utc>,
     ) -> Result<(Vec<Publication>, i64), StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS}, publication.printed AS printed {FROM} WHERE publication.printed > $1 AND alert.chain IN
-                 (SELECT a.chain FROM publication AS p JOIN alert AS a ON a.id = p.alert WHERE p.expires >= $2)
-             ORDER BY publication.release"
+            "SELECT {COLUMNS}, publication.printed AS printed {FROM} WHERE publication.printed > $1 AND EXISTS
+                 (SELECT 1 FROM alert AS a JOIN publication AS p ON p.alert = a.id WHERE a.chain = alert.chain AND p.expires >= $2)"
         ));
         let rows = sqlx::query(sql).bind(printed).bind(ends.timestamp_millis()).fetch_all(&self.read).await?;
         let (mut all, mut last) = (Vec::new(), printed);
@@ -218,6 +207,8 @@ impl Store {
                 Err(error) => tracing::error!(%error, "a publication cannot be read, and is not shown"),
             }
         }
+        // Sorted in SQL, it would go through all that was ever published.
+        all.sort_by_key(|publication: &Publication| publication.release);
         Ok((all, last))
     }
 
@@ -232,8 +223,8 @@ impl Store {
 
     /// Published releases that are stopped, and would not be over.
     pub(crate) async fn held_publications(&self, ends: DateTime<Utc>) -> Result<Held, StoreError> {
-        let sql = "SELECT release.id FROM release JOIN publication ON publication.release = release.id
-             WHERE publication.expires >= $1 AND release.held_at IS NOT NULL";
+        let sql = "SELECT release.id FROM release CROSS JOIN publication
+             WHERE release.held_at IS NOT NULL AND publication.release = release.id AND publication.expires >= $1";
         let held: Vec<i64> = sqlx::query_scalar(sql).bind(ends.timestamp_millis()).fetch_all(&self.read).await?;
         Ok(held.into_iter().collect())
     }
@@ -367,6 +358,32 @@ impl Store {
     }
 }
 
+async fn print(tx: &mut super::Tx, release: i64, printed: Option<&Printed>) -> Result<(), StoreError> {
+    if let Some(Printed { publication, cap }) = printed {
+        let body = serde_json::to_string(publication).map_err(StoreError::corrupt)?;
+        let done = sqlx::query(
+            "INSERT INTO publication (release, id, alert, at, expires, body, cap, printed)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        )
+        .bind(release)
+        .bind(publication.id.as_str())
+        .bind(publication.alert.as_str())
+        .bind(publication.at.timestamp_millis())
+        .bind(publication.expires.timestamp_millis())
+        .bind(body)
+        .bind(cap.as_slice())
+        .bind(take_ids(tx, "printed", 1).await?)
+        .execute(&mut **tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            let id = &publication.id;
+            return Err(StoreError::corrupt(format!("publication {id} of release {release} is there already")));
+        }
+    }
+    sqlx::query("DELETE FROM unpublished WHERE release = $1").bind(release).execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// An outlet's number never falls: what is late does not bring back what came after it.
 pub(super) async fn set_seen(tx: &mut super::Tx, outlet: &str, seen: i64) -> Result<(), StoreError> {
     sqlx::query(
@@ -391,6 +408,7 @@ fn released(row: &AnyRow) -> Result<Released, StoreError> {
         id: row.try_get("id")?,
         escalation: escalation_of(&name),
         alert: row.try_get("alert")?,
+        chain: row.try_get("chain")?,
         regions: json("regions", row.try_get("regions")?)?,
         within: within.map(|text| json("within", &text)).transpose()?,
         public: reach.lists().contains(&Audience::Public),

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{QueryBuilder, Row};
 use tocsin_channels::{ChannelKind, Content};
 
 use super::alerts::time;
 use super::{Store, StoreError, Tx, take_ids};
-use crate::messages::{Language, Variant};
+use crate::messages::{Language, Scene, Variant};
 use crate::regions::RegionCode;
 use crate::rules::{Lane, Reach};
 
@@ -67,6 +67,8 @@ pub(crate) struct Release {
     pub(crate) held: bool,
     pub(crate) expires: DateTime<Utc>,
     pub(crate) watermark: i64,
+    /// What the picture in its mails shows.
+    pub(crate) scene: Option<Scene>,
 }
 
 /// A release to be written; its dispatches are its frozen renderings.
@@ -86,6 +88,7 @@ pub(crate) struct NewRelease {
     pub(crate) expires: DateTime<Utc>,
     pub(crate) signed_by: String,
     pub(crate) dispatches: Vec<NewDispatch>,
+    pub(crate) scene: Option<Scene>,
 }
 
 /// One rendering of a release.
@@ -111,6 +114,9 @@ pub(crate) fn escalation_of(name: &str) -> Option<i64> {
     id.split('/').next()?.parse().ok()
 }
 
+/// Rows in one statement.
+const AT_ONCE: usize = 100;
+
 /// Writes a release with its renderings; the audience is frozen at the newest address.
 pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<Utc>) -> Result<i64, StoreError> {
     let id = take_ids(tx, "release", 1).await?;
@@ -118,8 +124,8 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
         sqlx::query_scalar("SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM address").fetch_one(&mut **tx).await?;
     sqlx::query(
         "INSERT INTO release (id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin,
-             signed_by, created_at, expires, watermark)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             signed_by, created_at, expires, watermark, scene)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(id)
     .bind(&new.name)
@@ -136,28 +142,26 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     .bind(now.timestamp_millis())
     .bind(new.expires.timestamp_millis())
     .bind(watermark)
+    .bind(new.scene.as_ref().map(json).transpose()?)
     .execute(&mut **tx)
     .await?;
     let first = take_ids(tx, "dispatch", i64::try_from(new.dispatches.len()).unwrap_or(0)).await?;
-    for (dispatch, row) in (first..).zip(&new.dispatches) {
-        sqlx::query(
-            "INSERT INTO dispatch (id, release, channel, language, variant, content) VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(dispatch)
-        .bind(id)
-        .bind(row.content.kind().as_str())
-        .bind(row.language.tag())
-        .bind(row.variant.as_str())
-        .bind(json(&row.content)?)
-        .execute(&mut **tx)
-        .await?;
+    let contents = new.dispatches.iter().map(|row| json(&row.content)).collect::<Result<Vec<_>, _>>()?;
+    let rows: Vec<_> = (first..).zip(new.dispatches.iter().zip(contents)).collect();
+    for some in rows.chunks(AT_ONCE) {
+        let mut sql = QueryBuilder::new("INSERT INTO dispatch (id, release, channel, language, variant, content) ");
+        sql.push_values(some, |mut values, (dispatch, (row, content))| {
+            values.push_bind(*dispatch).push_bind(id).push_bind(row.content.kind().as_str());
+            values.push_bind(row.language.tag()).push_bind(row.variant.as_str()).push_bind(content.as_str());
+        });
+        sql.build().execute(&mut **tx).await?;
     }
     Ok(id)
 }
 
 const COLUMNS: &str =
     "id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
-    superseded_at, held_at, expires, watermark";
+    superseded_at, held_at, expires, watermark, scene";
 
 impl Store {
     /// The most urgent release of these lanes whose chunks are not all written.
@@ -220,7 +224,7 @@ impl Store {
 
     /// Marks a release as planned: its chunks hold the whole audience.
     pub(crate) async fn set_planned(&self, release: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_early().await?;
         sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1")
             .bind(release)
             .bind(at.timestamp_millis())
@@ -405,7 +409,15 @@ fn release(row: &AnyRow) -> Result<Release, StoreError> {
         channels: parse(row, "channels")?,
         expires: time(row.try_get("expires")?),
         watermark: row.try_get("watermark")?,
+        scene: row.try_get::<Option<String>, _>("scene")?.as_deref().and_then(scene),
     })
+}
+
+/// A picture that cannot be made out is no reason to hold back the words.
+fn scene(text: &str) -> Option<Scene> {
+    serde_json::from_str(text)
+        .inspect_err(|error| tracing::error!(%error, "the picture of a release cannot be read"))
+        .ok()
 }
 
 fn dispatch(row: &AnyRow) -> Result<Dispatch, StoreError> {

@@ -7,6 +7,14 @@ const hour = (time) => new Date(time).toLocaleTimeString(language, { timeZone: "
 // What a page asks for by itself does not keep a session alive.
 const BY_ITSELF = { "x-by-itself": "1" };
 
+// --- A page that renews itself lets go whoever is just leaving it: a reload would take back a click or a form on its way ----
+let leaving = -Infinity;
+window.addEventListener("beforeunload", () => { leaving = performance.now(); });
+const renew = (busy = () => false) => {
+  if (performance.now() - leaving < 10_000) setTimeout(renew, 1_000, busy);
+  else if (!busy()) location.reload();
+};
+
 // --- A grave act cannot be double-clicked -------------------------------------------------------------------------
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -43,14 +51,14 @@ let until = Number(document.body.dataset.until);
 if (idle && until > 0) {
   setInterval(() => {
     const left = until - Date.now();
-    if (left <= 0) location.reload();
+    if (left <= 0) renew();
     else if (left < 120_000 && !idle.open) { $("time", idle).textContent = hour(until); idle.showModal(); }
   }, 5_000);
   $("form", idle).addEventListener("submit", async (event) => {
     event.preventDefault();
     const form = event.target;
     const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    if (!answer.ok) { location.reload(); return; }
+    if (!answer.ok) { renew(); return; }
     until = Number(await answer.text());
     idle.close();
   });
@@ -95,7 +103,7 @@ const listen = (url, told) => {
   };
   const look = async () => {
     const answer = await fetch(location.pathname, { headers: BY_ITSELF, redirect: "manual" }).catch(() => null);
-    if (answer?.type === "opaqueredirect") location.reload();
+    if (answer?.type === "opaqueredirect") renew();
     else open();
   };
   open();
@@ -133,7 +141,7 @@ if (queue) {
   const refresh = async () => {
     const answer = await fetch(queue.dataset.part, { headers: BY_ITSELF }).catch(() => null);
     if (!answer) return false;
-    if (answer.redirected || !answer.ok) { location.reload(); return false; }
+    if (answer.redirected || !answer.ok) { renew(); return false; }
     // Where the reader was stays in focus, and what was in view stays there.
     const link = document.activeElement?.closest("#queue a");
     const nth = link && $$("a", link.closest(".card")).indexOf(link);
@@ -177,7 +185,7 @@ if (live) {
   listen(live.dataset.events, (told) => {
     const sample = { at: performance.now(), done: {}, open: {}, accepted: {} };
     const rows = $$("tr[data-channel]", live);
-    if (Object.keys(told.channels).some((name) => !rows.some((row) => row.dataset.channel === name))) { location.reload(); return; }
+    if (Object.keys(told.channels).some((name) => !rows.some((row) => row.dataset.channel === name))) { renew(); return; }
     rows.forEach((row) => {
       const counts = told.channels[row.dataset.channel];
       if (!counts) return;
@@ -209,8 +217,8 @@ if (live) {
     // Somebody else's decision shows at once; what is being typed is not lost.
     listen(open.dataset.events, (told) => {
       const now = JSON.stringify([told.state, told.parts]);
-      const busy = $$("details[open] form", open).length > 0 || typing(document.activeElement ?? document.body);
-      if (before && before !== now && !busy) location.reload();
+      const busy = () => $$("details[open] form", open).length > 0 || typing(document.activeElement ?? document.body);
+      if (before && before !== now) renew(busy);
       before = now;
     });
   }

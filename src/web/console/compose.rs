@@ -25,7 +25,7 @@ use crate::approval::{Amendment, Words as Said};
 use crate::cap::{Colour, Hazard, MsgType, Point, Polygon};
 use crate::config::BureauConfig;
 use crate::intake::Outside;
-use crate::messages::Language;
+use crate::messages::{Language, Scene};
 use crate::officers::{OfficerId, Role};
 use crate::staff::Session;
 use crate::store::{DraftRow, Entry, StoreError};
@@ -386,8 +386,9 @@ async fn submit<W: World>(
 async fn mail<W: World>(app: &App, session: &Session, form: &ComposeForm, words: Words) -> Result<(), Fault> {
     let (check, material) = checked::<W>(app, form, words).await?;
     let Some(material) = material else { return Err(Fault::Bad(check.faults.join("；"))) };
-    let picture =
-        crate::messages::picture(&app.policy.load().map, &material.decision.regions, Colour::of_alert(&material.alert));
+    let map = &app.policy.load().map;
+    let scene = Scene::of(map, material.decision.regions.iter().cloned().collect(), Colour::of_alert(&material.alert));
+    let picture = scene.and_then(|scene| scene.draw(map));
     let texts: Vec<_> =
         check.texts.iter().map(|t| format!("[{} {}] {} {}", t.channel, t.language, t.title, t.body)).collect();
     let drill = if W::EXERCISE { "【演练 EXERCISE】" } else { "" };

@@ -192,7 +192,7 @@ impl Residents {
             }
         }
         // It is not urgent: it wakes nobody, and waits for a provider that is down.
-        let wishes = self.store.wishes_of(gone.subscriber).await?;
+        let wishes = self.store.wishes_of(&[owner]).await?.remove(&owner).unwrap_or_default();
         let quiet = wishes.iter().filter_map(|wish| wish.quiet?.end(now)).max();
         let span = Span { now, from: quiet.unwrap_or(now), until: now + HOLDS };
         let mut tx = self.store.begin().await?;

@@ -5,28 +5,19 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use sqlx::{Column as _, Row as _};
 use tocsin_channels::{ChannelKind, Content};
 
 use super::sign_up::{Ask, CONSENT, ResidentError, Residents};
 use super::{SignUpLimits, Wishes, inbound, work};
 use crate::cap::Point;
-use crate::clock::Clock;
+use crate::clock::{Clock, SetClock};
 use crate::config::Config;
 use crate::delivery::Address;
 use crate::messages::Language;
 use crate::policy::Policy;
 use crate::store::{NewSubscriber, Place, Store, StoreOptions};
-
-#[derive(Debug)]
-struct SetClock(Mutex<DateTime<Utc>>);
-
-impl Clock for SetClock {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
 
 struct World {
     residents: Residents,

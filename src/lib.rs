@@ -18,6 +18,7 @@ pub mod dispatch;
 pub mod grave;
 mod housekeeping;
 pub mod intake;
+mod lines;
 pub mod messages;
 pub mod officers;
 pub mod oidc;

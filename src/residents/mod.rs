@@ -22,7 +22,7 @@ pub(crate) use browser::watch;
 pub(crate) use concern::Concern;
 pub use concern::concerned;
 pub use import::{BadRow, ImportError, ImportReport, export, import};
-pub use inbound::{LEFT, inbound};
+pub use inbound::LEFT;
 pub use limits::SignUpLimits;
 pub use places::Where;
 pub use receipts::{Receipts, Reported};

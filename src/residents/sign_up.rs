@@ -271,6 +271,35 @@ impl Residents {
         Ok(())
     }
 
+    /// A link that opens somebody's settings, for a number that they have just written from.
+    pub(super) async fn link_for(
+        &self,
+        tx: &mut Tx,
+        address: &Address,
+        (language, tongue): (Language, &str),
+        now: DateTime<Utc>,
+    ) -> Result<String, ResidentError> {
+        let (token, link) = (token_digest(&random_token()?), random_token()?);
+        let pending = Pending {
+            channel: address.channel,
+            address: address.value.clone(),
+            language,
+            tongue: tongue.to_owned(),
+            places: Vec::new(),
+            account: None,
+        };
+        let new = NewSignUp {
+            token: &token,
+            link: Some(&token_digest(&link)),
+            code: None,
+            body: &serde_json::to_string(&pending).map_err(StoreError::corrupt)?,
+            digest: &self.store.digest(address),
+            expires_at: now + CODE_HOLDS,
+        };
+        self.store.insert_sign_up(tx, &new, now).await?;
+        Ok(format!("{}/sign-up/confirm/{link}?by=sms&lang={tongue}", self.base))
+    }
+
     /// Writes a release to one person alone, whose chunks are known already.
     pub(super) async fn release_to_one(
         &self,

@@ -10,7 +10,7 @@ use sqlx::{Column as _, Row as _};
 use tocsin_channels::{ChannelKind, Content};
 
 use super::sign_up::{Ask, CONSENT, ResidentError, Residents};
-use super::{SignUpLimits, Wishes, inbound, work};
+use super::{SignUpLimits, Wishes, work};
 use crate::cap::Point;
 use crate::clock::{Clock, SetClock};
 use crate::config::Config;
@@ -391,7 +391,7 @@ async fn what_people_do_with_their_data_is_on_record_masked() {
 async fn stop_by_short_message_ends_a_number_and_is_confirmed_once() {
     let world = World::new().await;
     let me = world.sign_up("13812345678").await;
-    let hear = async |from: &str, text: &str| inbound(&world.store, world.clock.as_ref(), from, text).await.unwrap();
+    let hear = async |from: &str, text: &str| world.residents.hear(from, text).await.unwrap();
     assert_eq!(hear("13812345678", "谢谢").await, None);
     assert!(hear("+8613812345678", " 退订 ").await.is_some());
     assert_eq!(hear("+8613812345678", "STOP").await, None, "one confirmation, no more");
@@ -478,6 +478,35 @@ async fn strangers_who_ask_again_and_again_do_not_shut_an_owner_out() {
         world.residents.ask(ask(&owner.mark), HERE.parse().unwrap(), "").await.unwrap();
     }
     assert_eq!(world.sent().await.len(), 1 + 3 + 1 + 3 + 4);
+}
+
+#[tokio::test]
+async fn an_owner_without_the_browser_they_know_comes_in_by_writing_from_their_number() {
+    let world = World::new().await;
+    let me = world.sign_up("13812345678").await;
+    for n in 0..9 {
+        let from: IpAddr = format!("198.51.{n}.1").parse().unwrap();
+        world.residents.ask(World::ask("13812345678"), from, "").await.unwrap();
+    }
+    let before = world.sent().await.len();
+    let link = async |answer: String| {
+        let at = answer.find("https://warn.example.org/sign-up/confirm/").expect("our own address");
+        let link = answer[at..].rsplit('/').next().unwrap();
+        world.residents.confirm_link(link.split('?').next().unwrap()).await
+    };
+    let hear = async |from: &str, text: &str| world.residents.hear(from, text).await.unwrap();
+    let answer = hear("+8613812345678", "登录").await.unwrap();
+    assert_eq!(link(answer.clone()).await.unwrap().subscriber, me);
+    assert!(link(answer).await.is_err(), "once");
+    let late = hear("13812345678", "Open.").await.unwrap();
+    world.later(TimeDelta::minutes(10));
+    assert!(link(late).await.is_err(), "ten minutes");
+    assert!(hear("13812345678", "设置").await.is_some());
+    assert_eq!(hear("13812345678", "设置").await, None, "a sender may be forged: no more than anybody gets unasked");
+    assert_eq!(hear("13912345678", "OPEN").await, None, "a number that nobody knows");
+    assert_eq!(world.sent().await.len(), before, "it is the gateway that answers");
+    world.later(TimeDelta::days(8));
+    assert!(hear("13812345678", "open").await.is_some());
 }
 
 #[tokio::test]

@@ -134,6 +134,8 @@ async fn the_drill_comes_by_mail_short_message_and_push_its_update_takes_the_fir
     assert!(letter.contains("演练") && letter.contains("/leave/"), "{letter}");
     // It leads to a page that says so; no list has it.
     firefox.goto(all.iter().find(|n| n["tag"] == tag).unwrap()["url"].as_str().unwrap()).await;
+    assert_eq!(firefox.run("return location.pathname").await, format!("/drills/{first}"));
+    assert_eq!(firefox.run("return document.body.innerText.includes('演练')").await, true);
     firefox.shot("drill").await;
     firefox.goto("/?lang=zh-CN").await;
     firefox.shot("in-force").await;

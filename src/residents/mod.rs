@@ -16,6 +16,10 @@ mod work;
 #[cfg(test)]
 mod browser_tests;
 #[cfg(test)]
+mod misuse_tests;
+#[cfg(test)]
+mod test_world;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use browser::watch;

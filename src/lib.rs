@@ -37,6 +37,7 @@ mod show;
 pub mod sources;
 pub mod staff;
 pub mod store;
+mod tongues;
 pub mod web;
 pub mod world;
 

@@ -37,14 +37,6 @@ pub(crate) fn leave_by_answer(language: Language) -> &'static str {
     }
 }
 
-/// The answer to somebody who asks for their settings by short message.
-pub(crate) fn opens_by_link(language: Language, link: &str) -> String {
-    match language {
-        Language::Chinese => format!("打开您的预警设置（10分钟内有效，用一次）：{link}"),
-        Language::English => format!("Your settings (once, within 10 minutes): {link}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

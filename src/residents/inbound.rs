@@ -5,7 +5,7 @@ use tocsin_channels::ChannelKind;
 use super::limits::{FOR, UNASKED};
 use super::sign_up::{ResidentError, Residents};
 use crate::delivery::{Address, mask};
-use crate::messages::opens_by_link;
+use crate::messages::{Reader, opens_by_link};
 use crate::store::{Entry, StoreError};
 
 /// Words that end it, in any case, with blanks and full stops around them.
@@ -53,12 +53,13 @@ impl Residents {
         let Some(resident) = self.store.resident(subscriber).await? else { return Ok(None) };
         let mut tx = self.store.begin().await?;
         let name = self.store.vault.digest("open", &self.store.digest(address));
+        let reader = Reader { language: resident.language, tongue: &resident.tongue };
         let link = match self.store.count_use(&mut tx, &name, (UNASKED, FOR), now).await? {
-            true => Some(self.link_for(&mut tx, address, (resident.language, &resident.tongue), now).await?),
+            true => Some(self.link_for(&mut tx, address, reader, now).await?),
             false => None,
         };
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(link.map(|link| opens_by_link(resident.language, &link)))
+        Ok(link.map(|link| opens_by_link(reader, &link)))
     }
 }
 

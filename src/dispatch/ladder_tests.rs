@@ -110,7 +110,7 @@ async fn whose_browser_goes_with_the_end_or_an_update_itself_hears_of_it_by_thei
         let (zh, en) = (format!("next {word} zh-CN"), format!("next {word} en"));
         assert_eq!(texts(&world, "r1@example.org"), [en, zh.clone()], "in each language, in their order of channels");
         assert_eq!(texts(&world, "+8611"), [""; 0], "once");
-        assert_eq!(texts(&world, "+8622"), [zh.clone()], "the next but one, where the next fails too");
+        assert_eq!(texts(&world, "+8622").concat(), zh, "the next but one, where the next fails too");
         assert_eq!(texts(&world, "push3"), [zh, "storm warn zh-CN".into()]);
         assert_eq!(texts(&world, "+8633"), [""; 0], "whose browser lives");
         assert_eq!(texts(&world, "+8644"), [""; 0], "by no channel that they did not choose");

@@ -6,6 +6,8 @@ use tocsin_sinks::real::{SmtpSink, free_port};
 
 use crate::firefox::Firefox;
 use crate::stage::Stage;
+use crate::support::axe;
+use crate::support::browser::{Browser, DESKTOP, Look};
 use crate::support::mail::{self, mails_to, said, texts_to};
 use crate::support::muifa;
 
@@ -103,6 +105,23 @@ impl Drill {
     }
 }
 
+/// The drill's page is fit for all eyes, in both languages and lights.
+async fn fit(drill: &Drill, path: &str) {
+    let Some(axe) = axe::script() else {
+        println!("skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it)");
+        return;
+    };
+    let look = Look { size: (320, 640), ..DESKTOP };
+    let browser = Browser::open(&drill.stage.server.url, "drill-page", look).await;
+    for (lang, dark) in [("zh-CN", false), ("zh-CN", true), ("en", false), ("en", true)] {
+        browser.dark(dark).await;
+        browser.goto(&format!("{path}?lang={lang}")).await;
+        assert_eq!(axe::faults(&browser, &axe, axe::ALL).await, [""; 0], "{lang} dark {dark}");
+        browser.assert_fits().await;
+        browser.shot("page").await;
+    }
+}
+
 /// The drill's only notification.
 fn up<'a>(all: &'a [Value], part: &str) -> Option<&'a Value> {
     let about: Vec<_> = all.iter().filter(|n| n["tag"] != "confirm").collect();
@@ -137,6 +156,7 @@ async fn the_drill_comes_by_mail_short_message_and_push_its_update_takes_the_fir
     assert_eq!(firefox.run("return location.pathname").await, format!("/drills/{first}"));
     assert_eq!(firefox.run("return document.body.innerText.includes('演练')").await, true);
     firefox.shot("drill").await;
+    fit(&drill, &format!("/drills/{first}")).await;
     firefox.goto("/?lang=zh-CN").await;
     firefox.shot("in-force").await;
     assert_eq!(firefox.run("return document.body.innerText.includes('台风黄色预警')").await, false);

@@ -25,3 +25,15 @@ impl Clock for SystemClock {
         Utc::now()
     }
 }
+
+/// A clock that a test sets.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct SetClock(pub(crate) std::sync::Mutex<DateTime<Utc>>);
+
+#[cfg(test)]
+impl Clock for SetClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+}

@@ -18,6 +18,7 @@ pub mod dispatch;
 pub mod grave;
 mod housekeeping;
 pub mod intake;
+mod lines;
 pub mod messages;
 pub mod officers;
 pub mod oidc;
@@ -36,6 +37,7 @@ mod show;
 pub mod sources;
 pub mod staff;
 pub mod store;
+mod tongues;
 pub mod web;
 pub mod world;
 

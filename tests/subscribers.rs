@@ -33,6 +33,16 @@ async fn bad_rows_are_reported_with_their_line_and_the_rest_is_taken() {
 }
 
 #[tokio::test]
+async fn a_bad_row_is_named_by_its_line_however_lines_end() {
+    for end in ["\n", "\r\n"] {
+        let (store, _folder) = store(None).await;
+        let text = ["region,phone", "310118,13812345678", "", "999999,13812345679", "310118,1"].join(end);
+        let report = import(&store, &MAP, text.as_bytes(), Utc::now(), |_| {}).await.unwrap();
+        assert_eq!(report.bad_rows.iter().map(|bad| bad.line).collect::<Vec<_>>(), [4, 5], "{end:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_comes_out_goes_in_again_and_changes_nothing() {
     let (first, _one) = store(None).await;
     import(&first, &MAP, MIXED.as_bytes(), Utc::now(), |_| {}).await.unwrap();

@@ -10,6 +10,9 @@ const MOST: usize = 255;
 /// A member's next channels, with the recipient to address there.
 pub(crate) type Rest = Vec<(ChannelKind, u64)>;
 
+/// What stands in place of the rest where the members' other addresses are looked up when it comes to that. Packing never makes it.
+pub(crate) const LOOKED_UP: [u8; 1] = [0];
+
 /// Packs the places that each member is told for; nothing at all where no member has any.
 pub(crate) fn pack_why(all: &[Vec<u64>]) -> Vec<u8> {
     pack(all, |id, bytes| bytes.extend_from_slice(&id.to_le_bytes()))
@@ -70,6 +73,7 @@ mod tests {
         fn what_is_packed_is_unpacked(why in proptest::collection::vec(proptest::collection::vec(any::<u64>(), 0..6), 1..40)) {
             let rest: Vec<Rest> =
                 why.iter().map(|ids| ids.iter().map(|id| (ChannelKind::ALL[usize::try_from(id % 4).unwrap()], *id)).collect()).collect();
+            prop_assert_ne!(pack_rest(&rest), LOOKED_UP);
             if why.iter().any(|ids| !ids.is_empty()) {
                 prop_assert_eq!(unpack_why(&pack_why(&why)), why);
                 prop_assert_eq!(unpack_rest(&pack_rest(&rest)), rest);

@@ -11,7 +11,7 @@ mod state;
 pub(crate) use address::push_value;
 pub use address::{Address, AddressError, mask};
 pub(crate) use device::{browser_word, read_browser_word, read_receipt, receipt};
-pub(crate) use extras::{Rest, pack_rest, pack_why, unpack_rest, unpack_why};
+pub(crate) use extras::{LOOKED_UP, Rest, pack_rest, pack_why, unpack_rest, unpack_why};
 pub use leave::{LeaveLinks, constant_time_equal};
 pub(crate) use members::{Members, WhenAmbiguous, WindowRecord};
 pub(crate) use recipients::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tocsin_channels::{Answer, Channel, ChannelKind, Window};
 
-use super::resident_tests::{QINGPU, World, by};
+use super::test_world::{QINGPU, World, by};
 use super::{Engine, EngineOptions, Provider, WaysOut};
 use crate::cap::Colour;
 use crate::clock::Clock;

@@ -11,12 +11,13 @@ use chrono::TimeDelta;
 use tocsin_channels::ChannelKind;
 use tokio_util::sync::CancellationToken;
 
+use super::elsewhere::{Going, Hearing, same};
 use super::feeder::Desk;
-use super::residents::warning;
 use crate::clock::Clock;
-use crate::delivery::{DeliveryState, Packer, Rest, pack_rest, pack_why, unpack, unpack_rest, unpack_why};
+use crate::delivery::{DeliveryState, LOOKED_UP, Packer, Rest, pack_rest, pack_why, unpack, unpack_rest, unpack_why};
+use crate::messages::Variant;
 use crate::rules::Lane;
-use crate::store::{LadderRow, NewChunk, Release, Rung, Store, StoreError};
+use crate::store::{Dispatch, LadderRow, NewChunk, Release, Rung, Store, StoreError};
 
 /// Ladders looked at in one round.
 const BATCH: i64 = 50;
@@ -49,10 +50,11 @@ pub(crate) async fn climb_all(climber: Climber, stop: CancellationToken) {
 
 impl Climber {
     async fn round(&self) -> Result<(), StoreError> {
+        let mut hearing = Hearing::new();
         loop {
             let due = self.store.due_ladders(self.clock.now(), BATCH).await?;
             for row in &due {
-                match self.step(row).await {
+                match self.step(row, &mut hearing).await {
                     Err(error @ StoreError::Corrupt { .. }) => {
                         // One that cannot be read keeps nobody else waiting.
                         tracing::error!(%error, chunk = row.chunk, "its people cannot be handed on; it is tried again in a minute");
@@ -69,7 +71,7 @@ impl Climber {
         }
     }
 
-    async fn step(&self, row: &LadderRow) -> Result<(), StoreError> {
+    async fn step(&self, row: &LadderRow, hearing: &mut Hearing) -> Result<(), StoreError> {
         let (store, now) = (&self.store, self.clock.now());
         let corrupt = || StoreError::corrupt(format!("the ladder of chunk {}", row.chunk));
         let view = store.chunk(row.chunk, true).await?.ok_or_else(corrupt)?;
@@ -78,32 +80,34 @@ impl Climber {
         if release.superseded_at.is_some() || release.expires <= now {
             return store.climb(row.chunk, &[], &Rung::End, now).await;
         }
+        // An end that nobody saw is no danger.
         let seen = match was.content.kind() {
-            ChannelKind::Push if release.lane <= Lane::SEVERE => Some(store.acknowledged(release.id).await?),
+            ChannelKind::Push if release.lane <= Lane::SEVERE && was.variant == Variant::Warn => {
+                Some(store.acknowledged(release.id).await?)
+            }
             _ => None,
         };
         let overdue = row.sent.is_some_and(|sent| sent + PATIENCE <= now);
         let recipients = unpack(&view.body).ok_or_else(corrupt)?;
-        let (rest, why) = (unpack_rest(&row.body), unpack_why(&store.chunk_why(row.chunk).await?));
-        let mut next = Next::new(&release);
         let mut done: Vec<u16> = row.done.clone();
-        for ((at, recipient), state) in (0_u16..).zip(&recipients).zip(view.members.states()) {
-            let ways = rest.get(usize::from(at)).map(Vec::as_slice).unwrap_or_default();
-            let Some(((kind, id), left)) = ways.split_first() else { continue };
-            if done.contains(&at) || !goes_on(*state, recipient.id, seen.as_ref(), overdue) {
-                continue;
-            }
-            done.push(at);
-            next.add(
-                *kind,
-                *id,
-                recipient.region,
-                why.get(usize::from(at)).cloned().unwrap_or_default(),
-                left.to_vec(),
-            );
-        }
+        let members = (0_u16..).zip(&recipients).zip(view.members.states());
+        let going: Vec<Going<'_>> = members
+            .map(|((at, recipient), state)| Going { at, recipient, state: *state })
+            .filter(|one| !done.contains(&one.at) && goes_on(one.state, one.recipient.id, seen.as_ref(), overdue))
+            .collect();
         let dispatches = store.dispatches(release.id).await?;
-        let chunks = next.chunks(|kind| warning(&dispatches, kind, was.language).map(|dispatch| dispatch.id));
+        let Some(ways) = self.ways(row, (release.id, &dispatches), &was, &going, hearing).await? else {
+            return store.climb(row.chunk, &[], &Rung::Again(now + ROUND, done), now).await;
+        };
+        let why = unpack_why(&store.chunk_why(row.chunk).await?);
+        let mut next = Next::new(&release);
+        for (one, ways) in going.into_iter().zip(ways) {
+            done.push(one.at);
+            let Some(((kind, id), left)) = ways.split_first() else { continue };
+            let why = why.get(usize::from(one.at)).cloned().unwrap_or_default();
+            next.add(*kind, *id, one.recipient.region, why, left.to_vec());
+        }
+        let chunks = next.chunks(|kind| same(&dispatches, kind, &was).map(|dispatch| dispatch.id));
         let waits = seen.is_some() && !overdue;
         let rung = match (row.finished, waits) {
             (true, false) => Rung::End,
@@ -115,6 +119,29 @@ impl Climber {
             desk.announce(release.lane.number());
         }
         Ok(())
+    }
+
+    /// What is left to try for each; None while that cannot be said: who else of theirs is told is known when all is planned.
+    async fn ways(
+        &self,
+        row: &LadderRow,
+        (release, dispatches): (i64, &[Dispatch]),
+        was: &Dispatch,
+        going: &[Going<'_>],
+        hearing: &mut Hearing,
+    ) -> Result<Option<Vec<Rest>>, StoreError> {
+        if going.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        if row.body != LOOKED_UP {
+            let rest = unpack_rest(&row.body);
+            let own = |one: &Going<'_>| rest.get(usize::from(one.at)).cloned().unwrap_or_default();
+            return Ok(Some(going.iter().map(own).collect()));
+        }
+        if !self.store.is_whole(release).await? {
+            return Ok(None);
+        }
+        Ok(Some(hearing.ways(&self.store, (release, dispatches), was, going).await?))
     }
 }
 

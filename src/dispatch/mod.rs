@@ -4,6 +4,7 @@
 //! janitor that ends what can no longer be sent. They meet in the store; wake-ups only save waiting.
 
 mod breaker;
+mod elsewhere;
 mod engine;
 mod feeder;
 mod janitor;
@@ -16,7 +17,11 @@ mod worker;
 #[cfg(test)]
 mod gone_tests;
 #[cfg(test)]
+mod ladder_tests;
+#[cfg(test)]
 mod resident_tests;
+#[cfg(test)]
+mod test_world;
 #[cfg(test)]
 mod tests;
 

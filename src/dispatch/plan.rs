@@ -5,21 +5,21 @@
 
 mod told;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::told::Heard;
+use super::elsewhere::{Recipients, in_chunks};
 use super::feeder::Desk;
 use crate::clock::Clock;
-use crate::delivery::{ELSEWHERE, Packer, Rest, pack_rest, pack_why, region_recipient, unpack};
+use crate::delivery::{ELSEWHERE, LOOKED_UP, Packer, Rest, pack_rest, pack_why, region_recipient};
 use crate::messages::{Language, Variant};
 use crate::policy::Policy;
 use crate::rules::{Audience, Lane};
@@ -66,7 +66,7 @@ impl Planner {
         let mut plan = Plan {
             planner: self,
             size: if release.lane == Lane::EXTREME { TOP } else { OTHER },
-            planned: self.read_back(&release, &dispatches).await?,
+            planned: in_chunks(&self.store, release.id, &dispatches, |_| true).await?,
             spared: Heard::new(),
             packers: HashMap::new(),
             ready: Vec::new(),
@@ -77,22 +77,6 @@ impl Planner {
         self.store.set_planned(release.id, self.clock.now()).await?;
         Ok(true)
     }
-
-    /// Who is in this release's chunks already, by channel.
-    async fn read_back(
-        &self,
-        release: &Release,
-        dispatches: &[Dispatch],
-    ) -> Result<BTreeMap<ChannelKind, RoaringTreemap>, StoreError> {
-        let mut planned: BTreeMap<_, RoaringTreemap> = BTreeMap::new();
-        for chunk in self.store.chunk_ids(release.id).await? {
-            let Some(view) = self.store.chunk(chunk, true).await? else { continue };
-            let Some(dispatch) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-            let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
-            planned.entry(dispatch.content.kind()).or_default().extend(recipients.iter().map(|r| r.id));
-        }
-        Ok(planned)
-    }
 }
 
 /// The plan of one release.
@@ -101,7 +85,8 @@ pub(super) struct Plan<'a> {
     pub(super) release: &'a Release,
     pub(super) dispatches: &'a [Dispatch],
     size: usize,
-    planned: BTreeMap<ChannelKind, RoaringTreemap>,
+    /// Who is in this release's chunks already.
+    planned: Recipients,
     /// Who has heard this before, by channel and variant.
     spared: Heard,
     packers: HashMap<(i64, Slot), Packing>,
@@ -116,7 +101,19 @@ pub(super) struct Extra {
     /// The places that they are told for.
     pub(super) why: Vec<u64>,
     /// Channels to try after this one.
-    pub(super) rest: Rest,
+    pub(super) onward: Onward,
+}
+
+/// What is done for a recipient whose channel fails.
+#[derive(Debug, Default)]
+pub(super) enum Onward {
+    /// Nothing.
+    #[default]
+    Nowhere,
+    /// These are tried.
+    By(Rest),
+    /// Their owner's other addresses are looked up then.
+    LookedUp,
 }
 
 /// Recipients of one dispatch who may share a chunk.
@@ -125,6 +122,7 @@ struct Slot {
     hold: Option<DateTime<Utc>>,
     has_places: bool,
     has_rest: bool,
+    looks_up: bool,
 }
 
 /// A chunk that fills.
@@ -221,7 +219,13 @@ impl<'a> Plan<'a> {
         if !self.planned.entry(channel).or_default().insert(id) {
             return Ok(());
         }
-        let slot = Slot { hold: extra.hold, has_places: !extra.why.is_empty(), has_rest: !extra.rest.is_empty() };
+        let (rest, looks_up) = match extra.onward {
+            Onward::By(rest) => (rest, false),
+            Onward::LookedUp => (Rest::new(), true),
+            Onward::Nowhere => (Rest::new(), false),
+        };
+        let has_places = !extra.why.is_empty();
+        let slot = Slot { hold: extra.hold, has_places, has_rest: !rest.is_empty(), looks_up };
         let empty = || Packing { packer: Packer::new(), why: Vec::new(), rest: Vec::new() };
         let packing = self.packers.entry((dispatch.id, slot)).or_insert_with(empty);
         if !packing.packer.push(id, region, to) {
@@ -231,7 +235,7 @@ impl<'a> Plan<'a> {
             packing.why.push(extra.why);
         }
         if slot.has_rest {
-            packing.rest.push(extra.rest);
+            packing.rest.push(rest);
         }
         if packing.packer.len() >= self.size {
             self.close_slot(dispatch, slot);
@@ -263,7 +267,7 @@ impl<'a> Plan<'a> {
             body,
             not_before: slot.hold,
             why: pack_why(&packing.why),
-            ladder: pack_rest(&packing.rest),
+            ladder: if slot.looks_up { LOOKED_UP.to_vec() } else { pack_rest(&packing.rest) },
         });
     }
 

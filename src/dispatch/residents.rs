@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
 
-use super::plan::{Extra, Plan};
+use super::plan::{Extra, Onward, Plan};
 use crate::delivery::{Rest, second_language};
 use crate::messages::{Language, Variant};
 use crate::residents::{Concern, DRILLS, Danger, Telling, Wishes, telling};
@@ -70,7 +70,7 @@ impl Plan<'_> {
             let mut ways = ways.iter().map(|(kind, id)| (*kind, recipient(*id)));
             let Some((kind, id)) = ways.next() else { break };
             let Some(dispatch) = warning(self.dispatches, kind, *language) else { continue };
-            let extra = Extra { hold: telling.hold, why: why.clone(), rest: ways.collect() };
+            let extra = Extra { hold: telling.hold, why: why.clone(), onward: Onward::By(ways.collect()) };
             self.add(dispatch, id, region, "", extra).await?;
         }
         Ok(())
@@ -88,6 +88,6 @@ fn ways(own: &[(ChannelKind, u64)], telling: &Telling, usable: impl Fn(&ChannelK
 }
 
 /// The warning of a release by a channel in a language.
-pub(super) fn warning(dispatches: &[Dispatch], kind: ChannelKind, language: Language) -> Option<&Dispatch> {
+fn warning(dispatches: &[Dispatch], kind: ChannelKind, language: Language) -> Option<&Dispatch> {
     dispatches.iter().find(|d| (d.content.kind(), d.language, d.variant) == (kind, language, Variant::Warn))
 }

@@ -73,7 +73,7 @@ async fn address(desk: &Desk, recipients: &mut [Recipient], members: &mut Member
     let ids: Vec<u64> = waiting.iter().filter_map(one).collect();
     let values = desk.store.values(&ids).await?;
     let missing: Vec<u64> = ids.into_iter().filter(|id| !values.contains_key(id)).collect();
-    let gone = desk.store.gone_owners(&missing).await?;
+    let gone = desk.store.owners(&missing).await?;
     let (mut left, mut bad) = (Vec::new(), Vec::new());
     for member in waiting {
         let Some(recipient) = recipients.get_mut(usize::from(member)) else { continue };

@@ -4,6 +4,42 @@ use serde_json::json;
 use tocsin_channels::{ChannelKind, Content, EmailContent, MqttContent, PushContent, SmsContent, Urgency};
 
 use super::language::Language;
+use crate::tongues::{self, Direction, Tongue};
+
+/// In which language one person is written to: that of their pages, also where alerts come in none of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) language: Language,
+    /// The tag of their pages' language.
+    pub(crate) tongue: &'a str,
+}
+
+impl Reader<'_> {
+    fn own(&self) -> Option<&'static Tongue> {
+        if Language::of_tag(self.tongue).is_some() { None } else { tongues::other(self.tongue) }
+    }
+
+    /// A text that comes in both languages, apart by ` / `.
+    fn say<'a>(&self, both: &'a str) -> &'a str {
+        let (chinese, english) = both.split_once(" / ").unwrap_or((both, both));
+        match (self.own(), self.language) {
+            (Some(own), _) => own.texts.get(english).map_or(english, String::as_str),
+            (None, Language::Chinese) => chinese,
+            (None, Language::English) => english,
+        }
+    }
+
+    fn tag(&self) -> &'static str {
+        self.own().map_or(self.language.tag(), |own| &own.tag)
+    }
+
+    fn dir(&self) -> &'static str {
+        match self.own().map(|own| own.direction) {
+            Some(Direction::RightToLeft) => "rtl",
+            _ => "ltr",
+        }
+    }
+}
 
 /// A message to one person.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +73,8 @@ pub(crate) enum Personal<'a> {
 
 impl Personal<'_> {
     /// What a channel carries. `signature` stands before short messages.
-    pub(crate) fn content(self, channel: ChannelKind, language: Language, signature: &str) -> Content {
-        let (subject, text) = self.words(language);
+    pub(crate) fn content(self, channel: ChannelKind, reader: Reader<'_>, signature: &str) -> Content {
+        let (subject, text) = self.words(reader);
         match channel {
             ChannelKind::Sms => Content::Sms(SmsContent { text: format!("【{signature}】{text}") }),
             ChannelKind::Email => {
@@ -51,9 +87,10 @@ impl Personal<'_> {
                     _ => body.into_owned(),
                 };
                 let html = format!(
-                    "<!DOCTYPE html><html lang=\"{}\"><head><meta charset=\"utf-8\"></head>\
+                    "<!DOCTYPE html><html lang=\"{}\" dir=\"{}\"><head><meta charset=\"utf-8\"></head>\
                      <body style=\"font:17px/1.6 system-ui,sans-serif;white-space:pre-line\">{html}</body></html>",
-                    language.tag()
+                    reader.tag(),
+                    reader.dir(),
                 );
                 Content::Email(EmailContent { subject, text: text + "\n", html, picture: None })
             }
@@ -63,7 +100,7 @@ impl Personal<'_> {
                     Self::BrowserGone => ("notice", "/app"),
                     _ => ("test", "/me#test"),
                 };
-                let payload = json!({"title": subject, "body": text, "tag": kind, "lang": language.tag(), "variant": kind, "url": url});
+                let payload = json!({"title": subject, "body": text, "tag": kind, "lang": reader.tag(), "variant": kind, "url": url});
                 Content::Push(PushContent { payload: payload.to_string(), topic: kind.into(), urgency: Urgency::High })
             }
             ChannelKind::Mqtt => Content::Mqtt(MqttContent {
@@ -78,77 +115,69 @@ impl Personal<'_> {
         }
     }
 
-    fn words(self, language: Language) -> (String, String) {
-        let zh = language == Language::Chinese;
-        let pick = |chinese: &str, english: &str| if zh { chinese.to_owned() } else { english.to_owned() };
+    fn words(self, reader: Reader<'_>) -> (String, String) {
+        let say = |both: &str| reader.say(both).to_owned();
         match self {
             Self::Code { code, known } => {
                 let what = match known {
-                    true => pick(
-                        "您已登记，此码用于打开您的设置",
-                        "You are signed up already; this code opens your settings",
-                    ),
-                    false => pick("用于登记接收预警", "It signs you up for warnings"),
+                    true => {
+                        say("您已登记，此码用于打开您的设置 / You are signed up already; this code opens your settings")
+                    }
+                    false => say("用于登记接收预警 / It signs you up for warnings"),
                 };
-                let text = match zh {
-                    true => format!("验证码{code}，10分钟内有效。{what}。非本人操作请忽略。回复TD不再打扰。"),
-                    false => format!(
-                        "Code {code}, valid for 10 minutes. {what}. Not you? Ignore it. Reply STOP for no more."
-                    ),
-                };
-                (pick("验证码", "Code"), text)
+                let text = "验证码{}，10分钟内有效。{}。非本人操作请忽略。回复TD不再打扰。 / Code {}, valid for 10 minutes. {}. Not you? Ignore it. Reply STOP for no more.";
+                (say("验证码 / Code"), tongues::fill(reader.say(text), &[&code, &what]))
             }
             Self::Link { link, known } => {
                 let (subject, what) = match known {
                     true => (
-                        pick("您已登记：打开您的预警设置", "You are signed up already: open your settings"),
-                        pick(
-                            "此邮箱已登记接收预警。点此链接打开您的设置：",
-                            "This mailbox is signed up for warnings already. The link opens your settings:",
+                        say("您已登记：打开您的预警设置 / You are signed up already: open your settings"),
+                        say(
+                            "此邮箱已登记接收预警。点此链接打开您的设置： / This mailbox is signed up for warnings already. The link opens your settings:",
                         ),
                     ),
                     false => (
-                        pick("请确认：接收预警", "Please confirm: warnings to this mailbox"),
-                        pick(
-                            "有人用此邮箱登记接收预警。如果是您，请打开链接并确认：",
-                            "Somebody signed this mailbox up for warnings. If it was you, open the link and confirm:",
+                        say("请确认：接收预警 / Please confirm: warnings to this mailbox"),
+                        say(
+                            "有人用此邮箱登记接收预警。如果是您，请打开链接并确认： / Somebody signed this mailbox up for warnings. If it was you, open the link and confirm:",
                         ),
                     ),
                 };
-                let end = pick(
-                    "链接24小时内有效，只能用一次。非本人操作请忽略，您不会收到任何预警。",
-                    "The link works once, within 24 hours. Not you? Ignore this mail, and you will get nothing.",
+                let end = say(
+                    "链接24小时内有效，只能用一次。非本人操作请忽略，您不会收到任何预警。 / The link works once, within 24 hours. Not you? Ignore this mail, and you will get nothing.",
                 );
                 (subject, format!("{what}\n\n{link}\n\n{end}"))
             }
             Self::Browser { known: true, .. } => (
-                pick("打开您的预警设置", "Open your settings"),
-                pick(
-                    "此浏览器已登记接收预警。点开即可打开设置。非本人操作请忽略。",
-                    "This browser is signed up for warnings already. Open this to see your settings. Not you? Ignore it.",
+                say("打开您的预警设置 / Open your settings"),
+                say(
+                    "此浏览器已登记接收预警。点开即可打开设置。非本人操作请忽略。 / This browser is signed up for warnings already. Open this to see your settings. Not you? Ignore it.",
                 ),
             ),
             Self::Browser { known: false, .. } => (
-                pick("请确认：用此浏览器接收预警", "Please confirm: warnings to this browser"),
-                pick(
-                    "点开并确认，危险来时这里会通知您。非本人操作请忽略。",
-                    "Open this and confirm, and you are told here when danger comes. Not you? Ignore it.",
+                say("请确认：用此浏览器接收预警 / Please confirm: warnings to this browser"),
+                say(
+                    "点开并确认，危险来时这里会通知您。非本人操作请忽略。 / Open this and confirm, and you are told here when danger comes. Not you? Ignore it.",
                 ),
             ),
             Self::BrowserGone => (
-                pick("您的一个浏览器收不到预警了", "One of your browsers no longer gets warnings"),
-                pick(
-                    "您的一个浏览器收不到预警了：可能关闭了通知、清除了数据或卸载了应用。此处仍会收到预警。要恢复，请用那个浏览器重新登记。",
-                    "One of your browsers no longer gets warnings: notifications were turned off, or its data or the app removed. You still get them here. To have them there again, sign that browser up anew.",
+                say("您的一个浏览器收不到预警了 / One of your browsers no longer gets warnings"),
+                say(
+                    "您的一个浏览器收不到预警了：可能关闭了通知、清除了数据或卸载了应用。此处仍会收到预警。要恢复，请用那个浏览器重新登记。 / One of your browsers no longer gets warnings: notifications were turned off, or its data or the app removed. You still get them here. To have them there again, sign that browser up anew.",
                 ),
             ),
             Self::Test => (
-                pick("测试：预警能送达您", "Test: warnings reach you"),
-                pick(
-                    "这是您自己要求的测试，不是预警，无需行动。",
-                    "This is the test that you asked for. It is no warning; do nothing.",
+                say("测试：预警能送达您 / Test: warnings reach you"),
+                say(
+                    "这是您自己要求的测试，不是预警，无需行动。 / This is the test that you asked for. It is no warning; do nothing.",
                 ),
             ),
         }
     }
+}
+
+/// The answer to somebody who asks for their settings by short message.
+pub(crate) fn opens_by_link(reader: Reader<'_>, link: &str) -> String {
+    let text = "打开您的预警设置（10分钟内有效，用一次）：{} / Your settings (once, within 10 minutes): {}";
+    tongues::fill(reader.say(text), &[&link])
 }

@@ -12,7 +12,7 @@ mod render;
 mod templates;
 
 pub(crate) use because::{because, leave_by_answer, leave_by_link};
-pub(crate) use code::Personal;
+pub(crate) use code::{Personal, Reader, opens_by_link};
 pub use facts::Facts;
 pub use language::{Language, Variant};
 pub use page::PageFacts;

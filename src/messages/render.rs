@@ -167,12 +167,17 @@ impl Page<'_> {
         let facts = self.facts;
         let topic = ring::digest::digest(&ring::digest::SHA256, facts.event_key.as_bytes());
         let topic: String = URL_SAFE_NO_PAD.encode(topic.as_ref()).chars().take(32).collect();
+        let url = match self.options.link(facts) {
+            // Whoever takes part comes to a page that says what it is; the app knows its own host.
+            link if link.is_empty() => facts.exercise.then(|| format!("/drills/{}", facts.alert)),
+            link => Some(link),
+        };
         for (places, detail) in SHORTER {
             let payload = json!({
                 "title": self.fill("push/title.txt", places.min(3), detail)?,
                 "body": self.fill("push/body.txt", places, detail)?,
                 "tag": topic,
-                "url": Some(self.options.link(facts)).filter(|link| !link.is_empty()),
+                "url": url,
                 "event": facts.event_key,
                 "level": facts.colour.map(Colour::as_str),
                 "rank": rank(facts.severity),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::KeepError;
+use crate::lines::Lines;
 
 /// Bytes and rows of one file.
 const BYTES: usize = 2 << 20;
-const ROWS: u64 = 10_000;
+const ROWS: usize = 10_000;
 
 /// The cells of a row, by column.
 #[derive(Debug, Default)]
@@ -36,7 +37,8 @@ impl Table {
         };
         let text = text.trim_start_matches('\u{feff}');
         let bad = |e: csv::Error| KeepError::input(format!("不是 CSV：{e} / not CSV: {e}"));
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut reader =
+            csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(Lines::of(text.as_bytes()));
         let header: Vec<String> = reader.headers().map_err(bad)?.iter().map(str::to_lowercase).collect();
         if let Some(strange) = header.iter().find(|name| !columns.contains(&name.as_str())) {
             let strange: String = strange.chars().take(40).collect();
@@ -46,27 +48,16 @@ impl Table {
             return Err(KeepError::input(format!("缺少 `{missing}` 列 / the column `{missing}` is missing")));
         }
         let mut rows = Vec::new();
-        for (n, record) in (0..).zip(reader.records()) {
-            let record = record.map_err(bad)?;
-            if n >= ROWS {
+        let mut record = csv::StringRecord::new();
+        while reader.read_record(&mut record).map_err(bad)? {
+            if rows.len() >= ROWS {
                 return Err(KeepError::input(format!("超过 {ROWS} 行 / more than {ROWS} rows")));
             }
-            let line = line_of(text, record.position().map_or(0, csv::Position::byte));
+            let line = reader.get_mut().line_of(record.position());
             rows.push((line, Row(header.iter().cloned().zip(record.iter().map(str::to_owned)).collect())));
         }
         Ok(Self { rows })
     }
-}
-
-/// The line that a row begins on. The reader's own count is one short where lines end with CRLF, as spreadsheets write them: it stands
-/// before the LF still.
-fn line_of(text: &str, byte: u64) -> u64 {
-    let at = usize::try_from(byte).unwrap_or(usize::MAX).min(text.len());
-    let (before, after) = text.as_bytes().split_at(at);
-    let ends = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-    let skipped =
-        after.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n').count() as u64;
-    1 + ends(before) + skipped
 }
 
 #[cfg(test)]

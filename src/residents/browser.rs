@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sign_up::{ResidentError, Residents, Span};
 use crate::delivery::{Address, ELSEWHERE, Packer, browser_word, read_browser_word};
-use crate::messages::Personal;
+use crate::messages::{Personal, Reader};
 use crate::store::{Entry, Gone, StoreError, insert_personal_release, record, told_of_end};
 
 /// A browser that nothing was heard of for so long is looked after.
@@ -192,17 +192,19 @@ impl Residents {
             }
         }
         // It is not urgent: it wakes nobody, and waits for a provider that is down.
-        let wishes = self.store.wishes_of(gone.subscriber).await?;
+        let wishes = self.store.wishes_of(&[owner]).await?.remove(&owner).unwrap_or_default();
         let quiet = wishes.iter().filter_map(|wish| wish.quiet?.end(now)).max();
         let span = Span { now, from: quiet.unwrap_or(now), until: now + HOLDS };
+        let resident = self.store.resident(gone.subscriber).await?;
         let mut tx = self.store.begin().await?;
         let told = (!chunks.is_empty()).then_some(now);
         told_of_end(&mut tx, gone.address, told).await?;
         if told.is_some() {
             let name = format!("browser-gone/{}/{}", gone.address, now.timestamp_millis());
             let chunks = chunks.into_iter().collect();
-            let release =
-                self.release_to_one(&mut tx, &name, (Personal::BrowserGone, gone.language), chunks, span).await?;
+            let tongue = resident.as_ref().map_or(gone.language.tag(), |resident| &resident.tongue);
+            let reader = Reader { language: gone.language, tongue };
+            let release = self.release_to_one(&mut tx, &name, (Personal::BrowserGone, reader), chunks, span).await?;
             // A digest that no address has, so that it is none of the tests that somebody asked for.
             insert_personal_release(&mut tx, release, "browser-gone", gone.subscriber, now).await?;
         }

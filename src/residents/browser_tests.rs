@@ -13,21 +13,12 @@ use tocsin_sinks::{Fault, Faults, Sink, Tally, gateway};
 
 use super::sign_up::{Ask, ResidentError, Residents};
 use super::{Quiet, Receipts, Reported, SignUpLimits, Wishes};
-use crate::clock::Clock;
+use crate::clock::{Clock, SetClock};
 use crate::config::Config;
 use crate::delivery::{Address, receipt};
 use crate::messages::Language;
 use crate::policy::Policy;
 use crate::store::{Deed, Place, SeenCount, Store, StoreOptions};
-
-#[derive(Debug)]
-struct SetClock(Mutex<DateTime<Utc>>);
-
-impl Clock for SetClock {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
 
 struct World {
     residents: Residents,

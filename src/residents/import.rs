@@ -6,6 +6,7 @@ use serde::Serialize;
 use tocsin_channels::ChannelKind;
 
 use crate::delivery::Address;
+use crate::lines::Lines;
 use crate::messages::Language;
 use crate::regions::{RegionCode, RegionKind, RegionMap};
 use crate::rules::Audience;
@@ -74,14 +75,14 @@ pub async fn import(
     now: chrono::DateTime<chrono::Utc>,
     mut progress: impl FnMut(u64),
 ) -> Result<ImportReport, ImportError> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(Lines::of(file));
     let places = columns(reader.byte_headers()?)?;
     let mut report = ImportReport::default();
     let mut batch = Vec::with_capacity(BATCH);
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record)? {
         report.rows += 1;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = reader.get_mut().line_of(record.position());
         let row = Row { record: &record, places: &places, line };
         batch.extend(row.subscriber(map, &mut report));
         if batch.len() >= BATCH {

@@ -1,45 +1,70 @@
-//! Short messages that people write to us: one word ends everything for their number.
+//! Short messages that people write to us: one word ends everything for their number, another one opens their settings.
 
-use chrono::Utc;
 use tocsin_channels::ChannelKind;
 
-use crate::clock::Clock;
+use super::limits::{FOR, UNASKED};
+use super::sign_up::{ResidentError, Residents};
 use crate::delivery::{Address, mask};
-use crate::store::{Entry, Store, StoreError};
+use crate::messages::{Reader, opens_by_link};
+use crate::store::{Entry, StoreError};
 
 /// Words that end it, in any case, with blanks and full stops around them.
 const STOP: [&str; 10] = ["stop", "td", "t", "退订", "取消", "unsubscribe", "quit", "end", "cancel", "stopall"];
 
+/// Words that ask for one's settings, whoever has used up the codes that a number gets on asking at the page.
+const OPEN: [&str; 5] = ["open", "dl", "登录", "登陆", "设置"];
+
 /// What to answer somebody who has just left.
 pub const LEFT: &str = "已退订，此号码不会再收到预警。Done: no more warnings to this number.";
 
-/// Reads a short message from a number; gives the one answer to send back: a confirmation to whoever leaves, and nothing to anybody
-/// else, a second time too.
-///
-/// # Errors
-/// When the store cannot be written: the gateway must try again then.
-pub async fn inbound(
-    store: &Store,
-    clock: &dyn Clock,
-    from: &str,
-    text: &str,
-) -> Result<Option<&'static str>, StoreError> {
-    let Ok(address) = Address::parse(ChannelKind::Sms, from) else { return Ok(None) };
-    if !stops(text) {
-        return Ok(None);
+impl Residents {
+    /// Reads a short message from a number; gives the one answer to send back: a confirmation to whoever leaves, the way to their settings
+    /// to whoever asks for it, and nothing to anybody else.
+    ///
+    /// # Errors
+    /// When the store cannot be written: the gateway must try again then.
+    pub async fn hear(&self, from: &str, text: &str) -> Result<Option<String>, ResidentError> {
+        let Ok(address) = Address::parse(ChannelKind::Sms, from) else { return Ok(None) };
+        let word = word(text);
+        if STOP.contains(&word.as_str()) {
+            return self.stop(&address).await;
+        }
+        if OPEN.contains(&word.as_str()) { self.open(&address).await } else { Ok(None) }
     }
-    let now: chrono::DateTime<Utc> = clock.now();
-    if !store.leave_by(&address, now).await? {
-        return Ok(None);
+
+    /// A second time is answered with nothing.
+    async fn stop(&self, address: &Address) -> Result<Option<String>, ResidentError> {
+        let now = self.clock.now();
+        if !self.store.leave_by(address, now).await? {
+            return Ok(None);
+        }
+        let detail = serde_json::json!({"channel": "sms"});
+        self.store.record_one(now, &Entry::new("resident", "resident.stop", mask(&address.value), detail)).await?;
+        Ok(Some(LEFT.to_owned()))
     }
-    let detail = serde_json::json!({"channel": "sms"});
-    store.record_one(now, &Entry::new("resident", "resident.stop", mask(&address.value), detail)).await?;
-    Ok(Some(LEFT))
+
+    /// Who can write from a number has it, whatever strangers asked for in its name. Some gateways let a sender be forged: so no more than
+    /// anybody gets unasked.
+    async fn open(&self, address: &Address) -> Result<Option<String>, ResidentError> {
+        let now = self.clock.now();
+        let Some(subscriber) = self.store.resident_by(address).await?.filter(|_| !self.base.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(resident) = self.store.resident(subscriber).await? else { return Ok(None) };
+        let mut tx = self.store.begin().await?;
+        let name = self.store.vault.digest("open", &self.store.digest(address));
+        let reader = Reader { language: resident.language, tongue: &resident.tongue };
+        let link = match self.store.count_use(&mut tx, &name, (UNASKED, FOR), now).await? {
+            true => Some(self.link_for(&mut tx, address, reader, now).await?),
+            false => None,
+        };
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(link.map(|link| opens_by_link(reader, &link)))
+    }
 }
 
-fn stops(text: &str) -> bool {
-    let word = text.trim_matches(|c: char| c.is_whitespace() || ".。!！,，\"“”'".contains(c)).to_lowercase();
-    STOP.contains(&word.as_str())
+fn word(text: &str) -> String {
+    text.trim_matches(|c: char| c.is_whitespace() || ".。!！,，\"“”'".contains(c)).to_lowercase()
 }
 
 #[cfg(test)]
@@ -49,10 +74,10 @@ mod tests {
     #[test]
     fn a_word_that_means_stop_stops_and_a_sentence_does_not() {
         for text in ["STOP", " stop. ", "TD", "td。", "退订", "“退订”！", "T"] {
-            assert!(stops(text), "{text}");
+            assert!(STOP.contains(&word(text).as_str()), "{text}");
         }
         for text in ["", "别停", "stop the flood please", "谢谢", "TDX"] {
-            assert!(!stops(text), "{text}");
+            assert!(!STOP.contains(&word(text).as_str()), "{text}");
         }
     }
 }

@@ -16,13 +16,17 @@ mod work;
 #[cfg(test)]
 mod browser_tests;
 #[cfg(test)]
+mod misuse_tests;
+#[cfg(test)]
+mod test_world;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use browser::watch;
 pub(crate) use concern::Concern;
 pub use concern::concerned;
 pub use import::{BadRow, ImportError, ImportReport, export, import};
-pub use inbound::{LEFT, inbound};
+pub use inbound::LEFT;
 pub use limits::SignUpLimits;
 pub use places::Where;
 pub use receipts::{Receipts, Reported};

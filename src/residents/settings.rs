@@ -11,7 +11,7 @@ use super::concern::Concern;
 use super::sign_up::{PLACES, ResidentError, Residents, Span};
 use super::wishes::telling;
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
-use crate::messages::Personal;
+use crate::messages::{Personal, Reader};
 use crate::rules::Decision;
 use crate::store::{
     AlertState, Entry, Place, ResidentRow, StoreError, erase_resident, insert_personal_release, record,
@@ -175,10 +175,9 @@ impl Residents {
             return Err(ResidentError::Busy);
         }
         let name = format!("test/{subscriber}/{}", now.timestamp_millis());
+        let reader = Reader { language: resident.language, tongue: &resident.tongue };
         let chunks = chunks.into_iter().collect();
-        let release = self
-            .release_to_one(&mut tx, &name, (Personal::Test, resident.language), chunks, Span::at_once(now))
-            .await?;
+        let release = self.release_to_one(&mut tx, &name, (Personal::Test, reader), chunks, Span::at_once(now)).await?;
         insert_personal_release(&mut tx, release, "", subscriber, now).await?;
         self.note(&mut tx, subscriber, "resident.test", json!({}), now).await?;
         tx.commit().await.map_err(StoreError::from)?;

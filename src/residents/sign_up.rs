@@ -16,7 +16,7 @@ use super::limits::{Allowed, EVERYONE, SignUpLimits, allow, allow_own};
 use super::work;
 use crate::clock::Clock;
 use crate::delivery::{Address, ELSEWHERE, Packer, constant_time_equal, mask, sign_up_recipient};
-use crate::messages::{Language, Personal, Variant};
+use crate::messages::{Language, Personal, Reader, Variant};
 use crate::policy::Policy;
 use crate::rules::{Lane, Reach};
 use crate::seal::{SecretError, random_token, token_digest};
@@ -254,7 +254,7 @@ impl Residents {
         let id = self.store.insert_sign_up(tx, &new, now).await?;
         let link = match ask.address.channel {
             // The browser that gets it is where it belongs: it needs no host.
-            ChannelKind::Push => format!("/sign-up/confirm/{}?by=push&lang={}", proof.link, ask.language.tag()),
+            ChannelKind::Push => format!("/sign-up/confirm/{}?by=push&lang={}", proof.link, ask.tongue),
             _ => format!("{}/sign-up/confirm/{}", self.base, proof.link),
         };
         let message = match ask.address.channel {
@@ -265,10 +265,40 @@ impl Residents {
         let mut packer = Packer::new();
         packer.push(sign_up_recipient(id), ELSEWHERE, &self.store.seal(&ask.address)?);
         let (what, span) = (format!("code/{id}"), Span::at_once(now));
+        let reader = Reader { language: ask.language, tongue: &ask.tongue };
         let release =
-            self.release_to_one(tx, &what, (message, ask.language), vec![(ask.address.channel, packer)], span).await?;
+            self.release_to_one(tx, &what, (message, reader), vec![(ask.address.channel, packer)], span).await?;
         insert_personal_release(tx, release, &digest, 0, now).await?;
         Ok(())
+    }
+
+    /// A link that opens somebody's settings, for a number that they have just written from.
+    pub(super) async fn link_for(
+        &self,
+        tx: &mut Tx,
+        address: &Address,
+        Reader { language, tongue }: Reader<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<String, ResidentError> {
+        let (token, link) = (token_digest(&random_token()?), random_token()?);
+        let pending = Pending {
+            channel: address.channel,
+            address: address.value.clone(),
+            language,
+            tongue: tongue.to_owned(),
+            places: Vec::new(),
+            account: None,
+        };
+        let new = NewSignUp {
+            token: &token,
+            link: Some(&token_digest(&link)),
+            code: None,
+            body: &serde_json::to_string(&pending).map_err(StoreError::corrupt)?,
+            digest: &self.store.digest(address),
+            expires_at: now + CODE_HOLDS,
+        };
+        self.store.insert_sign_up(tx, &new, now).await?;
+        Ok(format!("{}/sign-up/confirm/{link}?by=sms&lang={tongue}", self.base))
     }
 
     /// Writes a release to one person alone, whose chunks are known already.
@@ -276,16 +306,16 @@ impl Residents {
         &self,
         tx: &mut Tx,
         name: &str,
-        (message, language): (Personal<'_>, Language),
+        (message, reader): (Personal<'_>, Reader<'_>),
         chunks: Vec<(ChannelKind, Packer)>,
         span: Span,
     ) -> Result<i64, ResidentError> {
         let policy = self.policy.load();
         let signature = policy.messages.signature.as_deref().unwrap_or("Tocsin");
         let dispatch = |(kind, _): &(ChannelKind, Packer)| NewDispatch {
-            language,
+            language: reader.language,
             variant: Variant::Warn,
-            content: message.content(*kind, language, signature),
+            content: message.content(*kind, reader, signature),
         };
         let release = NewRelease {
             name: name.to_owned(),
@@ -306,7 +336,8 @@ impl Residents {
         let id = insert_release(tx, &release, span.now).await?;
         for (kind, mut packer) in chunks {
             let (body, n) = packer.take();
-            insert_planned_chunk(tx, id, Lane::MODERATE, (kind, language), (&body, n), (span.now, span.from)).await?;
+            insert_planned_chunk(tx, id, Lane::MODERATE, (kind, reader.language), (&body, n), (span.now, span.from))
+                .await?;
         }
         Ok(id)
     }

@@ -125,12 +125,14 @@ impl Store {
         Ok(ended)
     }
 
-    /// Which of these addresses have ended because their push service does not know them any more, and whose they were. Those who have
-    /// left are not among them: they asked not to be told.
-    pub(crate) async fn gone_owners(&self, ids: &[u64]) -> Result<HashMap<u64, u64>, StoreError> {
+    /// Whose these addresses are, or were until their push service did not know them any more. Those who have left are not among them:
+    /// they asked not to be told.
+    pub(crate) async fn owners(&self, ids: &[u64]) -> Result<HashMap<u64, u64>, StoreError> {
         let mut owners = HashMap::new();
         for ids in ids.chunks(IDS) {
-            let mut sql = QueryBuilder::new("SELECT id, subscriber FROM address WHERE gone_at IS NOT NULL AND id IN ");
+            let mut sql = QueryBuilder::new(
+                "SELECT id, subscriber FROM address WHERE (left_at IS NULL OR gone_at IS NOT NULL) AND id IN ",
+            );
             push_ids(&mut sql, ids);
             for row in sql.build().fetch_all(&self.read).await? {
                 let (id, subscriber): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);

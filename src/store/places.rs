@@ -138,14 +138,35 @@ impl Store {
             .collect()
     }
 
-    /// What somebody wants to be told, place by place, oldest first. Nothing sealed is read for it.
-    pub(crate) async fn wishes_of(&self, subscriber: i64) -> Result<Vec<Wishes>, StoreError> {
-        let rows: Vec<(i64, i64)> =
-            sqlx::query_as("SELECT hazards, wishes FROM place WHERE subscriber = $1 ORDER BY id")
-                .bind(subscriber)
-                .fetch_all(&self.read)
-                .await?;
-        Ok(rows.into_iter().map(|(hazards, wishes)| Wishes::unpack(hazards, wishes)).collect())
+    /// What people want to be told, place by place, oldest first. Nothing sealed is read for it.
+    pub(crate) async fn wishes_of(&self, subscribers: &[u64]) -> Result<HashMap<u64, Vec<Wishes>>, StoreError> {
+        let mut found: HashMap<u64, Vec<Wishes>> = HashMap::new();
+        for ids in subscribers.chunks(IDS) {
+            let mut sql = QueryBuilder::new("SELECT subscriber, hazards, wishes FROM place WHERE subscriber IN ");
+            push_ids(&mut sql, ids);
+            sql.push(" ORDER BY id");
+            for row in sql.build().fetch_all(&self.read).await? {
+                let (subscriber, hazards, wishes): (i64, i64, i64) =
+                    (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                let own = found.entry(u64::try_from(subscriber).unwrap_or_default()).or_default();
+                own.push(Wishes::unpack(hazards, wishes));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is wanted at these places.
+    pub(crate) async fn wishes_at(&self, places: &[u64]) -> Result<HashMap<u64, Wishes>, StoreError> {
+        let mut found = HashMap::with_capacity(places.len());
+        for ids in places.chunks(IDS) {
+            let mut sql = QueryBuilder::new("SELECT id, hazards, wishes FROM place WHERE id IN ");
+            push_ids(&mut sql, ids);
+            for row in sql.build().fetch_all(&self.read).await? {
+                let (id, hazards, wishes): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                found.insert(u64::try_from(id).unwrap_or_default(), Wishes::unpack(hazards, wishes));
+            }
+        }
+        Ok(found)
     }
 
     /// Adds places, each with its owner; their ids are not looked at.

@@ -233,6 +233,16 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
+    /// Whether a release's whole audience is in chunks.
+    pub(crate) async fn is_whole(&self, release: i64) -> Result<bool, StoreError> {
+        let planned: Option<i64> =
+            sqlx::query_scalar("SELECT id FROM release WHERE id = $1 AND planned_at IS NOT NULL")
+                .bind(release)
+                .fetch_optional(&self.read)
+                .await?;
+        Ok(planned.is_some())
+    }
+
     /// Whether an alert's whole audience is in chunks; false while it is not released.
     ///
     /// # Errors

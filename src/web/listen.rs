@@ -29,8 +29,8 @@ use tokio_util::task::TaskTracker;
 
 use super::pace::{self, Paced, Seats};
 use super::proxies::Proxies;
-use super::words::LanguageError;
 use crate::config::TlsConfig;
+use crate::tongues::LanguageError;
 
 /// A handshake, and the head of a request, take no longer.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -26,13 +26,13 @@ mod words;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub use crate::tongues::{LanguageError, load_languages};
 pub use api::OPENAPI;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 pub use listen::ListenError;
 use tokio_util::sync::CancellationToken;
-pub use words::{LanguageError, load_languages};
 
 use self::site::Site;
 use crate::app::App;
@@ -80,7 +80,7 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ListenError> {
     let tls = server.tls.as_ref().map(listen::acceptor).transpose()?;
-    server.languages.as_deref().map(words::load_languages).transpose()?;
+    server.languages.as_deref().map(load_languages).transpose()?;
     let proxies = proxies::Proxies::new(&server.proxies).map_err(ListenError::Proxy)?;
     let listener = tokio::net::TcpListener::bind(server.listen).await?;
     ready(listener.local_addr()?);

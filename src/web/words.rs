@@ -1,102 +1,11 @@
-//! The pages' languages. A text is written in English in its page; each other language is one file, from the English to its own:
-//! Chinese ships with Tocsin, others lie in the folder that config names, each called by its BCP 47 tag.
+//! The words of pages. A text is written in English in its page; each other language is one file, from the English to its own.
 
-use std::collections::HashMap;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, OnceLock};
 
 use axum::http::{HeaderMap, header};
-use serde::Deserialize;
 
 use crate::messages::{Facts, Language};
-
-/// One language's file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tongue {
-    /// What its own people call it.
-    name: String,
-    #[serde(default)]
-    direction: Direction,
-    /// From the English to its own.
-    texts: HashMap<String, String>,
-    #[serde(skip)]
-    tag: String,
-}
-
-/// Which way it is written.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
-enum Direction {
-    #[default]
-    #[serde(rename = "ltr")]
-    LeftToRight,
-    #[serde(rename = "rtl")]
-    RightToLeft,
-}
-
-static CHINESE: LazyLock<Tongue> =
-    LazyLock::new(|| toml::from_str(include_str!("words/zh-CN.toml")).unwrap_or_default());
-/// Those of the folder; read once, when the program starts.
-static OTHERS: OnceLock<Vec<Tongue>> = OnceLock::new();
-
-/// Why a language is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum LanguageError {
-    /// A file or folder cannot be read.
-    #[error("server.languages: cannot read {}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file is not as it should be.
-    #[error("server.languages: {}: {why}", path.display())]
-    Bad {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
-}
-
-/// Takes in the languages of a folder, for as long as the program runs.
-///
-/// # Errors
-/// When a file cannot be read, is no table of texts, or changes the number of places to fill in.
-pub fn load_languages(folder: &Path) -> Result<(), LanguageError> {
-    let read = |source| LanguageError::Read { path: folder.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(read)? {
-        files.push(entry.map_err(read)?.path());
-    }
-    files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
-    files.sort();
-    let tongues = files.iter().map(|path| tongue(path)).collect::<Result<_, _>>()?;
-    // The first folder stays: a program has one.
-    let _ = OTHERS.set(tongues);
-    Ok(())
-}
-
-fn tongue(path: &Path) -> Result<Tongue, LanguageError> {
-    let bad = |why: String| LanguageError::Bad { path: path.to_owned(), why };
-    let text = std::fs::read_to_string(path).map_err(|source| LanguageError::Read { path: path.to_owned(), source })?;
-    let mut tongue: Tongue = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
-    tongue.tag = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-    let plain = tongue
-        .tag
-        .split('-')
-        .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
-    if !plain || Language::of_tag(&tongue.tag).is_some() {
-        return Err(bad("a file is called by its language's tag (`ar.toml`); Chinese and English are there".into()));
-    }
-    let holes = |text: &str| text.matches("{}").count();
-    match tongue.texts.iter().find(|(english, own)| holes(english) != holes(own)) {
-        Some((english, _)) => Err(bad(format!("`{english}` has another number of {{}}"))),
-        None => Ok(tongue),
-    }
-}
+use crate::tongues::{self, CHINESE, Direction, Tongue};
 
 /// A language to change to.
 pub(super) struct Other {
@@ -125,13 +34,7 @@ impl From<Language> for Words {
 impl Words {
     /// The words of a tag such as `zh-CN`, `en-US`, `ar`.
     pub(super) fn of_tag(tag: &str) -> Option<Self> {
-        let first = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
-        let other = || {
-            let all = OTHERS.get()?;
-            let exact = all.iter().find(|tongue| tongue.tag.eq_ignore_ascii_case(tag));
-            let found = exact.or_else(|| all.iter().find(|tongue| first(&tongue.tag) == first(tag)))?;
-            Some(Self { language: Language::English, tongue: Some(found) })
-        };
+        let other = || Some(Self { language: Language::English, tongue: Some(tongues::other(tag)?) });
         Language::of_tag(tag).map(Self::from).or_else(other)
     }
 
@@ -155,16 +58,7 @@ impl Words {
 
     /// A text with several `{}` in it, filled in their order.
     pub(super) fn fill(&self, english: &str, values: &[&dyn Display]) -> String {
-        let mut pieces = self.s(english).split("{}");
-        let mut text = pieces.next().unwrap_or_default().to_owned();
-        let mut values = values.iter();
-        for piece in pieces {
-            if let Some(value) = values.next() {
-                text.push_str(&value.to_string());
-            }
-            text.push_str(piece);
-        }
-        text
+        tongues::fill(self.s(english), values)
     }
 
     /// One of two texts that come in both languages.
@@ -208,7 +102,7 @@ impl Words {
     /// Every language that there is.
     pub(super) fn all(&self) -> Vec<Other> {
         let own = [Other { tag: "zh-CN", name: &CHINESE.name }, Other { tag: "en", name: "English" }];
-        let more = OTHERS.get().into_iter().flatten().map(|tongue| Other { tag: &tongue.tag, name: &tongue.name });
+        let more = tongues::others().iter().map(|tongue| Other { tag: &tongue.tag, name: &tongue.name });
         own.into_iter().chain(more).collect()
     }
 
@@ -229,13 +123,24 @@ mod tests {
     fn used() -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
-        for folder in
-            ["web/pages", "web/console", "web/console/compose", "web/public", "web/portal", "web", "residents"]
-        {
+        for folder in [
+            "web/pages",
+            "web/console",
+            "web/console/compose",
+            "web/public",
+            "web/portal",
+            "web",
+            "residents",
+            "messages",
+        ] {
             for entry in std::fs::read_dir(format!("{root}/{folder}")).unwrap() {
                 let path = entry.unwrap().path();
                 let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
                 if !matches!(kind, "html" | "rs") || path.ends_with("words.rs") || path.ends_with("tests.rs") {
+                    continue;
+                }
+                // Warnings have templates; what single people are sent are texts as of pages.
+                if folder == "messages" && !path.ends_with("code.rs") {
                     continue;
                 }
                 let text = std::fs::read_to_string(&path).unwrap();
@@ -250,8 +155,9 @@ mod tests {
                     found.insert(rest.split('"').next().unwrap().to_owned());
                 }
                 // Texts of officers' pages come in both languages where they stand; the other ones may have more readers.
-                let shown =
-                    ["sign_up.rs", "settings.rs", "places.rs", "session.rs"].iter().any(|name| path.ends_with(name));
+                let shown = ["sign_up.rs", "settings.rs", "places.rs", "session.rs", "code.rs"]
+                    .iter()
+                    .any(|name| path.ends_with(name));
                 if folder == "web/portal" || shown {
                     let halves = text.split('"').filter_map(|text| text.split_once(" / "));
                     let both = halves.filter(|(zh, _)| zh.chars().any(|c| c > '\u{2fff}') && !zh.contains('\n'));
@@ -292,27 +198,6 @@ mod tests {
                 let text = std::fs::read_to_string(&path).unwrap();
                 assert!(!text.contains(".pick(\""), "{name} has texts that no further language can say");
             }
-        }
-    }
-
-    #[test]
-    fn a_language_is_one_file_and_a_broken_one_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let put = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            tongue(&path)
-        };
-        let arabic = put("ar.toml", "name = 'العربية'\ndirection = 'rtl'\n[texts]\n'In force' = 'سارٍ'").unwrap();
-        assert_eq!((arabic.tag.as_str(), arabic.direction), ("ar", Direction::RightToLeft));
-        for (name, text) in [
-            ("ar.toml", "name = 'x'\n[texts]\n'in force: {}' = 'no place'"),
-            ("ar.toml", "name = 'x'\ndirection = 'up'\n[texts]"),
-            ("ar.toml", "nonsense"),
-            ("zh.toml", "name = 'x'\n[texts]"),
-            ("a b.toml", "name = 'x'\n[texts]"),
-        ] {
-            assert!(put(name, text).is_err(), "{name} {text}");
         }
     }
 

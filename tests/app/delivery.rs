@@ -34,8 +34,7 @@ async fn a_typhoon_is_read_in_chinese_its_update_takes_its_place_and_only_the_en
         (&"zh-CN".into(), &false.into(), &false.into())
     );
     assert_eq!(warning["url"], format!("/events/{id}?lang=zh-CN"));
-    let buttons = warning["buttons"].as_array().unwrap();
-    assert!(buttons.is_empty() || *buttons == ["查看详情", "我安全"], "{warning}");
+    assert_eq!(warning["buttons"], serde_json::json!(["查看详情", "我安全"]), "{warning}");
     let tag = warning["tag"].clone();
     stage.seen(&id, "shown", 1).await;
     let posted = stage.service.posted().pop().unwrap();
@@ -57,6 +56,13 @@ async fn a_typhoon_is_read_in_chinese_its_update_takes_its_place_and_only_the_en
         "the level rose: it rings, and stays"
     );
     stage.seen(&id, "shown", 1).await;
+
+    let tabs = firefox.tabs().await;
+    firefox.press_notification("台风红色预警更新", "safe").await;
+    stage.seen(&id, "safe", 1).await;
+    stage.seen(&id, "opened", 0).await;
+    assert_eq!(firefox.tabs().await, tabs, "it opens nothing");
+    firefox.notified("it is seen to", |all| titles(all).is_empty()).await;
 
     // Each ends earlier: what says the same, to last as long, is told to nobody again.
     let shorter =
@@ -86,5 +92,26 @@ async fn a_typhoon_is_read_in_chinese_its_update_takes_its_place_and_only_the_en
     stage.seen(&end, "shown", 1).await;
     stage.seen(&missed, "shown", 0).await;
     firefox.shot("app").await;
+    firefox.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_seen_and_said_without_a_network_is_reported_when_there_is_one() {
+    let stage = Stage::start().await;
+    let profile = stage.profile();
+    let firefox = stage.open(&profile, "unsent").await;
+    stage.sign_up(&firefox).await;
+    firefox.cut_off(Some("/app/receipt")).await;
+    let id = stage.release(&Cma { colour: RED, ..Cma::new("unsent") }).await;
+    firefox.notified("the warning", says("台风红色预警")).await;
+    firefox.press_notification("台风红色预警", "safe").await;
+    let kept = "return (await (await (await caches.open('tocsin-state')).match('/state/unsent'))?.json())?.map((one) => one.what)";
+    firefox.until("both are kept", kept, |kept| *kept == serde_json::json!(["shown", "safe"])).await;
+    stage.seen(&id, "shown", 0).await;
+    firefox.cut_off(None).await;
+    firefox.goto("/?lang=zh-CN").await;
+    stage.seen(&id, "safe", 1).await;
+    stage.seen(&id, "shown", 1).await;
+    firefox.until("nothing is left to say", kept, |kept| *kept == serde_json::json!([])).await;
     firefox.close().await;
 }

@@ -59,6 +59,8 @@ impl Profile {
             ("dom.push.serverURL", json!(push_service)),
             ("dom.push.testing.allowInsecureServerURL", json!(true)),
             ("dom.push.retryBaseInterval", json!(200)),
+            // Buttons of notifications, which other browsers have long had.
+            ("dom.webnotifications.actions.enabled", json!(true)),
             ("permissions.default.desktop-notification", json!(1)),
             ("intl.accept_languages", json!("zh-CN,zh")),
             ("services.settings.server", json!("data:,")),
@@ -219,18 +221,30 @@ impl Firefox {
 
     /// Clicks a notification as a person would, in the browser's own window of it.
     pub async fn click_notification(&self, title: &str) {
+        self.act_on_notification(title, "w.onAlertClick()").await;
+    }
+
+    /// Presses a button of a notification. The browser's own window has no room for buttons, a desktop's has: what it says to the browser
+    /// when one is pressed is said here.
+    pub async fn press_notification(&self, title: &str, action: &str) {
+        let press = format!(
+            "const button = {{action: {}, title: '', iconURL: '', QueryInterface: ChromeUtils.generateQI(['nsIAlertAction'])}}; \
+             w.gAlertListener.observe(button, 'alertclickcallback', w.gAlertCookie)",
+            json!(action)
+        );
+        self.act_on_notification(title, &press).await;
+    }
+
+    async fn act_on_notification(&self, title: &str, act: &str) {
         let click = format!(
             "(() => {{ for (const w of Services.wm.getEnumerator('alert:alert')) {{ \
                if (!w.document.getElementById('alertTitleLabel')?.getAttribute('value').includes({})) continue; \
-               w.onAlertClick(); return true; }} return false; }})()",
+               {act}; return true; }} return false; }})()",
             json!(title)
         );
         let until = Instant::now() + PATIENCE;
         loop {
-            let tree = self.ask("browsingContext.getTree", json!({"moz:scope": "chrome"})).await.unwrap();
-            let target = json!({"context": tree["contexts"][0]["context"]});
-            let params = json!({"expression": click, "target": target, "awaitPromise": true});
-            if self.ask("script.evaluate", params).await.unwrap()["result"]["value"] == true {
+            if self.chrome(&click).await == true {
                 return;
             }
             assert!(Instant::now() < until, "no notification to click: {title}");
@@ -238,11 +252,36 @@ impl Firefox {
         }
     }
 
+    /// What an expression gives in the browser itself, outside any page.
+    async fn chrome(&self, expression: &str) -> Value {
+        let tree = self.ask("browsingContext.getTree", json!({"moz:scope": "chrome"})).await.unwrap();
+        let target = json!({"context": tree["contexts"][0]["context"]});
+        let params = json!({"expression": expression, "target": target, "awaitPromise": true});
+        self.ask("script.evaluate", params).await.unwrap()["result"]["value"].clone()
+    }
+
+    /// From now on nothing comes through to a path of the server, or everything again.
+    pub async fn cut_off(&self, path: Option<&str>) {
+        let cut = format!(
+            "(() => {{ globalThis.cutOff = {}; if (globalThis.cutter) return true; \
+             globalThis.cutter = (subject) => {{ const channel = subject.QueryInterface(Ci.nsIHttpChannel); \
+               if (channel.URI.filePath === globalThis.cutOff) channel.cancel(Cr.NS_ERROR_OFFLINE); }}; \
+             Services.obs.addObserver(globalThis.cutter, 'http-on-modify-request'); return true; }})()",
+            json!(path)
+        );
+        assert_eq!(self.chrome(&cut).await, true);
+    }
+
+    /// Where the tabs are.
+    pub async fn tabs(&self) -> Vec<String> {
+        let tree = self.ask("browsingContext.getTree", json!({})).await.unwrap();
+        let all = tree["contexts"].as_array().cloned().unwrap_or_default();
+        all.iter().map(|one| one["url"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
     /// Whether some tab is at a path of the server.
     pub async fn has_tab(&self, path: &str) -> bool {
-        let tree = self.ask("browsingContext.getTree", json!({})).await.unwrap();
-        let url = json!(format!("{}{path}", self.base));
-        tree["contexts"].as_array().is_some_and(|all| all.iter().any(|one| one["url"] == url))
+        self.tabs().await.contains(&format!("{}{path}", self.base))
     }
 
     /// Keeps a picture of the whole page.

@@ -11,6 +11,7 @@
 
 mod delivery;
 mod doors;
+mod drill;
 mod firefox;
 mod offline;
 mod stage;

@@ -28,23 +28,32 @@ impl Drop for Stage {
     }
 }
 
+/// How short messages go out: as JSON.
+const SMS: &str = "method = \"POST\"\nurl = \"http://GATEWAY/sms\"\nbody = { json = { to = \"{to}\", text = \"{text}\" } }\n\
+    answers = [{ status = \"2\", class = \"accepted\" }]\n";
+
 impl Stage {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_with(tempfile::tempdir().unwrap(), RULES, SMS, "", "listen = \"127.0.0.1:0\"").await
+    }
+
+    /// With other rules, another way to the gateway, more in the config, and where it listens.
+    pub async fn start_with(folder: tempfile::TempDir, rules: &str, via: &str, more: &str, server: &str) -> Self {
         let path = |name: &str| folder.path().join(name).display().to_string();
         let (service, sms) =
             (autopush::start().await.unwrap(), gateway::start_sms(Tally::keeping_keys()).await.unwrap());
-        std::fs::write(path("rules.toml"), RULES).unwrap();
+        std::fs::write(path("rules.toml"), rules).unwrap();
         let more = format!(
             "[rules]\nfile = \"{}\"\n\n[channels.push]\nvia = {{ vapid_key_file = \"{}\", contact = \"mailto:d@example.org\", allow_private = [\"{}\"] }}\n\n\
-             [channels.sms.via]\nmethod = \"POST\"\nurl = \"http://{}/sms\"\nbody = {{ json = {{ to = \"{{to}}\", text = \"{{text}}\" }} }}\n\
-             answers = [{{ status = \"2\", class = \"accepted\" }}]\n",
+             [channels.sms.via]\n{}\n{more}",
             path("rules.toml"),
             path("vapid.der"),
             service.posts.addr,
-            sms.addr,
+            via.replace("GATEWAY", &sms.addr.to_string()),
         );
         let config = support::write_config(folder.path(), &more);
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.replace("listen = \"127.0.0.1:0\"", server)).unwrap();
         assert!(support::tocsin(&config, &["keys", "push", &path("vapid.der")]).0);
         Self { server: Server::start_in(folder), service, sms }
     }

@@ -60,6 +60,97 @@ async fn a_browser_whose_subscription_changed_while_it_was_off_comes_back_though
     firefox.close().await;
 }
 
+/// What the page's script does on each visit, done now.
+fn visits(n: usize) -> String {
+    let visit = |n| format!("import('/assets/app.js?{n}')");
+    format!("await Promise.all([{}]); return true;", (0..n).map(visit).collect::<Vec<_>>().join(", "))
+}
+
+/// What the browser keeps of itself, changed before.
+fn own(change: &str) -> String {
+    format!(
+        "const cache = await caches.open('tocsin-state'); const own = await (await cache.match('/state/browser'))?.json(); \
+         {change}; return own ?? null"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_a_subscription_lapses_a_new_one_takes_its_place_once_with_a_word_to_the_person() {
+    let stage = Stage::start().await;
+    let profile = stage.profile();
+    let firefox = stage.open(&profile, "lapses").await;
+    stage.sign_up(&firefox).await;
+    let old = stage.service.alive();
+    firefox.goto("/app?lang=zh-CN").await;
+    // Firefox' own never end: these end so many days from now.
+    let ends = |days: u32| {
+        format!(
+            "const old = (await (await navigator.serviceWorker.ready).pushManager.getSubscription()).endpoint; \
+             Object.defineProperty(PushSubscription.prototype, 'expirationTime', {{configurable: true, \
+               get() {{ return this.endpoint === old ? Date.now() + {days} * 86_400_000 : null; }}}}); return true;"
+        )
+    };
+    firefox.run(&ends(8)).await;
+    firefox.run(&visits(1)).await;
+    assert_eq!(stage.service.alive(), old, "there is time");
+    firefox.run(&ends(6)).await;
+    // Two tabs at once.
+    firefox.run(&visits(2)).await;
+    let new = stage.service.alive();
+    assert_eq!((new.len(), new == old), (1, false));
+    assert_eq!(stage.rows("record WHERE kind = 'resident.browser-moved'").await, 1, "the other one found it done");
+    assert_eq!(stage.rows("address WHERE left_at IS NULL").await, 1);
+    firefox.notified("a quiet word", |all| all.iter().any(|n| n["tag"] == "renewed" && n["silent"] == true)).await;
+    let id = stage.release(&Cma { colour: ORANGE, ..Cma::new("after") }).await;
+    stage.seen(&id, "shown", 1).await;
+    assert_eq!(stage.service.posted().pop().unwrap().token, new[0]);
+    firefox.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_held_as_gone_subscribes_anew_and_one_that_was_left_elsewhere_forgets_itself() {
+    let stage = Stage::start().await;
+    let profile = stage.profile();
+    let firefox = stage.open(&profile, "held-as-gone").await;
+    stage.sign_up(&firefox).await;
+    // The browser does not hear of it.
+    stage.service.end_all();
+    let id = stage.release(&Cma { colour: ORANGE, ..Cma::new("gone") }).await;
+    stage.server.until(&id, |states| states["channels"]["push"]["failed"] == 1).await;
+    assert_eq!(stage.rows("address WHERE gone_at IS NOT NULL").await, 1);
+
+    // A hotel's network refuses too: that says nothing of the browser.
+    firefox.goto("/?lang=zh-CN").await;
+    let hotel = "globalThis.fetch = async () => new Response('Pay first', { status: 403 }); return true;";
+    firefox.run(&own("await cache.put('/state/browser', new Response(JSON.stringify({ ...own, alive: 0 })))")).await;
+    firefox.run(hotel).await;
+    firefox.run(&visits(1)).await;
+    assert!(firefox.run(&own("")).await["word"].is_string(), "it still knows whose it is");
+    assert!(stage.service.alive().is_empty(), "and has not moved");
+
+    // Its own page asks each time.
+    firefox.goto("/app?lang=zh-CN").await;
+    stage.eventually("the browser subscribes anew", || !stage.service.alive().is_empty()).await;
+    firefox.notified("a quiet word", |all| all.iter().any(|n| n["tag"] == "renewed")).await;
+    let on = "return document.querySelector('[data-yes]').checkVisibility()";
+    firefox.until("it says that this browser is told", on, |on| *on == true).await;
+    assert_eq!(stage.rows("address WHERE gone_at IS NULL AND left_at IS NULL").await, 1, "it lives again");
+    let id = stage.release(&Cma { event: ("暴雨", "Rainstorm"), ..Cma::new("back") }).await;
+    stage.seen(&id, "shown", 1).await;
+
+    // Left from another device: what this one says is heard no more.
+    let kept = firefox.run(&own("")).await;
+    let left = format!(
+        "return (await fetch('/app/leave', {{method: 'POST', body: new URLSearchParams({{word: {}}})}})).ok",
+        kept["word"]
+    );
+    assert_eq!(firefox.run(&left).await, true);
+    firefox.goto("/app?lang=zh-CN").await;
+    firefox.until("it has forgotten itself", &own(""), serde_json::Value::is_null).await;
+    firefox.until("it says so", "return document.querySelector('[data-no]').checkVisibility()", |no| *no == true).await;
+    firefox.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_is_gone_is_found_out_and_its_owner_told_by_short_message() {
     let stage = Stage::start().await;

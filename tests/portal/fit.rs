@@ -102,7 +102,10 @@ async fn walk(journey: &'static str, language: &'static str, number: &str) {
     }
     let told = stage.mail("li@example.org", "/leave/").await;
     walk.browser.follow("#test button").await;
-    walk.browser.until("a result", "return document.querySelector('#test li') !== null").await;
+    // While a test is on its way the page reloads by itself.
+    let result =
+        "return document.querySelector('#test li') !== null && document.querySelector('[data-refresh]') === null";
+    walk.browser.until("a result", result).await;
     walk.browser.goto("/me?year=1").await;
     walk.browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })").await;
     walk.browser.click(".pick > button").await;

@@ -11,11 +11,10 @@
 
 mod fit;
 mod journeys;
-mod mail;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 mod tongues;
 mod weight;
 
-use support::browser;
+use support::{browser, mail};

@@ -1,22 +1,16 @@
 //! A server whose channels lead to a gateway and a relay of the test.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
 use tocsin::cap::{self, Alert, Status};
-use tocsin::demo::Scenario;
-use tocsin::regions::{RegionKind, RegionMap};
 use tocsin_sinks::real::{SmtpSink, free_port};
 use tocsin_sinks::{Sink, Tally, gateway};
 
-use crate::mail::said;
-use crate::support::{Server, write_config};
+use crate::support::mail::{self, said};
+use crate::support::{Server, muifa, write_config};
 
 /// The word in the address that the gateway brings answers to.
 pub const INBOUND: &str = "inbound-secret-0123456789";
-/// The token of the bureau that sends the typhoon's warnings.
-const DELTA: &str = "tocsin_delta-token";
 
 /// Whatever is sent to the public goes out at once.
 const RULES: &str = "[[approval]]\nname = \"none\"\n[[rule]]\nname = \"all\"\nwhen = { status = [\"Actual\"] }\n\
@@ -48,21 +42,15 @@ impl Stage {
         let kannel = include_str!("../../channels/src/sms/gateways/kannel.toml")
             .replace("127.0.0.1:13013", &sms.addr.to_string())
             .replace("secrets/kannel-password", &put("password", "secret"));
-        let hash = ring::digest::digest(&ring::digest::SHA256, DELTA.as_bytes());
-        let hash: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        let map = RegionMap::delta().unwrap();
-        let speaks_for = map.of_kind(RegionKind::Province).chain(map.sea_areas());
-        let speaks_for: Vec<String> = speaks_for.map(|region| format!("\"{}\"", region.code)).collect();
         let (rules, inbound) = (put("rules.toml", RULES), put("inbound", INBOUND));
         let leave = put("leave", "a-secret-that-signs-leave-links-0123456789");
         let config = write_config(
             folder.path(),
             &format!(
-                "[[bureau]]\nname = \"delta\"\ntoken_sha256 = \"{hash}\"\nregions = [{}]\n\
-                 [rules]\nfile = \"{rules}\"\n[residents]\ninbound_secret_file = \"{inbound}\"\n\
+                "{}[rules]\nfile = \"{rules}\"\n[residents]\ninbound_secret_file = \"{inbound}\"\n\
                  [channels.email]\nvia = {{ relays = [{{ host = \"127.0.0.1\", port = {}, tls = \"none\" }}], from = \"预警 <w@example.org>\", domain = \"w.example.org\" }}\n\
                  [channels.sms.via]\n{kannel}\n",
-                speaks_for.join(", "),
+                muifa::bureau(),
                 mail.port
             ),
         );
@@ -78,19 +66,12 @@ impl Stage {
 
     /// The texts that came to a number, in any order.
     pub fn texts_to(&self, number: &str) -> Vec<String> {
-        let mut texts = Vec::new();
-        for (target, times) in self.sms.tally.keys() {
-            let url = reqwest::Url::parse(&format!("http://sink{target}")).unwrap();
-            let fields: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
-            texts.extend((0..times).filter(|_| fields["to"] == number).map(|_| fields["text"].clone()));
-        }
-        texts
+        mail::texts_to(&self.sms.tally, number)
     }
 
     /// The mails that came to an address, in any order.
     pub fn mails_to(&self, address: &str) -> Vec<String> {
-        let to = format!("\nTo: <{address}>");
-        self.mail.mails().unwrap().into_iter().filter(|mail| mail.contains(&to)).collect()
+        mail::mails_to(&self.mail, address)
     }
 
     /// Waits for a text to a number that says this.
@@ -124,14 +105,9 @@ impl Stage {
 
     /// Sends one of the recorded warnings of typhoon Muifa, as if it were now; it refers to those before it.
     pub async fn muifa(&self, id: &str, before: &mut Vec<Alert>) {
-        let (scenario, map) = (Scenario::muifa().unwrap(), RegionMap::delta().unwrap());
-        // Each a little later than the one before, none in the future.
-        let sent = Utc::now() - TimeDelta::seconds(60 - 10 * i64::try_from(before.len()).unwrap());
-        let all = (0..scenario.len()).filter_map(|nth| scenario.alert(nth, &map, sent, before));
-        let mut alert = all.into_iter().find(|alert| alert.identifier.contains(id)).unwrap();
-        (alert.status, alert.note) = (Status::Actual, None);
+        let alert = muifa::alert(id, before, Status::Actual);
         let xml = cap::write(&alert).unwrap();
-        let (status, answer) = self.server.post_as(DELTA, "application/cap+xml", xml).await;
+        let (status, answer) = self.server.post_as(muifa::TOKEN, "application/cap+xml", xml).await;
         assert_eq!((status, answer["state"].as_str()), (201, Some("released")), "{answer}");
         before.push(alert);
     }

@@ -110,12 +110,13 @@ async fn a_language_added_by_one_file_says_everything_from_right_to_left() {
     browser.click("[name=consent]").await;
     browser.follow("button.wide").await;
     look(&browser, "code").await;
-    let text = stage.text("+8613812345678", "Code").await;
+    let text = stage.text("+8613812345678", &foreign("Code")).await;
     let code: String = text.chars().filter(char::is_ascii_digit).take(6).collect();
     browser.fill("[name=code]", &code).await;
     browser.follow("button.wide").await;
     look(&browser, "settings").await;
     browser.follow("#test button").await;
+    stage.text("+8613812345678", &foreign("It is no warning")).await;
     browser.until("a result", "return document.querySelector('#test li') !== null").await;
     browser.goto("/me?year=1").await;
     look(&browser, "last-year").await;

@@ -329,6 +329,14 @@ async fn a_gateway_brings_stop_by_either_form_and_nobody_else_can() {
         serde_json::from_slice::<serde_json::Value>(&request.send().await.unwrap().bytes().await.unwrap()).unwrap()
     };
     assert_eq!(json("hello").await["reply"], serde_json::Value::Null);
+    // The way to one's settings, where strangers have used up the codes.
+    assert!(site.ask("13912345678").await.body.contains("回复我们的任意短信“登录”"));
+    let reply = json("登录").await["reply"].as_str().unwrap().to_owned();
+    let path = &reply[reply.find("/sign-up/confirm/").unwrap()..];
+    let page = site.get(path, "").await;
+    assert!(page.status == 200 && page.body.contains("<h1>我的设置</h1>"), "{}", page.body);
+    let entered = site.post(path.split('?').next().unwrap(), "", &[("lang", "zh-CN")]).await;
+    assert_eq!((entered.status, entered.mark.is_empty()), (303, false), "this device is known from now on");
     assert!(json("td").await["reply"].as_str().unwrap().contains("Done"));
     assert_eq!(json("td").await["reply"], serde_json::Value::Null);
 }

@@ -4,6 +4,8 @@
 pub mod axe;
 pub mod browser;
 pub mod crew;
+pub mod mail;
+pub mod muifa;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

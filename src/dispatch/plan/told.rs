@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
 use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
 
-use super::{Extra, Plan, because};
-use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, second_language, unpack, unpack_why};
+use super::{Extra, Onward, Plan, because};
+use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, unpack, unpack_why};
+use crate::dispatch::elsewhere::Owners;
 use crate::messages::Variant;
 use crate::regions::RegionCode;
-use crate::residents::Wishes;
-use crate::store::{Dispatch, Release, StoreError};
+use crate::residents::{Concern, Danger, Wishes, telling};
+use crate::store::{Dispatch, Release, Store, StoreError};
 
 /// Ids of addresses that have heard something, by channel and variant.
 pub(super) type Heard = BTreeMap<(ChannelKind, Variant), RoaringTreemap>;
@@ -114,6 +116,7 @@ impl<'a> Plan<'a> {
         };
         let older = store.releases_of(&older).await?;
         let ended = self.ended(&older).await?;
+        let danger = self.danger().await?;
         let mut unreached = Vec::new();
         for old in older {
             let places: Vec<u16> = old.regions.iter().map(|code| self.region_index(code)).collect();
@@ -129,11 +132,12 @@ impl<'a> Plan<'a> {
                     .map(|(member, _)| member)
                     .collect();
                 let homes = self.homes(&old, &places, &told).await?;
+                let asleep = Asleep::of(store, &why, danger, self.planner.clock.now()).await?;
                 for (at, recipient) in told {
                     if !self.may_tell(&old, &recipient, &homes) {
                         continue;
                     }
-                    let because = because(&why, at);
+                    let because = asleep.extra(because(&why, at));
                     let mut region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
                     if region == ELSEWHERE && !because.why.is_empty() {
                         region = self.other_place(homes.of(&recipient));
@@ -161,34 +165,32 @@ impl<'a> Plan<'a> {
         unreached: Vec<(&'a Dispatch, u64, u16, Extra)>,
         ended: &Heard,
     ) -> Result<(), StoreError> {
-        let store = &self.planner.store;
-        let ids: Vec<u64> = unreached.iter().map(|(_, id, ..)| address_of(*id)).collect();
-        let owners = store.gone_owners(&ids).await?;
-        let people: BTreeSet<u64> = owners.values().copied().collect();
-        let addresses = store.addresses_of(&people.into_iter().collect::<Vec<_>>()).await?;
+        let owners = Owners::of(&self.planner.store, unreached.iter().map(|(_, id, ..)| *id)).await?;
         for (was, recipient, region, extra) in unreached {
-            let Some(owner) = owners.get(&address_of(recipient)) else { continue };
-            let own = addresses.get(owner).map(Vec::as_slice).unwrap_or_default();
-            let told_as = |id: u64| if address_of(recipient) == recipient { id } else { second_language(id) };
             let hears = |(kind, id): &(ChannelKind, u64)| {
-                let (id, what) = (told_as(*id), (*kind, was.variant));
-                let heard = [ended, &self.spared].into_iter().filter_map(|heard| heard.get(&what));
-                self.tells(*kind, id) || heard.into_iter().any(|heard| heard.contains(id))
+                let heard = [ended, &self.spared].into_iter().filter_map(|heard| heard.get(&(*kind, was.variant)));
+                self.tells(*kind, *id) || heard.into_iter().any(|heard| heard.contains(*id))
             };
-            if own.iter().any(hears) {
+            if owners.others(recipient).iter().any(hears) {
                 continue;
             }
             let fits = |(kind, id): (ChannelKind, u64)| {
                 let same =
                     |d: &&Dispatch| (d.content.kind(), d.language, d.variant) == (kind, was.language, was.variant);
-                Some((self.dispatches.iter().find(same)?, told_as(id)))
+                Some((self.dispatches.iter().find(same)?, id))
             };
-            let wishes = store.wishes_of(i64::try_from(*owner).unwrap_or(-1)).await?;
-            if let Some((now, id)) = in_order(own, &wishes).into_iter().find_map(fits) {
+            if let Some((now, id)) = owners.ways(recipient).into_iter().find_map(fits) {
                 self.add(now, id, region, "", extra).await?;
             }
         }
         Ok(())
+    }
+
+    /// What the alert is to people with places; None without the map.
+    async fn danger(&self) -> Result<Option<Danger>, StoreError> {
+        let Some(policy) = &self.planner.policy else { return Ok(None) };
+        let concern = Concern::load(&self.planner.store, &policy.load().map, &self.release.alert).await?;
+        Ok(Some(concern.danger))
     }
 
     /// The regions of those of a chunk about whom the chunk itself does not say enough.
@@ -296,13 +298,34 @@ impl Homes {
     }
 }
 
-/// Somebody's addresses in the order of channels that their places name; an imported one, who has none, has no order.
-fn in_order(own: &[(ChannelKind, u64)], wishes: &[Wishes]) -> Vec<(ChannelKind, u64)> {
-    if wishes.is_empty() {
-        return own.to_vec();
+/// Until when those sleep who were told for some places.
+struct Asleep {
+    wishes: HashMap<u64, Wishes>,
+    danger: Option<Danger>,
+    now: DateTime<Utc>,
+}
+
+impl Asleep {
+    async fn of(
+        store: &Store,
+        why: &[Vec<u64>],
+        danger: Option<Danger>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let places: Vec<u64> = why.iter().flatten().copied().collect();
+        Ok(Self { wishes: store.wishes_at(&places).await?, danger, now })
     }
-    let channels = wishes.iter().flat_map(|wish| &wish.channels);
-    channels.flat_map(|wanted| own.iter().filter(move |(kind, _)| kind == wanted)).copied().collect()
+
+    /// What goes with somebody who has places: an update that grew no worse, or an end, wakes nobody; if their channel fails, they hear
+    /// of it by another.
+    fn extra(&self, extra: Extra) -> Extra {
+        if extra.why.is_empty() {
+            return extra;
+        }
+        let own = extra.why.iter().filter_map(|place| self.wishes.get(place));
+        let hold = self.danger.and_then(|danger| telling(own, danger, self.now)?.hold);
+        Extra { hold, onward: Onward::LookedUp, ..extra }
+    }
 }
 
 /// Whether somebody in this state was not told, as far as anybody knows.

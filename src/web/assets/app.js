@@ -63,26 +63,36 @@ if (mine && able) {
 }
 
 // --- Each visit: what the worker could not do is done now -------------------------------------------------------------
-async function visit() {
-  const own = await recall("browser");
-  if (!own) return;
+const app = document.querySelector("[data-app]");
+
+// A new subscription where there is none, where it lapses soon, or where it is of no use any more.
+async function anew(useless) {
   const renew = async ({ key }) => {
     const current = await subscription();
     const lapses = !current || (current.expirationTime && current.expirationTime - Date.now() < SOON);
-    if (Notification.permission !== "granted" || !lapses) return current;
+    if (Notification.permission !== "granted" || !(lapses || useless)) return current;
     await current?.unsubscribe();
     return subscribe(key);
   };
-  if (await move(renew)) await renewed(await navigator.serviceWorker.ready, own.lang);
-  if (Date.now() - (own.alive ?? 0) < MONTH) return;
+  const own = await recall("browser");
+  if (own && await move(renew)) await renewed(await navigator.serviceWorker.ready, own.lang);
+}
+
+async function visit() {
+  await say();
+  await anew(false);
+  const own = await recall("browser");
+  // The app's own page says whether this browser is told: it asks each time.
+  if (!own || (!app && Date.now() - (own.alive ?? 0) < MONTH)) return;
   const answer = await post("/app/alive", { word: own.word });
   if (answer.ok) await keep("browser", { ...await recall("browser"), alive: Date.now() });
-  else if (await disowned(answer)) await keep("browser", undefined);
+  // Its push service does not know it any more, or its owner has left: with a new subscription it lives again, or hears that it is
+  // nobody's.
+  else if (await disowned(answer)) await anew(true);
 }
 if (able) await visit().catch(() => undefined);
 
 // --- The app's own page --------------------------------------------------------------------------------------------------
-const app = document.querySelector("[data-app]");
 async function draw() {
   const own = await recall("browser");
   const on = own && Notification.permission === "granted" && await subscription();

@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use crate::delivery::constant_time_equal;
-use crate::residents::inbound;
 use crate::web::site::Site;
 
 /// A short message from somebody.
@@ -38,11 +37,11 @@ pub(super) async fn json(State(site): State<Site>, Path(secret): Path<String>, J
     }
 }
 
-async fn hear(site: &Site, secret: &str, heard: &Heard) -> Result<Option<&'static str>, StatusCode> {
+async fn hear(site: &Site, secret: &str, heard: &Heard) -> Result<Option<String>, StatusCode> {
     let known = site.app.inbound.as_ref().filter(|own| constant_time_equal(own.as_bytes(), secret.as_bytes()));
     known.ok_or(StatusCode::NOT_FOUND)?;
-    inbound(&site.app.store, site.app.clock.as_ref(), &heard.from, &heard.text).await.map_err(|error| {
-        tracing::error!(%error, "a wish to leave could not be recorded; the gateway must bring it again");
+    site.app.residents.hear(&heard.from, &heard.text).await.map_err(|error| {
+        tracing::error!(%error, "what somebody wrote could not be recorded; the gateway must bring it again");
         StatusCode::SERVICE_UNAVAILABLE
     })
 }

@@ -214,7 +214,7 @@ pub(super) async fn add_address(State(site): State<Site>, Own { session, form }:
         marks: form.marks,
     };
     match site.app.residents.ask(ask, form.from.ip(), "").await {
-        Ok(token) => super::sign_up::asked(form.t, channel, token),
+        Ok(token) => super::sign_up::asked(&site, form.t, channel, token),
         Err(error) => refused(&error, form.t),
     }
 }

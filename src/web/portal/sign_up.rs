@@ -38,6 +38,8 @@ struct CodePage {
     by_code: bool,
     token: String,
     error: String,
+    /// Whether what people write by short message comes to us.
+    hears: bool,
 }
 
 #[derive(Template)]
@@ -45,14 +47,14 @@ struct CodePage {
 struct ConfirmPage {
     t: Words,
     link: String,
-    browser: bool,
+    by: String,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Wish {
     #[serde(default)]
     pub(super) lang: String,
-    /// `push` where a link came by push.
+    /// `push` or `sms` where a link came by that.
     #[serde(default)]
     by: String,
 }
@@ -121,7 +123,7 @@ pub(super) async fn ask(State(site): State<Site>, Form { from, t, fields, marks 
     let channel = address.channel;
     let ask = Ask { address, language: t.language, tongue: t.tag().to_owned(), places, account: None, marks };
     match site.app.residents.ask(ask, from.ip(), fields.get("work")).await {
-        Ok(token) => asked(t, channel, token),
+        Ok(token) => asked(&site, t, channel, token),
         Err(
             error @ (ResidentError::Input(_) | ResidentError::Channel | ResidentError::Endpoint | ResidentError::Work),
         ) => {
@@ -133,10 +135,13 @@ pub(super) async fn ask(State(site): State<Site>, Form { from, t, fields, marks 
 }
 
 /// The page that takes a code, or says that a mail or push is on its way.
-pub(super) fn asked(t: Words, channel: ChannelKind, token: String) -> Response {
+pub(super) fn asked(site: &Site, t: Words, channel: ChannelKind, token: String) -> Response {
     match channel {
         ChannelKind::Push => super::browser::awaits(t),
-        _ => page(&CodePage { t, by_code: channel == ChannelKind::Sms, token, error: String::new() }),
+        _ => {
+            let (by_code, hears) = (channel == ChannelKind::Sms, site.app.inbound.is_some());
+            page(&CodePage { t, by_code, token, error: String::new(), hears })
+        }
     }
 }
 
@@ -148,7 +153,8 @@ pub(super) async fn code(State(site): State<Site>, Form { from, t, fields, marks
         Ok(entered) => welcome(&site, &entered, &marks),
         Err(error @ ResidentError::Proof) => {
             let error = t.both(&error.to_string()).to_owned();
-            let again = CodePage { t, by_code: true, token: fields.get("token").to_owned(), error };
+            let (token, hears) = (fields.get("token").to_owned(), site.app.inbound.is_some());
+            let again = CodePage { t, by_code: true, token, error, hears };
             page_with(StatusCode::FORBIDDEN, &again)
         }
         Err(error) => refused(&error, t),
@@ -157,7 +163,7 @@ pub(super) async fn code(State(site): State<Site>, Form { from, t, fields, marks
 
 /// A link in a mail: programs that look at mails follow links, so that following it does nothing yet.
 pub(super) async fn link(headers: HeaderMap, Path(link): Path<String>, Query(wish): Query<Wish>) -> Response {
-    page(&ConfirmPage { t: language(&headers, &wish.lang), link, browser: wish.by == "push" })
+    page(&ConfirmPage { t: language(&headers, &wish.lang), link, by: wish.by })
 }
 
 pub(super) async fn confirm(State(site): State<Site>, Path(link): Path<String>, form: Form) -> Response {

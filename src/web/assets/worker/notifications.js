@@ -4,9 +4,8 @@
 const SHAKES = [[500, 150, 500, 150, 500, 150, 900], [400, 150, 400, 150, 400], [300, 150, 300], [200], [200]];
 // Events remembered: what each said last.
 const EVENTS = 50;
-// Pushes that the offline page may have to tell of, and reports that could not be made.
+// Pushes that the offline page may have to tell of.
 const TOLD = 30;
-const UNSENT = 50;
 
 const words = (lang) => lang.startsWith("zh")
   ? { open: "查看详情", safe: "我安全" }
@@ -65,16 +64,16 @@ async function tell(message) {
   for (const client of await self.clients.matchAll({ type: "window", includeUncontrolled: true })) client.postMessage(message);
 }
 
-// What could not be said is said with the next message, or when a page is opened.
+// It is kept before it is said: a worker may be ended at any time. What cannot be said now is said with the next message, when a page is
+// opened, or, where the browser can do that, as soon as there is a network.
 async function report(receipt, what) {
-  const unsent = [...await recall("unsent", []), { receipt, what }];
-  const left = [];
-  for (const one of unsent) {
-    const answer = await post("/app/receipt", one).catch(() => undefined);
-    if (!answer || answer.status >= 500) left.push(one);
-  }
-  if (left.length || unsent.length > 1) await keep("unsent", left.slice(-UNSENT));
+  await change("unsent", [], (unsent) => [...unsent, { receipt, what }].slice(-UNSENT));
+  if (!await say()) await self.registration.sync?.register("unsent").catch(() => undefined);
 }
+
+self.addEventListener("sync", (event) => event.waitUntil(say().then((said) => {
+  if (!said) throw new Error("later");
+})));
 
 self.addEventListener("push", (event) => {
   let told = {};

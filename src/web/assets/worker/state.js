@@ -21,6 +21,22 @@ const change = (name, otherwise, how) =>
 const post = (path, fields) =>
   fetch(path, { method: "POST", body: new URLSearchParams(fields), credentials: "same-origin", keepalive: true });
 
+// Reports that could not be made yet.
+const UNSENT = 50;
+
+// Makes the reports that are kept, one at a time; true if none is left.
+const say = () => navigator.locks.request(at("say"), async () => {
+  let all = true;
+  for (const one of await recall("unsent", [])) {
+    const answer = await post("/app/receipt", one).catch(() => undefined);
+    if (!answer) return false;
+    // The server is busy: it is tried again. What it refuses is over.
+    if (answer.status === 429 || answer.status >= 500) all = false;
+    else await change("unsent", [], (unsent) => unsent.filter((other) => other.receipt !== one.receipt || other.what !== one.what));
+  }
+  return all;
+});
+
 // The server's own word that this browser is nobody's any more. What stands between, a proxy or a hotel's network, refuses too.
 const disowned = async (answer) => answer.status === 403 && (await answer.text()).includes("T6203");
 

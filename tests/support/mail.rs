@@ -1,7 +1,11 @@
-//! Mails as they came, read back part by part.
+//! Mails and short messages as they came; mails are read back part by part.
+
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tocsin_sinks::Tally;
+use tocsin_sinks::real::SmtpSink;
 
 /// One part of a mail: its kind, and its bytes decoded.
 pub struct Part {
@@ -64,4 +68,21 @@ pub fn said(mail: &str) -> String {
 pub fn leave(mail: &str) -> String {
     let head = mail.replace("\r\n", "\n");
     head.split("\nList-Unsubscribe: <").nth(1).unwrap().split('>').next().unwrap().to_owned()
+}
+
+/// The mails that came to an address, in any order.
+pub fn mails_to(sink: &SmtpSink, address: &str) -> Vec<String> {
+    let to = format!("\nTo: <{address}>");
+    sink.mails().unwrap().into_iter().filter(|mail| mail.contains(&to)).collect()
+}
+
+/// The texts that came to a number over Kannel's door, in any order.
+pub fn texts_to(tally: &Tally, number: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (target, times) in tally.keys() {
+        let url = reqwest::Url::parse(&format!("http://sink{target}")).unwrap();
+        let fields: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
+        texts.extend((0..times).filter(|_| fields["to"] == number).map(|_| fields["text"].clone()));
+    }
+    texts
 }

@@ -169,6 +169,7 @@ findings! {
     Several = 4117 Remark "CAP 1.2 §3.2.1" "没有引用，而可能所指的预警不止一条或区域不符，均维持原状：{}" "it references nothing, and what it may mean is several or of another area; all of them stand: {}";
     Split = 4118 Remark "CAP 1.2 §3.2.1" "与 {} 源于同一预警而区域不同，各自成为一个事件" "it and {} come of the same alert and share no county: each is an event of its own";
     Repeats = 4119 Note "Tocsin chains" "内容与 {} 相同，已通知者不再通知" "it says what {} said: who was told is not told again";
+    Damaged = 4120 Remark "Tocsin chains" "前一条预警 {} 的记录有损坏：按尚可读出的记录通知曾被通知者" "the record of the older alert {} is damaged: who was told is found by what can still be read";
     Cut = 4121 Remark "the bureau's authority" "贵单位无权对 {} 发布预警：已转请当地决定" "you may not warn {}: those who may were asked";
     Old = 4122 Remark "Tocsin limits" "发布已久（{}），须由值班员过目" "was sent long ago ({}); an officer looks at it";
     UnknownRegion = 4101 Remark "region codes" "编码 {} 不是本图的任何地区，未予通知" "the code {} names no region of the map; nobody is told by it";

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::told::Heard;
 use super::feeder::Desk;
 use crate::clock::Clock;
-use crate::delivery::{ELSEWHERE, Packer, Rest, pack_rest, pack_why, region_recipient, unpack};
+use crate::delivery::{ELSEWHERE, Packer, Recipient, Rest, pack_rest, pack_why, region_recipient, unpack};
 use crate::messages::{Language, Variant};
 use crate::policy::Policy;
 use crate::rules::{Audience, Lane};
@@ -88,8 +88,8 @@ impl Planner {
         for chunk in self.store.chunk_ids(release.id).await? {
             let Some(view) = self.store.chunk(chunk, true).await? else { continue };
             let Some(dispatch) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-            let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
-            planned.entry(dispatch.content.kind()).or_default().extend(recipients.iter().map(|r| r.id));
+            let ids = recipients(chunk, &view.body).into_iter().map(|recipient| recipient.id);
+            planned.entry(dispatch.content.kind()).or_default().extend(ids);
         }
         Ok(planned)
     }
@@ -267,6 +267,14 @@ impl<'a> Plan<'a> {
         let at = self.release.regions.binary_search(code).ok().and_then(|at| u16::try_from(at).ok());
         at.unwrap_or(ELSEWHERE)
     }
+}
+
+/// Who is in a chunk; nobody where that cannot be read: the release that is planned goes to everybody else.
+fn recipients(chunk: i64, body: &[u8]) -> Vec<Recipient> {
+    unpack(body).unwrap_or_else(|| {
+        tracing::error!(chunk, "who is in a chunk cannot be read; nobody of it is counted as told");
+        Vec::new()
+    })
 }
 
 /// What a member of an older chunk was told for.

@@ -90,7 +90,7 @@ mod tests {
             ("Sunday, 06-Nov-94 08:49:37 GMT", Some(7)),
             ("Sun Nov  6 08:49:37 1994", Some(7)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("Wed, 06 Nov 2094 08:49:37 GMT", Some(3_600)),
+            ("Sat, 06 Nov 2094 08:49:37 GMT", Some(3_600)),
             ("", None),
             ("-1", None),
             ("soon", None),

@@ -191,7 +191,7 @@ impl StoreError {
 pub(crate) fn readable<T>(what: &str, read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match read {
         Err(error @ StoreError::Corrupt { .. }) => {
-            tracing::error!(%error, what, "a damaged row is left out");
+            tracing::error!(%error, what, "a row cannot be read, and is left out");
             Ok(None)
         }
         read => read.map(Some),

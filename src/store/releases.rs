@@ -171,10 +171,7 @@ impl Store {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id"
         ));
-        let mut rows = sqlx::query(sql)
-            .bind(i64::from(*lanes.start()))
-            .bind(i64::from(*lanes.end()))
-            .fetch(&self.read);
+        let mut rows = sqlx::query(sql).bind(i64::from(*lanes.start())).bind(i64::from(*lanes.end())).fetch(&self.read);
         while let Some(row) = rows.try_next().await? {
             if let Some(release) = readable("a release that waits to be planned", release(&row))? {
                 return Ok(Some(release));

@@ -231,11 +231,7 @@ impl Store {
     }
 
     /// Those of these alerts that hold at this time: neither over, nor replaced.
-    pub(crate) async fn holding(
-        &self,
-        alerts: &[String],
-        now: DateTime<Utc>,
-    ) -> Result<BTreeSet<String>, StoreError> {
+    pub(crate) async fn holding(&self, alerts: &[String], now: DateTime<Utc>) -> Result<BTreeSet<String>, StoreError> {
         let mut found = BTreeSet::new();
         for alert in alerts {
             // One without an end holds for as long as it is told.

@@ -3,8 +3,8 @@
 use chrono::{TimeDelta, Utc};
 use reqwest::Method;
 
-use super::support::{Server, tables};
 use super::support::crew::{Browser, Crew};
+use super::support::{Server, tables};
 use super::{posted, typed};
 
 /// The console's place after a form.

@@ -111,7 +111,7 @@ async fn who_asks_to_be_left_alone_for_a_while_is() {
         Page::Raw(head.into_bytes())
     };
     site.put("/later", busy("Retry-After: 900\r\n"));
-    site.put("/dated", busy("Retry-After: Wed, 06 Nov 2094 08:49:37 GMT\r\n"));
+    site.put("/dated", busy("Retry-After: Sat, 06 Nov 2094 08:49:37 GMT\r\n"));
     site.put("/busy", busy(""));
     let all = ["later", "dated", "busy"].map(|name| source(&site, name, ""));
     let server = Server::start(&all.concat());
@@ -125,5 +125,9 @@ async fn who_asks_to_be_left_alone_for_a_while_is() {
     assert!((3_599..=3_601).contains(&pause.num_seconds()), "nobody silences us for longer than an hour: {pause}");
     let row = until_source(&server, &store, "busy", |row| row.failures > 1).await;
     assert!((row.next_at.unwrap() - row.tried_at.unwrap()).num_seconds() < 60, "without a wish, soon");
-    assert_eq!(["/later", "/dated"].map(|path| site.requests(path).len()), [1, 1], "they were not asked again meanwhile");
+    assert_eq!(
+        ["/later", "/dated"].map(|path| site.requests(path).len()),
+        [1, 1],
+        "they were not asked again meanwhile"
+    );
 }

@@ -180,13 +180,13 @@ impl Store {
         Ok(None)
     }
 
-    /// A release by its id.
+    /// A release by its id; where its row is damaged, what can be read of it: what is planned goes on.
     pub(crate) async fn release(&self, id: i64) -> Result<Option<Release>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM release WHERE id = $1")))
             .bind(id)
             .fetch_optional(&self.read)
             .await?;
-        row.as_ref().map(release).transpose()
+        row.as_ref().map(release_or_remains).transpose()
     }
 
     /// The releases of these alerts, oldest first. Of a row that cannot be read, what can be: who was told by it stands in its chunks.
@@ -264,7 +264,7 @@ impl Store {
         .await?;
         let mut found = Vec::new();
         for row in &rows {
-            let release = readable("a release in force", self.release(row.try_get("release")?).await)?.flatten();
+            let release = self.release(row.try_get("release")?).await?;
             let dispatch = readable("a dispatch in force", dispatch(row))?;
             found.extend(release.zip(dispatch).map(|(release, dispatch)| (release, dispatch.content)));
         }

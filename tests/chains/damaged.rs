@@ -1,7 +1,10 @@
 //! One damaged row on record costs no warning: whatever comes after it is taken, and tells everybody whom what can be read still names.
 
 use sqlx::Connection as _;
+use tocsin_sinks::{Tally, gateway};
 
+use super::end_to_end::short_messages;
+use super::support::{self, Cma, Server, tables, write_config};
 use super::world::{Message, World};
 
 /// What is damaged, and what of those told before is known by nothing else.
@@ -53,4 +56,26 @@ async fn what_follows_an_alert_whose_row_is_damaged_is_taken_and_tells_its_peopl
             assert_eq!(world.post(&other).await.unwrap().warned, 2, "{damage}, {kind}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_cannot_be_read_keeps_no_other_from_being_planned_and_sent() {
+    let sms = gateway::start_sms(Tally::keeping_keys()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let people = "region,phone\n310118,13812345678\n310120,13812345679\n";
+    let config = write_config(folder.path(), &short_messages(folder.path(), sms.addr.port(), people));
+    let people = folder.path().join("people.csv");
+    let (well, _, error) = support::tocsin(&config, &["subscribers", "import", people.to_str().unwrap()]);
+    assert!(well, "{error}");
+    let server = Server::start_in(folder);
+    let told = |states: &serde_json::Value| states["states"]["accepted"] == 1;
+    let (_, first) = server.post(Cma::new("first").xml()).await;
+    server.until(first["id"].as_str().unwrap(), told).await;
+    // It waits to be planned again, before whatever comes, and its counties are gone.
+    let mut store = tables(server.folder.path()).await;
+    sqlx::query("UPDATE release SET regions = '?', planned_at = NULL").execute(&mut store).await.unwrap();
+    let next = Cma { code: "310120000000".into(), ..Cma::new("next") };
+    let (_, next) = server.post(next.xml()).await;
+    server.until(next["id"].as_str().unwrap(), told).await;
+    assert_eq!(sms.tally.counts().messages, 2);
 }

@@ -185,5 +185,5 @@ fn begins_tag(inside: &str) -> bool {
     let inside = inside.trim_start_matches('/');
     let name = inside.bytes().take_while(u8::is_ascii_alphanumeric).take(11).count();
     let begins = inside.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
-    begins && name <= 10 && inside.bytes().nth(name).is_some_and(|byte| matches!(byte, b' ' | b'/' | b'>'))
+    begins && name <= 10 && inside.as_bytes().get(name).is_some_and(|byte| matches!(byte, b' ' | b'/' | b'>'))
 }

@@ -1,5 +1,7 @@
 //! `config.toml`: every key known, every error with line and column. Secrets stay in files of their own.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -482,87 +484,5 @@ impl Config {
         config.channels.written = toml::from_str::<Written>(text).map_err(syntax)?.channels;
         config.check().map_err(|what| ConfigError::Value { path: path.to_owned(), what })?;
         Ok(config)
-    }
-
-    fn check_outlets(&self) -> Result<(), String> {
-        let mut names = std::collections::BTreeSet::new();
-        for hook in &self.webhooks {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            if hook.name.is_empty() || !hook.name.chars().all(plain) || !names.insert(&hook.name) {
-                return Err(format!("webhook `{}`: names are letters, digits, - and _, and not used twice", hook.name));
-            }
-        }
-        let sender = &self.publish.sender;
-        if sender.is_empty() || sender.contains(|c: char| c.is_whitespace() || matches!(c, ',' | '<' | '&')) {
-            return Err(format!("publish: `sender` is `{sender}`: CAP allows no spaces, commas, < or & in it"));
-        }
-        let Some(wis2) = &self.publish.wis2 else { return Ok(()) };
-        if self.server.public_url.is_none() {
-            return Err("publish.wis2: needs [server] public_url: notifications link to the messages".into());
-        }
-        if wis2.centre_id.is_empty()
-            || !wis2.centre_id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        {
-            return Err(format!("publish.wis2: `centre_id` is `{}`: lower-case letters, digits and -", wis2.centre_id));
-        }
-        let same = self.channels.mqtt.as_ref().is_some_and(|mqtt| {
-            (&mqtt.via.host, mqtt.via.port, &mqtt.via.client_id) == (&wis2.via.host, wis2.via.port, &wis2.via.client_id)
-        });
-        if same {
-            return Err(
-                "publish.wis2: `client_id` is the MQTT channel's at the same broker: each would throw the other out"
-                    .into(),
-            );
-        }
-        Ok(())
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let mut names = std::collections::BTreeSet::new();
-        for bureau in &self.bureaus {
-            if !names.insert(&bureau.name) {
-                return Err(format!("two bureaus are named `{}`", bureau.name));
-            }
-            let hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-            let name = &bureau.name;
-            if bureau.certificate_sha256.as_ref().is_some_and(|digest| !hex(digest)) {
-                return Err(format!(
-                    "bureau `{name}`: `certificate_sha256` is not 64 hex digits; `openssl x509 -in FILE -outform DER | sha256sum` gives them"
-                ));
-            }
-            if bureau.keys.is_empty() != (bureau.signature == SignaturePolicy::Ignored) {
-                return Err(format!(
-                    "bureau `{name}`: `signature` \"required\" or \"checked\" and `keys` belong together: one stands without the other"
-                ));
-            }
-            let token = !bureau.token_sha256.is_empty() || bureau.certificate_sha256.is_none();
-            if token && !hex(&bureau.token_sha256) {
-                return Err(format!(
-                    "bureau `{}`: `token_sha256` is not 64 hex digits; `tocsin token` makes one",
-                    bureau.name
-                ));
-            }
-            if bureau.regions.is_empty() {
-                return Err(format!("bureau `{}`: `regions` is empty: it could speak for nobody", bureau.name));
-            }
-        }
-        self.check_outlets()?;
-        for (name, is_there) in [("devices", self.devices.is_some()), ("broker", self.broker.is_some())] {
-            if is_there && self.channels.mqtt.is_none() {
-                return Err(format!("{name}: needs [channels.mqtt]: that is the broker"));
-            }
-        }
-        let mut sources = std::collections::BTreeSet::new();
-        for source in &self.sources {
-            source.check()?;
-            if !sources.insert(source.name()) {
-                return Err(format!("two sources are named `{}`", source.name()));
-            }
-            if !names.iter().any(|name| *name == source.bureau()) {
-                return Err(format!("source `{}`: there is no bureau `{}`", source.name(), source.bureau()));
-            }
-        }
-        let schedule = self.housekeeping.schedule.parse::<cron::Schedule>();
-        schedule.map(drop).map_err(|e| format!("housekeeping: `schedule` has six fields, seconds first: {e}"))
     }
 }

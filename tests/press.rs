@@ -224,11 +224,45 @@ async fn what_is_published_together_is_what_would_have_been_published_one_by_one
     };
     let before = told(&server.json("/alerts").await);
     server.kill();
-    sql(server.folder.path(), &["DELETE FROM publication", "DELETE FROM outlet WHERE name = 'press'"]).await;
+    sql(
+        server.folder.path(),
+        &["DELETE FROM publication", "DELETE FROM unpublished", "DELETE FROM outlet WHERE name = 'press'"],
+    )
+    .await;
     server.run();
     let after = until(&server, "published together", "/alerts", |answer| ids(answer).len() == posted - 1).await;
     assert_eq!(told(&after), before);
     until(&server, "still told", "/healthz", |health| health["unpublished"] == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_whose_row_is_damaged_holds_up_nothing_that_follows_it() {
+    let server = Server::start("");
+    let (first, other) = (Cma::new("first"), Cma { code: "310120000000".into(), ..Cma::new("other") });
+    for alert in [&first, &other] {
+        assert_eq!(server.post(alert.xml()).await.1["state"], "released");
+    }
+    until(&server, "both", "/alerts/active", |answer| ids(answer).len() == 2).await;
+    sql(server.folder.path(), &["UPDATE publication SET body = '{' WHERE release = 1"]).await;
+    let update = Cma { msg_type: "Update", expires: TimeDelta::hours(9), ..Cma::new("update") }.refers_to(&first);
+    let third = Cma { code: "310115000000".into(), ..Cma::new("third") };
+    for alert in [&update, &third] {
+        let (status, answer) = server.post(alert.xml()).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    let named = |answer: &Value| -> Vec<String> {
+        let features = answer["features"].as_array().into_iter().flatten();
+        let names = features.filter_map(|feature| feature["properties"]["identifier"].as_str());
+        names.map(str::to_owned).collect()
+    };
+    for path in ["/alerts/active", "/alerts"] {
+        let wanted =
+            |answer: &Value| ["update", "third", "other"].iter().all(|name| named(answer).contains(&(*name).into()));
+        let answer = until(&server, "what follows, and what was there", path, wanted).await;
+        assert!(!named(&answer).contains(&"first".into()), "its place is taken: {answer}");
+    }
+    let health = server.json("/healthz").await;
+    assert_eq!(health["unpublished"], 0, "{health}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -190,3 +190,19 @@ fn the_verdicts_are_the_schemas_or_the_difference_is_explained() {
         assert!(gone.is_empty(), "docs/validator.md explains differences that are none: {gone:?}");
     }
 }
+
+#[test]
+fn of_too_many_references_the_newest_are_taken() {
+    let many: String = (0..600).map(|n| format!("s,a{n},2022-09-{:02}T10:00:00+08:00 ", 1 + n % 10)).collect();
+    let text = include_str!("cases/cap/qingpu-typhoon-red.xml").replacen(
+        "<info>",
+        &format!("<references>{many}</references><info>"),
+        1,
+    );
+    let reading = cap::read(text.as_bytes());
+    let references = reading.alert.unwrap().references;
+    let oldest = references.iter().map(|reference| reference.sent.to_rfc3339()).min();
+    assert_eq!((references.len(), oldest.as_deref()), (500, Some("2022-09-02T10:00:00+08:00")));
+    let told = reading.findings.iter().find(|finding| finding.code == cap::Code::ManyNamed).unwrap();
+    assert_eq!((told.path.as_str(), told.detail.as_str()), ("alert/references", "100"));
+}

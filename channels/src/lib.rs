@@ -20,6 +20,7 @@ mod key;
 
 pub use answer::{Answer, Class};
 pub use content::{Content, EmailContent, MqttContent, Picture, PushContent, SmsContent, Urgency};
+pub use http::pause_of;
 pub use key::Key;
 
 use std::time::SystemTime;

@@ -119,6 +119,11 @@ async fn each_answer_of_a_service_has_its_class_and_only_gone_means_gone() {
         ("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", Class::Policy, None),
         ("HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n", Class::Content, None),
         ("HTTP/1.1 429 Slow Down\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n", Class::Throttled, Some(7)),
+        (
+            "HTTP/1.1 429 Slow Down\r\nretry-after: Sat, 06 Nov 2094 08:49:37 GMT\r\ncontent-length: 0\r\n\r\n",
+            Class::Throttled,
+            Some(3_600),
+        ),
         ("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n", Class::Transient, None),
         ("HTTP/1.1 503 Later\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n", Class::Transient, Some(3)),
         ("HTTP/1.1 307 There\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", Class::Policy, None),

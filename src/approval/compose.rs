@@ -34,6 +34,8 @@ pub(crate) struct Replaced {
     lane: Option<Lane>,
     regions: BTreeSet<RegionCode>,
     guessed: bool,
+    /// Alerts of which a release's row is damaged.
+    damaged: BTreeSet<String>,
 }
 
 impl Replaced {
@@ -53,8 +55,17 @@ impl Replaced {
             // Both are of one world: a reference to another world's alert is refused at the door.
             replaced.reach = replaced.reach.map_or(Some(release.reach), |reach| reach.with(release.reach));
             replaced.regions.extend(release.regions);
+            if release.damaged {
+                replaced.regions.extend(meant_for(store, &release.alert).await?);
+                replaced.damaged.insert(release.alert);
+            }
         }
         Ok(replaced)
+    }
+
+    /// Alerts of which a release's row is damaged: whom they were for is known by their chunks alone.
+    pub(crate) fn damaged(&self) -> impl Iterator<Item = &str> {
+        self.damaged.iter().map(String::as_str)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -73,9 +84,21 @@ impl Replaced {
     /// Whether everyone whom this decision reaches was reached, by the same channels.
     pub(crate) fn covers(&self, decision: &Decision) -> bool {
         !self.guessed
+            && self.damaged.is_empty()
             && decision.channels.is_subset(&self.channels)
             && self.reach.is_some_and(|reach| reach.covers(decision.reach))
     }
+}
+
+/// The counties that an alert was decided to be for; those where it is, where the decision cannot be read.
+async fn meant_for(store: &Store, alert: &str) -> Result<Vec<RegionCode>, StoreError> {
+    let row = store.alert(alert).await?;
+    let decision = row.and_then(|row| serde_json::from_value::<Decision>(row.decision).ok());
+    if let Some(decision) = decision {
+        return Ok(decision.regions);
+    }
+    let located = serde_json::from_value::<crate::regions::Located>(store.located(alert).await?).unwrap_or_default();
+    Ok(located.counties.into_iter().map(|found| found.region).collect())
 }
 
 /// What a release is made of.

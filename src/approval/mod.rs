@@ -13,7 +13,7 @@ mod watch;
 
 pub use amend::{Amendment, Words};
 pub use compose::ComposeError;
-pub(crate) use compose::{Replaced, areas};
+pub(crate) use compose::{HOLDS, Replaced, areas};
 pub(crate) use desk::{Admission, Material};
 pub use desk::{Desk, DeskError, Wake};
 pub use duty::{Override, Roster, Rotation};

@@ -172,13 +172,18 @@ fn html_tag(text: &str) -> Option<&str> {
     if let Some(entity) = ENTITIES.into_iter().find(|entity| text.contains(entity)) {
         return Some(entity);
     }
-    text.match_indices('<').find_map(|(at, _)| {
-        let rest = text.get(at..)?;
-        let inside = rest.get(1..rest.find('>')?)?;
-        let name = inside.trim_start_matches('/').split([' ', '/']).next()?;
-        let tag = (1..=10).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric())
-            && name.as_bytes().first()?.is_ascii_alphabetic();
-        tag.then_some(rest.get(..inside.len() + 2)?)
-    })
+    // Its end is only looked for where a tag begins: a text full of open brackets is gone through once.
+    let last = text.rfind('>')?;
+    let begins =
+        text.match_indices('<').map(|(at, _)| at).take_while(|at| *at < last).find(|at| begins_tag(&text[at + 1..]))?;
+    let rest = text.get(begins..)?;
+    rest.get(..=rest.find('>')?)
+}
+
+/// Whether a tag's name stands here, alone or with something after it.
+fn begins_tag(inside: &str) -> bool {
+    let inside = inside.trim_start_matches('/');
+    let name = inside.bytes().take_while(u8::is_ascii_alphanumeric).take(11).count();
+    let begins = inside.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+    begins && name <= 10 && inside.as_bytes().get(name).is_some_and(|byte| matches!(byte, b' ' | b'/' | b'>'))
 }

@@ -118,6 +118,7 @@ findings! {
     BadDerefUri = 2054 Remark "CAP 1.2 §3.2.3" "derefUri 不是 base64" "the derefUri is not base64";
     BadDigest = 2055 Remark "CAP 1.2 §3.2.3" "digest 应为 40 位十六进制的 SHA-1：{}" "a digest is a SHA-1 in 40 hex digits: {}";
     ContentDiffers = 2056 Remark "CAP 1.2 §3.2.3" "size 或 digest 与 derefUri 的内容不符：{}" "size or digest do not belong to what the derefUri holds: {}";
+    ManyNamed = 2057 Remark "Tocsin limits" "引用的预警或事件名称太多，只取最新或最前的 500 个，略去 {} 个" "too many alerts or incidents are named: the newest or first 500 are taken, {} are not";
     Shapes = 2045 Error "Tocsin limits" "多边形和圆太多：{}" "too many polygons and circles: {}";
 
     ProfileElement = 2101 Remark "profile" "规范要求有 {}" "the profile requires {}";
@@ -169,6 +170,7 @@ findings! {
     Several = 4117 Remark "CAP 1.2 §3.2.1" "没有引用，而可能所指的预警不止一条或区域不符，均维持原状：{}" "it references nothing, and what it may mean is several or of another area; all of them stand: {}";
     Split = 4118 Remark "CAP 1.2 §3.2.1" "与 {} 源于同一预警而区域不同，各自成为一个事件" "it and {} come of the same alert and share no county: each is an event of its own";
     Repeats = 4119 Note "Tocsin chains" "内容与 {} 相同，已通知者不再通知" "it says what {} said: who was told is not told again";
+    Damaged = 4120 Remark "Tocsin chains" "前一条预警 {} 的记录有损坏：按尚可读出的记录通知曾被通知者" "the record of the older alert {} is damaged: who was told is found by what can still be read";
     Cut = 4121 Remark "the bureau's authority" "贵单位无权对 {} 发布预警：已转请当地决定" "you may not warn {}: those who may were asked";
     Old = 4122 Remark "Tocsin limits" "发布已久（{}），须由值班员过目" "was sent long ago ({}); an officer looks at it";
     UnknownRegion = 4101 Remark "region codes" "编码 {} 不是本图的任何地区，未予通知" "the code {} names no region of the map; nobody is told by it";

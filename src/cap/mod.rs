@@ -11,6 +11,7 @@ mod hazard;
 mod id;
 mod json_nmc;
 mod json_qweather;
+mod order;
 mod profiles;
 mod read;
 mod signature;

@@ -8,8 +8,12 @@ use super::alert::{
 };
 use super::checks;
 use super::finding::{Code, Finding, Verdict};
+use super::order::{ALERT, AREA, INFO, RESOURCE};
 use super::values::{self, BadShape};
 use super::xml::{Node, Tree};
+
+/// So many references, and so many incidents, are looked up: each is a question to the record while others wait.
+const MOST_NAMED: usize = 500;
 
 /// What reading one message gave.
 #[derive(Debug, Clone)]
@@ -31,51 +35,6 @@ impl Reading {
         Self { alert: None, findings: vec![Finding::new(code, "", detail)] }
     }
 }
-
-/// The standard's order of elements, all editions together.
-const ALERT: &[&str] = &[
-    "identifier",
-    "sender",
-    "password",
-    "sent",
-    "status",
-    "msgType",
-    "source",
-    "scope",
-    "restriction",
-    "addresses",
-    "code",
-    "note",
-    "references",
-    "incidents",
-    "info",
-    "Signature",
-];
-const INFO: &[&str] = &[
-    "language",
-    "category",
-    "event",
-    "responseType",
-    "urgency",
-    "severity",
-    "certainty",
-    "audience",
-    "eventCode",
-    "effective",
-    "onset",
-    "expires",
-    "senderName",
-    "headline",
-    "description",
-    "instruction",
-    "web",
-    "contact",
-    "parameter",
-    "resource",
-    "area",
-];
-const RESOURCE: &[&str] = &["resourceDesc", "mimeType", "size", "uri", "derefUri", "digest"];
-const AREA: &[&str] = &["areaDesc", "polygon", "circle", "geocode", "altitude", "ceiling"];
 
 /// Reads an `alert` element of a tree.
 pub(super) fn alert(node: &Node, tree: &Tree) -> Reading {
@@ -156,7 +115,7 @@ impl<'a> Reader<'a> {
             codes: self.texts(&spot, "code"),
             note: self.text(&spot, "note"),
             references,
-            incidents: self.text(&spot, "incidents").map(|text| values::quoted_list(&text)).unwrap_or_default(),
+            incidents: self.incidents(&spot),
             infos,
             unknown,
         })
@@ -207,7 +166,25 @@ impl<'a> Reader<'a> {
                 _ => self.find(Code::BadReference, "alert/references", triple),
             }
         }
+        if references.len() > MOST_NAMED {
+            references.sort_by_key(|reference| std::cmp::Reverse(reference.sent));
+        }
+        self.limit("alert/references", &mut references);
         references
+    }
+
+    fn limit<T>(&mut self, path: &str, named: &mut Vec<T>) {
+        if named.len() > MOST_NAMED {
+            self.find(Code::ManyNamed, path, (named.len() - MOST_NAMED).to_string());
+            named.truncate(MOST_NAMED);
+        }
+    }
+
+    fn incidents(&mut self, spot: &Spot<'a>) -> Vec<String> {
+        let text = self.text(spot, "incidents");
+        let mut incidents = text.map(|text| values::quoted_list(&text)).unwrap_or_default();
+        self.limit("alert/incidents", &mut incidents);
+        incidents
     }
 
     fn info(&mut self, spot: &Spot<'a>) -> Info {

@@ -122,15 +122,21 @@ pub(super) fn quoted_list(text: &str) -> Vec<String> {
 
 /// The triples of `references`: apart by white space, which a sender's name may hold too; each ends with its time.
 pub(super) fn triples(text: &str) -> Vec<String> {
+    /// No time is longer: what follows the last comma is not looked at again and again while it grows.
+    const TIME: usize = 64;
     let mut triples: Vec<String> = vec![String::new()];
+    // Where the part after the last comma begins.
+    let mut part = 0;
     for word in text.split_whitespace() {
         let Some(open) = triples.last_mut() else { break };
         if !open.is_empty() {
             open.push(' ');
         }
+        part = word.rfind(',').map_or(part, |at| open.len() + at + 1);
         open.push_str(word);
-        if open.rsplit(',').next().and_then(time).is_some() {
+        if open.get(part..).filter(|last| last.len() <= TIME).and_then(time).is_some() {
             triples.push(String::new());
+            part = 0;
         }
     }
     triples.retain(|triple| !triple.is_empty());
@@ -208,5 +214,7 @@ mod tests {
             ["Shanghai Met,a1,2022-09-14T10:00:00+08:00", "b,c,2022-09-14T11:00:00+08:00", "broken"]
         );
         assert_eq!(triples(""), Vec::<String>::new());
+        assert_eq!(triples("2022-09-14T10:00:00+08:00 a"), ["2022-09-14T10:00:00+08:00", "a"], "a time alone");
+        assert_eq!(triples("a, b,c ,2022-09-14T10:00:00+08:00"), ["a, b,c ,2022-09-14T10:00:00+08:00"]);
     }
 }

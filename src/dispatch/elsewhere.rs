@@ -13,6 +13,14 @@ use crate::store::{Dispatch, Store, StoreError};
 /// Recipients, by channel.
 pub(super) type Recipients = BTreeMap<ChannelKind, RoaringTreemap>;
 
+/// Who is in a chunk; nobody where that cannot be read: the release that is planned goes to everybody else.
+pub(super) fn recipients(chunk: i64, body: &[u8]) -> Vec<Recipient> {
+    unpack(body).unwrap_or_else(|| {
+        tracing::error!(chunk, "who is in a chunk cannot be read; nobody of it is counted as told");
+        Vec::new()
+    })
+}
+
 /// Who is in a release's chunks, of those whose state counts.
 pub(super) async fn in_chunks(
     store: &Store,
@@ -24,7 +32,7 @@ pub(super) async fn in_chunks(
     for chunk in store.chunk_ids(release).await? {
         let Some(view) = store.chunk(chunk, true).await? else { continue };
         let Some(dispatch) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-        let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+        let recipients = recipients(chunk, &view.body);
         let counted = recipients.iter().zip(view.members.states()).filter(|(_, state)| counts(**state));
         found.entry(dispatch.content.kind()).or_default().extend(counted.map(|(recipient, _)| recipient.id));
     }

@@ -161,8 +161,12 @@ pub(crate) async fn feed(desk: Arc<Desk>, stop: CancellationToken) {
                 }
             }
             Err(error) => {
+                // Of a damaged row nobody waits for the store: whatever else is ready goes on at once.
+                let damaged = matches!(error, StoreError::Corrupt { .. });
                 log(&desk, Err(error));
-                tokio::time::sleep(POLL).await;
+                if !damaged {
+                    tokio::time::sleep(POLL).await;
+                }
             }
         }
     }
@@ -181,9 +185,13 @@ async fn claim(
     match job_of(desk, jobs, &claimed).await {
         Ok(job) => Ok(Some((claimed, job))),
         Err(error) => {
-            // Nobody works on it: it goes back to the queue, so that its people are told while the program runs.
-            let at = desk.clock.now() + AGAIN;
-            desk.journal.requeue(claimed.id, at.timestamp_millis(), claimed.attempt).await?;
+            // Nobody works on it: it goes back to the queue, so that its people are told while the program runs; less and less often
+            // where its rows are damaged, for there may be a thousand like it.
+            let damaged = matches!(error, StoreError::Corrupt { .. });
+            let attempt = claimed.attempt + i64::from(damaged);
+            let pause = AGAIN * if damaged { 1 << claimed.attempt.clamp(0, 7) } else { 1 };
+            let at = desk.clock.now() + pause;
+            desk.journal.requeue(claimed.id, at.timestamp_millis(), attempt).await?;
             Err(error)
         }
     }

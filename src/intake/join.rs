@@ -11,10 +11,10 @@ use crate::chains::{Member, Part, Place, Why, place, says_again, takes_part};
 use crate::regions::{Located, RegionCode};
 use crate::rules::{Decision, Withheld};
 use crate::store::{
-    AlertRow, AlertState, Store, StoreError, Tx, insert_link, insert_repeat, merge_chain, supersede,
+    AlertRow, AlertState, Store, StoreError, Tx, insert_link, insert_repeat, merge_chain, readable, supersede,
     withdraw_escalations,
 };
-use crate::world::{Exercise, Live};
+use crate::world::{Exercise, Live, World};
 
 /// Where an alert stands, with what that means for it.
 pub(super) struct Joined {
@@ -167,17 +167,23 @@ async fn said_already(
         return Ok(None);
     };
     let Some(row) = store.alert(head).await?.filter(|row| row.state == AlertState::Released) else { return Ok(None) };
-    let old: Decision = serde_json::from_value(row.decision).map_err(StoreError::corrupt)?;
+    let read = serde_json::from_value::<Decision>(row.decision).map_err(StoreError::corrupt);
+    // What cannot be read is not known to say the same.
+    let Some(old) = readable("a decision", read)? else { return Ok(None) };
     let places = old.regions == understood.decision.regions && counties_of(&store.located(head).await?) == new.counties;
     let amended = match understood.alert.status {
-        Status::Exercise => {
-            store.escalations_of::<Exercise>(head).await?.iter().any(|e| !e.escalation.amendment.is_empty())
-        }
-        _ => store.escalations_of::<Live>(head).await?.iter().any(|e| !e.escalation.amendment.is_empty()),
+        Status::Exercise => amended::<Exercise>(store, head).await?,
+        _ => amended::<Live>(store, head).await?,
     };
     let same =
         places && !amended && alert_of(store, head).await?.is_some_and(|old| says_again(&old, &understood.alert));
     Ok(same.then(|| head.clone()))
+}
+
+/// Whether officers changed an alert's words, or may have.
+async fn amended<W: World>(store: &Store, alert: &str) -> Result<bool, StoreError> {
+    let rows = readable("an alert's escalations", store.escalations_of::<W>(alert).await)?;
+    Ok(rows.is_none_or(|rows| rows.iter().any(|row| !row.escalation.amendment.is_empty())))
 }
 
 /// Writes what an alert changes in its event: the head's place, the links, and events that are one now.

@@ -171,6 +171,8 @@ impl Intake {
         let joined = join::join(&self.store, &bureau.name, &mut understood).await?;
         let older = &joined.older;
         let replaced = Replaced::of(&self.store, older).await?.guessed(joined.is_a_guess());
+        understood.findings.extend(replaced.damaged().map(|id| Finding::new(Code::Damaged, "alert/references", id)));
+        understood.verdict = Verdict::of(&understood.findings);
         let chain = joined.chain(understood.id.as_str());
         let late = joined.place.behind.is_some();
 

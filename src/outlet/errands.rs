@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::press::Press;
 use super::receivers::Receiver;
-use crate::store::{Errand, StoreError};
+use crate::store::{Errand, StoreError, readable};
 
 /// Errands are looked through this often.
 const ROUND: Duration = Duration::from_millis(500);
@@ -75,8 +75,14 @@ async fn work(press: &Press, receiver: &Receiver) -> Result<(), StoreError> {
 
 async fn attempt(press: &Press, receiver: &Receiver, mut errand: Errand) -> Result<(), StoreError> {
     let now = press.clock.now();
-    let Some(printed) = press.store.printed_release(errand.release).await? else {
-        return Err(StoreError::corrupt(format!("an errand for release {} that was not published", errand.release)));
+    let missing = || StoreError::corrupt(format!("an errand for release {} that was not published", errand.release));
+    let printed = press.store.printed_release(errand.release).await.and_then(|printed| printed.ok_or_else(missing));
+    let Some(printed) = readable("what is to be handed on", printed)? else {
+        // It holds up no other; somebody may mend it.
+        (errand.attempts, errand.changed) = (errand.attempts + 1, now);
+        errand.detail = Some("the publication cannot be read / 记录损坏，无法读出".into());
+        errand.next_at = again(errand.attempts, None, now);
+        return press.store.set_errand(&errand).await;
     };
     let (id, ends) = (printed.publication.id.clone(), printed.publication.expires);
     errand.changed = now;

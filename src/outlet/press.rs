@@ -35,7 +35,7 @@ pub struct Shown {
     pub ground: Arc<Ground>,
     /// Shapes to draw.
     pub coarse: Arc<Ground>,
-    publications: Vec<Arc<Publication>>,
+    pub(super) publications: Vec<Arc<Publication>>,
     /// The number of the last publication that is known here.
     printed: i64,
     held: BTreeSet<i64>,

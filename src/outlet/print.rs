@@ -227,6 +227,10 @@ impl Press {
     async fn older(&self, release: &Released) -> Result<Vec<(Publication, Vec<RegionCode>)>, StoreError> {
         let replaced = self.store.replaced_by(&release.alert).await?;
         let mut all = self.store.printed_of(&replaced).await?;
+        // One whose row is damaged meanwhile is still shown, and must not stay so.
+        let shown = self.shown();
+        let of_these = shown.publications.iter().filter(|one| replaced.iter().any(|id| id == one.alert.as_str()));
+        all.extend(of_these.map(|one| Publication::clone(one)));
         let chains: BTreeSet<String> = all.iter().map(|publication| publication.chain.clone()).collect();
         for chain in chains {
             all.extend(self.store.printed_in_chain(&chain).await?);

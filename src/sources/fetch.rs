@@ -112,7 +112,9 @@ impl Fetcher {
                 continue;
             }
             if status != StatusCode::OK {
-                let wait = text(&response, &header::RETRY_AFTER).and_then(|text| text.trim().parse().ok());
+                let wait = text(&response, &header::RETRY_AFTER);
+                let wait = wait.and_then(|text| tocsin_channels::pause_of(&text, std::time::SystemTime::now()));
+                let wait = wait.map(|pause| pause.as_secs());
                 return Err(Problem { wait, ..Problem::new(ProblemCode::Status, status.as_u16()) });
             }
             return read(response, at, limit).await;

@@ -18,7 +18,7 @@ use super::fetch::{FetchLimits, Fetched, Fetcher, Marks};
 use super::health;
 use super::problem::{Problem, ProblemCode};
 use super::schedule::{When, again, dice};
-use crate::store::{EntryRow, SourceRow};
+use crate::store::{EntryRow, SourceRow, StoreError};
 
 /// Links of one feed that are fetched at once.
 const AT_ONCE: usize = 4;
@@ -30,7 +30,7 @@ const RECHECKS: usize = 20;
 const MOST_SAID: usize = 20;
 /// An alert's size.
 const ALERT_MIB: usize = 4;
-/// An entry that is no longer listed is remembered so long.
+/// An entry that is no longer listed is remembered so long, and for as long as an alert of it holds.
 const REMEMBERED: TimeDelta = TimeDelta::days(7);
 /// So many entries of a feed are remembered beside those that it lists or that are in force: one that shows others each time fills
 /// neither memory nor disk.
@@ -109,7 +109,11 @@ impl Poller {
 
     async fn save(&mut self, now: DateTime<Utc>) {
         let listed: BTreeSet<&str> = self.listed.iter().map(|entry| entry.key.as_str()).collect();
-        let gone = forgotten(&self.entries, &listed, now - REMEMBERED, MOST_REMEMBERED);
+        let gone = match self.holding(now).await {
+            Ok(holding) => forgotten(&self.entries, &listed, &holding, now - REMEMBERED, MOST_REMEMBERED),
+            // What holds is not known: nothing is forgotten.
+            Err(_) => Vec::new(),
+        };
         let rows = self.changed.iter().filter_map(|key| self.entries.get(key));
         match self.door.store.save_source(&self.row, rows, &gone).await {
             Ok(()) => {
@@ -120,6 +124,13 @@ impl Poller {
                 tracing::error!(%error, source = %self.config.name, "what is known of a source could not be written")
             }
         }
+    }
+
+    /// Alerts of long unseen entries that hold all the same: the source was away, and may end them once it is back.
+    async fn holding(&self, now: DateTime<Utc>) -> Result<BTreeSet<String>, StoreError> {
+        let unseen = self.entries.values().filter(|row| row.seen_at < now - REMEMBERED && in_force(row));
+        let alerts: Vec<String> = unseen.flat_map(|row| row.alerts.iter().cloned()).collect();
+        self.door.store.holding(&alerts, now).await
     }
 
     fn limits(&self, mib: usize) -> FetchLimits {
@@ -340,17 +351,21 @@ impl Poller {
 }
 
 /// Which entries are forgotten: what was not seen since `before`, and what is too much. Too much is never what is listed, or in force:
-/// that is what an absence is told by. Before the list is known, nothing is too much.
+/// that is what an absence is told by. Before the list is known, nothing is too much. However long it was not seen, an entry whose
+/// alert is among `holding` stays.
 fn forgotten(
     entries: &BTreeMap<String, EntryRow>,
     listed: &BTreeSet<&str>,
+    holding: &BTreeSet<String>,
     before: DateTime<Utc>,
     most: usize,
 ) -> Vec<String> {
     let spare = |row: &EntryRow| !listed.is_empty() && !listed.contains(row.entry.as_str()) && !in_force(row);
     let seen = entries.values().filter(|row| spare(row)).map(|row| row.seen_at).collect();
     let since = crowded_out(seen, most);
-    let gone = entries.values().filter(|row| row.seen_at < before || (spare(row) && row.seen_at < since));
+    let holds = |row: &EntryRow| in_force(row) && row.alerts.iter().any(|alert| holding.contains(alert));
+    let unseen = |row: &EntryRow| row.seen_at < before && !holds(row);
+    let gone = entries.values().filter(|row| unseen(row) || (spare(row) && row.seen_at < since));
     gone.map(|row| row.entry.clone()).collect()
 }
 
@@ -421,12 +436,15 @@ mod tests {
             row("refused", "refused", 2),
         ]);
         let gone = |listed: &[&str], before: i64, most| {
-            forgotten(&entries, &listed.iter().copied().collect(), at(before), most)
+            forgotten(&entries, &listed.iter().copied().collect(), &BTreeSet::new(), at(before), most)
         };
         assert_eq!(gone(&["listed"], 0, 0), ["ended", "new", "refused"]);
         assert_eq!(gone(&["listed"], 0, 1), ["ended", "refused"]);
         assert_eq!(gone(&["listed"], 0, 3), [""; 0]);
         assert_eq!(gone(&[], 0, 0), [""; 0], "nobody knows yet what is listed");
         assert_eq!(gone(&[], 2, 0), ["in force", "listed"], "not seen for long");
+        let holding = ["in force", "ended", "refused"].map(str::to_owned).into();
+        let gone = forgotten(&entries, &BTreeSet::new(), &holding, at(9), 0);
+        assert_eq!(gone, ["ended", "listed", "new", "refused"], "not seen for long, and what is in force holds still");
     }
 }

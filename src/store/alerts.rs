@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{QueryBuilder, Row};
 
-use super::{Store, StoreError, Tx, insert_incidents, insert_link};
+use super::{Store, StoreError, Tx, insert_incidents, insert_link, readable};
 use crate::chains::Why;
 
 /// Where an alert stands on its way.
@@ -123,7 +123,8 @@ pub(super) fn row(row: &AnyRow) -> Result<AlertRow, StoreError> {
         bureau: row.try_get("bureau")?,
         received_at: time(row.try_get("received_at")?),
         verdict: row.try_get("verdict")?,
-        state: AlertState::parse(row.try_get("state")?)?,
+        // Taken for released where it cannot be read: then whatever comes after it tells its people.
+        state: readable("an alert's state", AlertState::parse(row.try_get("state")?))?.unwrap_or(AlertState::Released),
         chain: row.try_get("chain")?,
         superseded_by: row.try_get("superseded_by")?,
         findings: json("findings")?,

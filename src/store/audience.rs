@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row};
 use tocsin_channels::ChannelKind;
 
 use super::addresses::{IDS, push_ids};
-use super::{Store, StoreError};
+use super::{Store, StoreError, readable};
 use crate::messages::Language;
 use crate::regions::RegionCode;
 use crate::rules::Audience;
@@ -33,7 +33,8 @@ impl Store {
             push_ids(&mut sql, some);
             for row in sql.build().fetch_all(&self.read).await? {
                 let (id, code): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
-                let code = code.parse().map_err(StoreError::corrupt)?;
+                let code = code.parse().map_err(StoreError::corrupt);
+                let Some(code) = readable("an address's region", code)? else { continue };
                 found.entry(u64::try_from(id).unwrap_or_default()).or_default().push(code);
             }
         }

@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row};
 
 use super::addresses::IDS;
 use super::alerts::{COLUMNS, row};
-use super::{AlertRow, AlertState, Store, StoreError, Tx};
+use super::{AlertRow, AlertState, Store, StoreError, Tx, readable};
 use crate::chains::Why;
 
 impl Store {
@@ -91,7 +91,9 @@ impl Store {
         let mut found: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for row in &rows {
             let why: String = row.try_get("why")?;
-            let why = Why::parse(&why).ok_or_else(|| StoreError::corrupt(format!("reference `{why}`")))?;
+            // An alert that stands with another one for a reason that cannot be read speaks to its people all the same.
+            let read = Why::parse(&why).ok_or_else(|| StoreError::corrupt(format!("reference `{why}`")));
+            let why = readable("a reference", read)?.unwrap_or(Why::References);
             found.entry(row.try_get("alert")?).or_default().push((row.try_get("refers_to")?, why));
         }
         Ok(found)

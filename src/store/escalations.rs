@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{QueryBuilder, Row};
 
 use super::alerts::time;
-use super::{Store, StoreError, Tx, refresh_alert_state, take_ids};
+use super::{Store, StoreError, Tx, readable, refresh_alert_state, take_ids};
 use crate::approval::Escalation;
 use crate::regions::RegionCode;
 use crate::rules::Lane;
@@ -107,7 +107,8 @@ impl Store {
                 .await?;
                 for row in &rows {
                     let jurisdiction: &str = row.try_get("jurisdiction")?;
-                    let jurisdiction = jurisdiction.parse().map_err(StoreError::corrupt)?;
+                    let jurisdiction = jurisdiction.parse().map_err(StoreError::corrupt);
+                    let Some(jurisdiction) = readable("a jurisdiction", jurisdiction)? else { continue };
                     found.push(OpenRow { id: row.try_get("id")?, jurisdiction, lane, returned: state == "returned" });
                 }
             }
@@ -132,8 +133,9 @@ impl Store {
             }
             sql.push(") AND world = ").push_bind(W::SLUG);
             for item in &sql.build().fetch_all(&self.read).await? {
+                let Some(read) = readable("an escalation in the queue", row(item))? else { continue };
                 let shown = QueueRow {
-                    row: row(item)?,
+                    row: read,
                     headline: item.try_get("headline")?,
                     hazard: item.try_get("hazard")?,
                     severity: item.try_get("severity")?,
@@ -227,27 +229,46 @@ pub(crate) async fn withdraw_escalations<W: World>(
     now: DateTime<Utc>,
     meant: impl Fn(&RegionCode) -> bool,
 ) -> Result<Vec<RegionCode>, StoreError> {
-    let ids: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM escalation WHERE alert = $1 AND world = $2 AND state IN ('approved', 'waiting', 'returned')",
+    let open = sqlx::query(
+        "SELECT id, jurisdiction FROM escalation
+         WHERE alert = $1 AND world = $2 AND state IN ('approved', 'waiting', 'returned')",
     )
     .bind(alert)
     .bind(W::SLUG)
     .fetch_all(&mut **tx)
     .await?;
     let mut ended = Vec::new();
-    for id in ids {
-        if let Some(mut row) = escalation_in::<W>(tx, id).await?
-            && meant(&row.escalation.jurisdiction)
-        {
-            row.escalation.replaced(by);
-            update_escalation(tx, id, &row.escalation, now).await?;
-            ended.push(row.escalation.jurisdiction);
+    for row in &open {
+        let (id, jurisdiction): (i64, &str) = (row.try_get("id")?, row.try_get("jurisdiction")?);
+        let Some(jurisdiction) = readable("a jurisdiction", jurisdiction.parse().map_err(StoreError::corrupt))? else {
+            continue;
+        };
+        if !meant(&jurisdiction) {
+            continue;
         }
+        match readable("an escalation that is replaced", escalation_in::<W>(tx, id).await)?.flatten() {
+            Some(mut row) => {
+                row.escalation.replaced(by);
+                update_escalation(tx, id, &row.escalation, now).await?;
+            }
+            None => close_unread(tx, id, now).await?,
+        }
+        ended.push(jurisdiction);
     }
     if !ended.is_empty() {
         refresh_alert_state(tx, alert).await?;
     }
     Ok(ended)
+}
+
+/// Closes an escalation whose words cannot be read: nothing of it goes out any more.
+async fn close_unread(tx: &mut Tx, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query("UPDATE escalation SET state = 'withdrawn', due_at = NULL, closed_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(now.timestamp_millis())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 fn row<W: World>(row: &AnyRow) -> Result<EscalationRow<W>, StoreError> {

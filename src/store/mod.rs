@@ -173,13 +173,28 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         // SQLITE_FULL is 13; PostgreSQL's disk_full is 53100.
         let full = error.as_database_error().and_then(|e| e.code().map(|code| code == "13" || code == "53100"));
-        if full == Some(true) { Self::Full } else { Self::Database(error) }
+        match error {
+            _ if full == Some(true) => Self::Full,
+            sqlx::Error::ColumnDecode { index, source } => Self::corrupt(format!("column {index}: {source}")),
+            other => Self::Database(other),
+        }
     }
 }
 
 impl StoreError {
     pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
         Self::Corrupt { what: what.to_string() }
+    }
+}
+
+/// What was read of a row. One that cannot be read is told, and left out: it holds up nothing else.
+pub(crate) fn readable<T>(what: &str, read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::error!(%error, what, "a row cannot be read, and is left out");
+            Ok(None)
+        }
+        read => read.map(Some),
     }
 }
 

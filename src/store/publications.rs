@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::alerts::time;
-use super::{Store, StoreError, escalation_of, take_ids};
+use super::{Store, StoreError, escalation_of, readable, take_ids};
 use crate::publish::Publication;
 use crate::regions::RegionCode;
 use crate::rules::{Audience, Reach};
@@ -159,13 +159,13 @@ impl Store {
         sqlx::query(sql).bind(release).fetch_optional(&self.read).await?.as_ref().map(printed).transpose()
     }
 
-    /// The publications of these alerts, oldest first.
+    /// The publications of these alerts, oldest first. A row that cannot be read is told, and left out.
     pub(crate) async fn printed_of(&self, alerts: &[String]) -> Result<Vec<Publication>, StoreError> {
         let sql = format!("SELECT {COLUMNS} {FROM} WHERE publication.alert = $1");
         let mut found = Vec::new();
         for alert in alerts {
             for row in &sqlx::query(sqlx::AssertSqlSafe(sql.clone())).bind(alert).fetch_all(&self.read).await? {
-                found.push(publication(row)?);
+                found.extend(readable("a publication", publication(row))?);
             }
         }
         found.sort_by_key(|publication| publication.release);
@@ -177,14 +177,7 @@ impl Store {
         let sql =
             sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} {FROM} WHERE alert.chain = $1 ORDER BY publication.release"));
         let rows = sqlx::query(sql).bind(chain).fetch_all(&self.read).await?;
-        let readable = rows.iter().map(publication).filter_map(|one| match one {
-            Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(%error, chain, "a publication of an event cannot be read, and is left out");
-                None
-            }
-            one => Some(one),
-        });
-        readable.collect()
+        rows.iter().filter_map(|row| readable("a publication", publication(row)).transpose()).collect()
     }
 
     /// Publications made after one, of chains of which one ends at this time or later, by release; with the number of the last made. A
@@ -202,23 +195,20 @@ impl Store {
         let (mut all, mut last) = (Vec::new(), printed);
         for row in &rows {
             last = last.max(row.try_get("printed")?);
-            match publication(row) {
-                Ok(publication) => all.push(publication),
-                Err(error) => tracing::error!(%error, "a publication cannot be read, and is not shown"),
-            }
+            all.extend(readable("a publication", publication(row))?);
         }
         // Sorted in SQL, it would go through all that was ever published.
         all.sort_by_key(|publication: &Publication| publication.release);
         Ok((all, last))
     }
 
-    /// A page of the archive: publications before a release, newest first.
+    /// A page of the archive: publications before a release, newest first. A row that cannot be read is told, and left out.
     pub(crate) async fn printed_before(&self, release: i64, limit: i64) -> Result<Vec<Publication>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} {FROM} WHERE publication.release < $1 ORDER BY publication.release DESC LIMIT $2"
         ));
         let rows = sqlx::query(sql).bind(release).bind(limit).fetch_all(&self.read).await?;
-        rows.iter().map(publication).collect()
+        rows.iter().filter_map(|row| readable("a publication", publication(row)).transpose()).collect()
     }
 
     /// Published releases that are stopped, and would not be over.

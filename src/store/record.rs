@@ -8,6 +8,9 @@ use super::alerts::time;
 use super::{Store, StoreError, Tx, take_ids};
 use crate::record::{GENESIS, Line};
 
+/// Lines about one subject that are read at once.
+const AT_ONCE: i64 = 500;
+
 /// What is to be recorded.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -98,6 +101,36 @@ impl Store {
         let count: Option<i64> =
             sqlx::query_scalar("SELECT value FROM counter WHERE name = 'record'").fetch_optional(&self.read).await?;
         Ok(count.unwrap_or(0))
+    }
+
+    /// Goes through every line about a subject, oldest first, however long the record is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn record_about(
+        &self,
+        subject: &str,
+        mut each: impl FnMut(Line) + Send,
+    ) -> Result<(), StoreError> {
+        let mut after = 0;
+        loop {
+            let rows = sqlx::query(
+                "SELECT seq, at, actor, kind, subject, detail, hash FROM record WHERE subject = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+            )
+            .bind(subject)
+            .bind(after)
+            .bind(AT_ONCE)
+            .fetch_all(&self.read)
+            .await?;
+            for row in &rows {
+                let line = line(row)?;
+                after = line.seq;
+                each(line);
+            }
+            if (rows.len() as i64) < AT_ONCE {
+                return Ok(());
+            }
+        }
     }
 
     /// The newest lines that a filter lets through, newest first.

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt as _;
 use sqlx::any::AnyRow;
 use sqlx::{QueryBuilder, Row};
 use tocsin_channels::{ChannelKind, Content};
 
 use super::alerts::time;
-use super::{Store, StoreError, Tx, take_ids};
+use super::{Store, StoreError, Tx, readable, take_ids};
 use crate::messages::{Language, Scene, Variant};
 use crate::regions::RegionCode;
 use crate::rules::{Lane, Reach};
@@ -69,6 +70,8 @@ pub(crate) struct Release {
     pub(crate) watermark: i64,
     /// What the picture in its mails shows.
     pub(crate) scene: Option<Scene>,
+    /// Parts of its row cannot be read: regions, lists or channels are not what they were.
+    pub(crate) damaged: bool,
 }
 
 /// A release to be written; its dispatches are its frozen renderings.
@@ -164,29 +167,33 @@ const COLUMNS: &str =
     superseded_at, held_at, expires, watermark, scene";
 
 impl Store {
-    /// The most urgent release of these lanes whose chunks are not all written.
+    /// The most urgent release of these lanes whose chunks are not all written. One whose row cannot be read holds up no other.
     pub(crate) async fn next_unplanned(
         &self,
         lanes: std::ops::RangeInclusive<u8>,
     ) -> Result<Option<Release>, StoreError> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id LIMIT 1")))
-        .bind(i64::from(*lanes.start()))
-        .bind(i64::from(*lanes.end()))
-        .fetch_optional(&self.read)
-        .await?;
-        row.as_ref().map(release).transpose()
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id"
+        ));
+        let mut rows = sqlx::query(sql).bind(i64::from(*lanes.start())).bind(i64::from(*lanes.end())).fetch(&self.read);
+        while let Some(row) = rows.try_next().await? {
+            if let Some(release) = readable("a release that waits to be planned", release(&row))? {
+                return Ok(Some(release));
+            }
+        }
+        Ok(None)
     }
 
-    /// A release by its id.
+    /// A release by its id; where its row is damaged, what can be read of it: what is planned goes on.
     pub(crate) async fn release(&self, id: i64) -> Result<Option<Release>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM release WHERE id = $1")))
             .bind(id)
             .fetch_optional(&self.read)
             .await?;
-        row.as_ref().map(release).transpose()
+        row.as_ref().map(release_or_remains).transpose()
     }
 
-    /// The releases of these alerts, oldest first.
+    /// The releases of these alerts, oldest first. Of a row that cannot be read, what can be: who was told by it stands in its chunks.
     pub(crate) async fn releases_of(&self, alerts: &[String]) -> Result<Vec<Release>, StoreError> {
         let mut found = Vec::new();
         for alert in alerts {
@@ -197,20 +204,20 @@ impl Store {
             .fetch_all(&self.read)
             .await?;
             for row in &rows {
-                found.push(release(row)?);
+                found.push(release_or_remains(row)?);
             }
         }
         found.sort_by_key(|release| release.id);
         Ok(found)
     }
 
-    /// A release's dispatches, in the order they were rendered.
+    /// A release's dispatches, in the order they were rendered. A row that cannot be read is told, and left out.
     pub(crate) async fn dispatches(&self, release: i64) -> Result<Vec<Dispatch>, StoreError> {
         let rows = sqlx::query("SELECT id, language, variant, content FROM dispatch WHERE release = $1 ORDER BY id")
             .bind(release)
             .fetch_all(&self.read)
             .await?;
-        rows.iter().map(dispatch).collect()
+        rows.iter().filter_map(|row| readable("a dispatch", dispatch(row)).transpose()).collect()
     }
 
     /// A dispatch by its id.
@@ -271,9 +278,9 @@ impl Store {
         .await?;
         let mut found = Vec::new();
         for row in &rows {
-            if let Some(release) = self.release(row.try_get("release")?).await? {
-                found.push((release, dispatch(row)?.content));
-            }
+            let release = self.release(row.try_get("release")?).await?;
+            let dispatch = readable("a dispatch in force", dispatch(row))?;
+            found.extend(release.zip(dispatch).map(|(release, dispatch)| (release, dispatch.content)));
         }
         Ok(found)
     }
@@ -420,6 +427,43 @@ fn release(row: &AnyRow) -> Result<Release, StoreError> {
         expires: time(row.try_get("expires")?),
         watermark: row.try_get("watermark")?,
         scene: row.try_get::<Option<String>, _>("scene")?.as_deref().and_then(scene),
+        damaged: false,
+    })
+}
+
+/// A release that was; where its row is damaged, as much of it as can be read, and of the rest what leaves nobody out.
+fn release_or_remains(row: &AnyRow) -> Result<Release, StoreError> {
+    let error = match release(row) {
+        Err(error @ StoreError::Corrupt { .. }) => error,
+        read => return read,
+    };
+    let id = row.try_get("id")?;
+    tracing::error!(%error, release = id, "a release's row is damaged; who was told by it stands in its chunks");
+    let lane: Option<i64> = row.try_get("lane").ok();
+    let lane = lane.and_then(|lane| Lane::try_from(u8::try_from(lane).ok()?).ok());
+    let jurisdiction: Option<String> = row.try_get("jurisdiction").ok().flatten();
+    let text = |name: &str| row.try_get::<String, _>(name).unwrap_or_default();
+    let moment = |name: &str| row.try_get::<Option<i64>, _>(name).ok().flatten().map(time);
+    Ok(Release {
+        id,
+        name: text("name"),
+        kind: ReleaseKind::parse(&text("kind")).unwrap_or(ReleaseKind::Alert),
+        alert: row.try_get("alert")?,
+        jurisdiction: jurisdiction.and_then(|code| code.parse().ok()),
+        within: parse(row, "within").ok(),
+        origin: row.try_get("origin").ok().flatten(),
+        signed_by: text("signed_by"),
+        superseded_at: moment("superseded_at"),
+        held: moment("held_at").is_some(),
+        lane: lane.unwrap_or(Lane::EXTREME),
+        // An exercise's release reaches the drill's list whatever stands here.
+        reach: parse(row, "audience").unwrap_or(Reach::Live { public: true, officials: true }),
+        regions: parse(row, "regions").unwrap_or_default(),
+        channels: parse(row, "channels").unwrap_or_else(|_| ChannelKind::ALL.into()),
+        expires: moment("expires").unwrap_or_default(),
+        watermark: row.try_get("watermark").unwrap_or_default(),
+        scene: None,
+        damaged: true,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What is known of sources and of what they show.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -7,6 +9,7 @@ use sqlx::Row;
 
 use super::alerts::time;
 use super::{Store, StoreError};
+use crate::approval::HOLDS;
 
 /// A source, as it was when it was last looked at.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -225,6 +228,24 @@ impl Store {
                 .await?;
         }
         Ok(tx.commit().await?)
+    }
+
+    /// Those of these alerts that hold at this time: neither over, nor replaced.
+    pub(crate) async fn holding(&self, alerts: &[String], now: DateTime<Utc>) -> Result<BTreeSet<String>, StoreError> {
+        let mut found = BTreeSet::new();
+        for alert in alerts {
+            // One without an end holds for as long as it is told.
+            let sql = "SELECT id FROM alert WHERE id = $1 AND superseded_by IS NULL AND msg_type IN ('Alert', 'Update')
+                 AND COALESCE(expires, received_at + $3) > $2";
+            let holds: Option<String> = sqlx::query_scalar(sql)
+                .bind(alert)
+                .bind(now.timestamp_millis())
+                .bind(HOLDS.num_milliseconds())
+                .fetch_optional(&self.read)
+                .await?;
+            found.extend(holds);
+        }
+        Ok(found)
     }
 
     /// The newest alert of a bureau with this identifier, whatever its sender and time: some senders refer to it by nothing else.

@@ -9,6 +9,7 @@
 )]
 
 mod cases;
+mod damaged;
 mod end_to_end;
 mod orders;
 mod random;

@@ -128,6 +128,8 @@ pub struct World {
     mqtt: Arc<Remembering>,
     names: Mutex<BTreeMap<String, String>>,
     people: AtomicI64,
+    /// Where its tables are.
+    pub url: String,
     _folder: tempfile::TempDir,
 }
 
@@ -135,7 +137,7 @@ impl World {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("t.db").display());
-        let store = Store::open(&StoreOptions { url, max_size_mib: None }).await.unwrap();
+        let store = Store::open(&StoreOptions { url: url.clone(), max_size_mib: None }).await.unwrap();
         let clock = Arc::new(Set(AtomicI64::new(0)));
         let time: Arc<dyn Clock> = clock.clone();
         let [sms, mqtt] = [ChannelKind::Sms, ChannelKind::Mqtt].map(|k| Arc::new(Remembering(k, Mutex::default())));
@@ -150,7 +152,7 @@ impl World {
         let desk = Desk::new(store.clone(), Arc::clone(&POLICY), Arc::clone(&time), "", engine.waker());
         let intake = Intake::new(store.clone(), Arc::clone(&POLICY), time, Arc::new(desk));
         let (names, people) = (Mutex::default(), AtomicI64::new(0));
-        Self { store, intake, engine, clock, sms, mqtt, names, people, _folder: folder }
+        Self { store, intake, engine, clock, sms, mqtt, names, people, url, _folder: folder }
     }
 
     /// So many more people of a county sign up.

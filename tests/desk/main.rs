@@ -10,6 +10,7 @@
 #[path = "../support/bench.rs"]
 mod bench;
 mod calls;
+mod damaged;
 mod pages;
 #[path = "../support/mod.rs"]
 mod support;

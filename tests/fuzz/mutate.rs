@@ -104,7 +104,23 @@ pub fn mutated(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
         }
     }
     bytes.truncate(64 * 1024);
+    // Not in a build for debugging, where every reading is slow.
+    if !cfg!(debug_assertions) && dice.below(200) == 0 {
+        pump(&mut bytes, dice);
+    }
     bytes
+}
+
+/// So long is what is pumped up.
+const PUMPED: usize = 1024 * 1024;
+
+/// Repeats one short part until it is long: what takes the square of its length shows.
+fn pump(bytes: &mut Vec<u8>, dice: &mut Dice) {
+    let at = dice.below(bytes.len() + 1);
+    let end = (at + 1 + dice.below(8) * dice.below(8)).min(bytes.len());
+    let part = bytes.get(at..end).unwrap_or_default().to_vec();
+    let many = part.repeat(PUMPED / part.len().max(1));
+    bytes.splice(at..at, many);
 }
 
 /// Puts one element's text or the whole of it in another's place: shapes that a typing error makes.

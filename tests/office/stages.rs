@@ -3,8 +3,8 @@
 use chrono::{TimeDelta, Utc};
 use reqwest::Method;
 
-use super::support::Server;
 use super::support::crew::{Browser, Crew};
+use super::support::{Server, tables};
 use super::{posted, typed};
 
 /// The console's place after a form.
@@ -105,4 +105,17 @@ async fn a_whole_journey_is_a_row_for_each_step_in_order_with_its_time() {
     for step in expected {
         assert!(page.contains(&format!("<td>{step}</td>")), "the chart shows it too: {step}");
     }
+
+    look_again(&server, alert.trim_start_matches("/console/alerts/"), 1_200).await;
+    let (_, later) = signer.get(&format!("{alert}/times.csv")).await;
+    assert_eq!(later, csv, "no step is lost, however much is on record after it");
+}
+
+/// So many later lines about an alert.
+async fn look_again(server: &Server, alert: &str, times: i64) {
+    let mut store = tables(server.folder.path()).await;
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+         INSERT INTO record (seq, at, actor, kind, subject, detail, hash)
+         SELECT 1000000 + i, 4000000000000, 'signer', 'person.view', $2, '{}', '' FROM n";
+    sqlx::query(sql).bind(times).bind(alert).execute(&mut store).await.unwrap();
 }

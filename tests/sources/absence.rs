@@ -1,7 +1,9 @@
 //! An alert that is no longer listed: over only where the source ends alerts so, and only by whole and healthy answers.
 
 use crate::site::{DAY, Page, Site, atom, inline, link, source};
-use crate::support::{Cma, Server};
+use crate::support::{Cma, Server, tables};
+use sqlx::Connection as _;
+
 use crate::{alerts, code, findings, store, until, until_source};
 
 const FIVE: [&str; 5] = ["v", "w", "x", "y", "z"];
@@ -111,6 +113,25 @@ async fn answers_that_fail_are_cut_off_or_old_end_nothing() {
     listing.site.show("/list", dated(&listing.feed(&FIVE), "2026-01-04T00:00:00Z"));
     listing.site.asked("/list", 3).await;
     assert_eq!(listing.ended().await, [""; 0], "{}", listing.server.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_force_is_not_forgotten_however_long_the_source_was_away() {
+    let mut listing = Listing::start("ends_by_absence = true").await;
+    assert!(listing.server.stop());
+    // Nothing was heard of the source for eight days; the first answer after that is none either.
+    let ago = chrono::Utc::now() - chrono::TimeDelta::days(8);
+    let mut rows = tables(listing.server.folder.path()).await;
+    let sql = "UPDATE source_entry SET seen_at = $1, fetched_at = $1";
+    let done = sqlx::query(sql).bind(ago.timestamp_millis()).execute(&mut rows).await.unwrap();
+    assert_eq!(done.rows_affected(), 5);
+    rows.close().await.unwrap();
+    listing.site.fail("/list", 500);
+    listing.server.run();
+    let store = store(&listing.server).await;
+    until_source(&listing.server, &store, "list", |row| row.failures >= 2 && code(row) == "T8003").await;
+    listing.list(&["v", "w", "x", "y"]);
+    assert_eq!(listing.until_ended(1).await, ["z"], "it ended while the source was away");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,14 +111,23 @@ async fn who_asks_to_be_left_alone_for_a_while_is() {
         Page::Raw(head.into_bytes())
     };
     site.put("/later", busy("Retry-After: 900\r\n"));
+    site.put("/dated", busy("Retry-After: Sat, 06 Nov 2094 08:49:37 GMT\r\n"));
     site.put("/busy", busy(""));
-    let server = Server::start(&[source(&site, "later", ""), source(&site, "busy", "")].concat());
+    let all = ["later", "dated", "busy"].map(|name| source(&site, name, ""));
+    let server = Server::start(&all.concat());
     let store = store(&server).await;
     let row = until_source(&server, &store, "later", |row| row.failures > 0).await;
     assert_eq!(code(&row), "T8003");
     let pause = row.next_at.unwrap() - row.tried_at.unwrap();
     assert!((899..=901).contains(&pause.num_seconds()), "{pause}");
+    let row = until_source(&server, &store, "dated", |row| row.failures > 0).await;
+    let pause = row.next_at.unwrap() - row.tried_at.unwrap();
+    assert!((3_599..=3_601).contains(&pause.num_seconds()), "nobody silences us for longer than an hour: {pause}");
     let row = until_source(&server, &store, "busy", |row| row.failures > 1).await;
     assert!((row.next_at.unwrap() - row.tried_at.unwrap()).num_seconds() < 60, "without a wish, soon");
-    assert_eq!(site.requests("/later").len(), 1, "it was not asked again meanwhile");
+    assert_eq!(
+        ["/later", "/dated"].map(|path| site.requests(path).len()),
+        [1, 1],
+        "they were not asked again meanwhile"
+    );
 }

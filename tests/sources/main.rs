@@ -13,7 +13,6 @@ mod support;
 mod absence;
 mod content;
 mod corpus;
-mod day;
 mod folder;
 mod foreign;
 mod forms;

@@ -52,6 +52,13 @@ pub fn tocsin(config: &Path, arguments: &[&str]) -> (bool, String, String) {
     (out.status.success(), text(&out.stdout), text(&out.stderr))
 }
 
+/// The tables of a store themselves, to do to them what only a fault or a long time does.
+pub async fn tables(folder: &Path) -> sqlx::AnyConnection {
+    use sqlx::Connection as _;
+    sqlx::any::install_default_drivers();
+    sqlx::AnyConnection::connect(&format!("sqlite://{}", folder.join("t.db").display())).await.unwrap()
+}
+
 impl Server {
     pub fn start(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -7,8 +7,8 @@ use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
 
 use super::{Extra, Onward, Plan, because};
-use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, unpack, unpack_why};
-use crate::dispatch::elsewhere::Owners;
+use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, unpack_why};
+use crate::dispatch::elsewhere::{Owners, recipients};
 use crate::messages::Variant;
 use crate::regions::RegionCode;
 use crate::residents::{Concern, Danger, Wishes, telling};
@@ -96,7 +96,7 @@ impl<'a> Plan<'a> {
         for chunk in store.chunk_ids(old.id).await? {
             let Some(view) = store.chunk(chunk, true).await? else { continue };
             let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-            let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+            let recipients = recipients(chunk, &view.body);
             for (recipient, state) in recipients.iter().zip(view.members.states()) {
                 note(was.content.kind(), was.variant, recipient, *state);
             }
@@ -124,7 +124,7 @@ impl<'a> Plan<'a> {
             for chunk in store.chunk_ids(old.id).await? {
                 let Some(view) = store.chunk(chunk, true).await? else { continue };
                 let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-                let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+                let recipients = recipients(chunk, &view.body);
                 let why = unpack_why(&store.chunk_why(chunk).await?);
                 let told: Vec<(usize, Recipient)> = (recipients.into_iter().enumerate())
                     .zip(view.members.told())
@@ -139,8 +139,8 @@ impl<'a> Plan<'a> {
                     }
                     let because = asleep.extra(because(&why, at));
                     let mut region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
-                    if region == ELSEWHERE && !because.why.is_empty() {
-                        region = self.other_place(homes.of(&recipient));
+                    if region == ELSEWHERE && (old.damaged || !because.why.is_empty()) {
+                        region = self.other_place(&recipient, &homes);
                     }
                     let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
                     let heard = ended.get(&(now.content.kind(), now.variant));
@@ -207,9 +207,11 @@ impl<'a> Plan<'a> {
     }
 
     /// Where somebody with several places is warned now, though it is over where they were told of it: they are not told that it is
-    /// over while another place of theirs is in danger.
-    fn other_place(&self, homes: &[RegionCode]) -> u16 {
-        homes.iter().map(|home| self.region_index(home)).find(|at| *at != ELSEWHERE).unwrap_or(ELSEWHERE)
+    /// over while another place of theirs is in danger. The same holds of whoever was told nobody knows where.
+    fn other_place(&self, recipient: &Recipient, homes: &Homes) -> u16 {
+        let named = of_topic(recipient);
+        let all = homes.of(recipient).iter().chain(&named);
+        all.map(|home| self.region_index(home)).find(|at| *at != ELSEWHERE).unwrap_or(ELSEWHERE)
     }
 
     /// Whether somebody whom an older release told is this release's to tell: another jurisdiction's people are not.
@@ -223,10 +225,7 @@ impl<'a> Plan<'a> {
             return holds(home);
         }
         // Told as somebody elsewhere: by the address's own region, or by the region that a topic names.
-        match recipient.to.rsplit_once('/') {
-            Some((_, code)) if recipient.is_region() => code.parse().is_ok_and(|code| holds(&code)),
-            _ => homes.of(recipient).iter().any(holds),
-        }
+        homes.of(recipient).iter().chain(&of_topic(recipient)).any(holds)
     }
 
     /// Those of the origin who were not reached, nor by an earlier repeat: refused, or nobody knows.
@@ -243,7 +242,7 @@ impl<'a> Plan<'a> {
                 (d.content.kind(), d.language, d.variant) == (was.content.kind(), was.language, was.variant)
             };
             let Some(now) = self.dispatches.iter().find(same) else { continue };
-            let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+            let recipients = recipients(chunk, &view.body);
             let why = unpack_why(&store.chunk_why(chunk).await?);
             for ((at, recipient), state) in recipients.into_iter().enumerate().zip(view.members.states()) {
                 let again = reached.get(&was.content.kind()).is_some_and(|ids| ids.contains(recipient.id));
@@ -267,7 +266,7 @@ impl<'a> Plan<'a> {
             for chunk in store.chunk_ids(repeat.id).await? {
                 let Some(view) = store.chunk(chunk, true).await? else { continue };
                 let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-                let recipients = unpack(&view.body).ok_or_else(|| StoreError::corrupt(format!("chunk {chunk}")))?;
+                let recipients = recipients(chunk, &view.body);
                 let states = recipients.iter().zip(view.members.states());
                 let ids = states.filter(|(_, state)| !is_missed(**state)).map(|(recipient, _)| recipient.id);
                 reached.entry(was.content.kind()).or_default().extend(ids);
@@ -296,6 +295,12 @@ impl Homes {
     fn of(&self, recipient: &Recipient) -> &[RegionCode] {
         self.0.get(&address_of(recipient.id)).map_or(&[], Vec::as_slice)
     }
+}
+
+/// The region that a region's own topic names.
+fn of_topic(recipient: &Recipient) -> Option<RegionCode> {
+    let (_, code) = recipient.to.rsplit_once('/').filter(|_| recipient.is_region())?;
+    code.parse().ok()
 }
 
 /// Until when those sleep who were told for some places.

@@ -8,15 +8,12 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::record::Line;
-use crate::store::{RecordFilter, StoreError};
+use crate::store::StoreError;
 use crate::web::page::{Fault, Frame, beijing, clock, span};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
 use crate::web::words::Words;
 use crate::world::World;
-
-/// Lines of an alert that are read: its newest.
-const LINES: i64 = 500;
 
 /// One stage, as the chart shows it.
 pub(super) struct Row {
@@ -36,16 +33,20 @@ struct Moment {
 }
 
 async fn moments(app: &App, alert: &str, words: Words) -> Result<Vec<Moment>, StoreError> {
-    let filter = RecordFilter { subject: Some(alert.to_owned()), ..RecordFilter::default() };
-    let mut lines = app.store.record_lines(&filter, LINES).await?;
+    let (mut found, mut drafts) = (Vec::new(), Vec::new());
+    let about_alert = |line: Line| {
+        drafts.extend((line.kind == "draft.submit").then(|| draft(&line)));
+        found.extend(moment(app, &line, words).map(|moment| (line.seq, moment)));
+    };
+    app.store.record_about(alert, about_alert).await?;
     // What was written here began as a draft, which has lines of its own.
-    let drafts: Vec<_> = lines.iter().filter(|line| line.kind == "draft.submit").map(draft).collect();
     for subject in drafts {
-        let filter = RecordFilter { subject: Some(subject), ..RecordFilter::default() };
-        lines.extend(app.store.record_lines(&filter, LINES).await?);
+        let about_draft = |line: Line| found.extend(moment(app, &line, words).map(|moment| (line.seq, moment)));
+        app.store.record_about(&subject, about_draft).await?;
     }
-    lines.sort_by_key(|line| line.seq);
-    let mut found: Vec<_> = lines.iter().filter_map(|line| moment(app, line, words)).collect();
+    // In the order of the record, also where two lines are of one millisecond.
+    found.sort_by_key(|(seq, _)| *seq);
+    let mut found: Vec<Moment> = found.into_iter().map(|(_, moment)| moment).collect();
     for (jurisdiction, first, last) in app.store.send_times(alert).await? {
         let who = place(app, jurisdiction.as_deref(), words);
         found.push(Moment { what: words.s("first message").to_owned(), who: who.clone(), at: first });

@@ -1,0 +1,27 @@
+//! A row that cannot be read holds up nobody else.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_whose_text_cannot_be_read_are_tried_less_and_less_often_and_keep_nobody_waiting() {
+    let world = World::new().await;
+    world.people("310118", 4_000).await;
+    world.people("310120", 5).await;
+    world.release("broken", "310118", Lane::EXTREME, &[Variant::Warn], &[]).await;
+    let nobody = EngineOptions { clock: Arc::new(SystemClock), leave: WaysOut::default(), policy: None };
+    let planning = Engine::start(world.store.clone(), Vec::new(), nobody).await.unwrap();
+    world.planned("broken").await;
+    planning.stop().await;
+    let mut tx = world.store.begin().await.unwrap();
+    sqlx::query("UPDATE dispatch SET content = '?'").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    world.release("well", "310120", Lane::MODERATE, &[Variant::Warn], &[]).await;
+    let channel = Arc::new(Scripted::new(|_, _| Class::Accepted));
+    let engine = world.engine(Arc::clone(&channel), 2, 50).await;
+    world.until("well", |counts| counts.accepted == 5).await;
+    engine.stop().await;
+    let sql = "SELECT CAST(MIN(attempt) AS BIGINT) FROM chunk JOIN release ON release.id = chunk.release WHERE alert = 'broken'";
+    let least: i64 = sqlx::query_scalar(sql).fetch_one(&world.store.read).await.unwrap();
+    assert!(least >= 1, "each look is counted, and makes the pause longer");
+    assert_eq!(world.counts("broken").await.waiting, 4_000, "nobody is forgotten");
+}

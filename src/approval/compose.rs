@@ -15,8 +15,8 @@ use crate::store::{NewDispatch, NewRelease, ReleaseKind, Store, StoreError};
 
 /// An alert without an end of its own is told for so long.
 pub(crate) const HOLDS: TimeDelta = TimeDelta::hours(24);
-/// So is a Cancel: its own `expires` is that of what it withdraws.
-const CANCEL_HOLDS: TimeDelta = TimeDelta::hours(12);
+/// A Cancel longer than anybody's quiet hours, which are less than a day: its own `expires` is that of what it withdraws.
+pub(crate) const CANCEL_HOLDS: TimeDelta = TimeDelta::hours(26);
 
 /// Why a release cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -12,6 +12,8 @@ mod split;
 mod watch;
 
 pub use amend::{Amendment, Words};
+#[cfg(test)]
+pub(crate) use compose::CANCEL_HOLDS;
 pub use compose::ComposeError;
 pub(crate) use compose::{HOLDS, Replaced, areas};
 pub(crate) use desk::{Admission, Material};

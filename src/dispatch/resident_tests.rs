@@ -187,6 +187,82 @@ async fn who_has_another_place_in_the_new_area_is_warned_there_and_not_told_that
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_comes_to_a_place_that_says_at_once_waits_for_no_other_place() {
+    let world = World::new().await;
+    let night = Some(Quiet { from: 44, to: 13, severe_wakes: false });
+    let (sms, asleep) = (|| by(&[ChannelKind::Sms]), || Wishes { quiet: night, ..by(&[ChannelKind::Sms]) });
+    let there = world.at("320509");
+    let outside = Some(Point { lat: there.lat, lon: there.lon - 0.2 });
+    for (n, others) in [
+        (1, vec![("外婆家", "320509", None, sms())]),
+        (2, vec![]),
+        (3, vec![("外婆家", "320509", None, asleep())]),
+        (4, vec![("外婆家", "320509", outside, sms())]),
+        (5, vec![("外婆家", "320509", None, Wishes { lowest: Colour::Red, ..sms() })]),
+        // In the county that was warned before, where the shape comes only now.
+        (6, vec![("外婆家", QINGPU, Some(world.at(QINGPU)), sms())]),
+    ] {
+        let places: Vec<_> = [("家", QINGPU, None, asleep())].into_iter().chain(others).collect();
+        world.person(n, &[(ChannelKind::Sms, &format!("+86{n}"))], &places).await;
+    }
+    let home = world.at(QINGPU);
+    let edge = square(home.lat + 0.1, home.lon, 0.06);
+    world.release("storm", Lane::MODERATE, Colour::Yellow, Some(&edge), &[Variant::Warn], &[]).await;
+    let engine = world.engine(&[]).await;
+    world.quiet("storm").await;
+    *world.clock.0.lock().unwrap() = "2026-07-01T15:00:00Z".parse().unwrap();
+    let both = square(home.lat, home.lon, (home.lon - there.lon) + 0.05);
+    world
+        .release("grown", Lane::MODERATE, Colour::Yellow, Some(&both), &[Variant::Warn, Variant::Lifted], &["storm"])
+        .await;
+    engine.wake();
+    world.until(|| async { world.store.is_planned("grown").await.unwrap() }).await;
+    let told = |name: &str| {
+        let all = 1..=6_i64;
+        all.filter(|n| world.got(&format!("+86{n}")).iter().any(|(_, text)| text.starts_with(name))).collect::<Vec<_>>()
+    };
+    assert_eq!(told("storm"), [1, 2, 3, 4, 5, 6]);
+    world.until(|| async { world.store.states("grown").await.unwrap()[&ChannelKind::Sms].accepted >= 2 }).await;
+    assert_eq!(told("grown"), [1, 6], "at once, at night");
+    let why = |n: i64| world.got.lock().unwrap()[&format!("+86{n}")].last().unwrap().why.clone().unwrap();
+    assert_eq!(why(1), "因“家、外婆家”");
+    *world.clock.0.lock().unwrap() = "2026-07-01T22:30:00Z".parse().unwrap();
+    world.quiet("grown").await;
+    engine.stop().await;
+    assert_eq!(told("grown"), [1, 2, 3, 4, 5, 6], "the others in the morning");
+    assert_eq!([why(2), why(4), why(5)], ["因“家”"; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_told_without_places_waits_for_nothing_that_only_places_need() {
+    let world = World::new().await;
+    world.person(1, &[(ChannelKind::Sms, "+8611")], &[]).await;
+    let mut tx = world.store.begin().await.unwrap();
+    sqlx::query("UPDATE address SET region = $1").bind(QINGPU).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let set_raw = async |raw: Option<Vec<u8>>| {
+        let mut tx = world.store.begin().await.unwrap();
+        let sql = match &raw {
+            Some(raw) => sqlx::query("UPDATE alert SET raw = $1").bind(raw),
+            None => sqlx::query("UPDATE alert SET raw = 5"),
+        };
+        sql.execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    for (name, old) in [("storm", &[][..]), ("next", &["storm"])] {
+        world.release(name, Lane::MODERATE, Colour::Yellow, None, &[Variant::Warn], old).await;
+        // What the alert is cannot even be asked for.
+        let (raw, _) = world.store.alert_raw(name).await.unwrap().unwrap();
+        set_raw(None).await;
+        let engine = world.engine(&[]).await;
+        world.until(|| async { world.got("+8611").iter().any(|(_, text)| text.starts_with(name)) }).await;
+        set_raw(Some(raw)).await;
+        world.quiet(name).await;
+        engine.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_row_holds_up_nobody_else() {
     let world = World::new().await;
     let middle = world.at(QINGPU);

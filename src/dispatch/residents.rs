@@ -8,7 +8,7 @@ use tocsin_channels::ChannelKind;
 use super::plan::{Extra, Onward, Plan};
 use crate::delivery::{Rest, second_language};
 use crate::messages::{Language, Variant};
-use crate::residents::{Concern, DRILLS, Danger, Telling, Wishes, telling};
+use crate::residents::{Concern, Concerned, DRILLS, Danger, Telling, Wishes, telling};
 use crate::rules::Audience;
 use crate::store::{Dispatch, StoreError};
 
@@ -16,23 +16,33 @@ use crate::store::{Dispatch, StoreError};
 const PEOPLE: usize = 1_024;
 
 impl Plan<'_> {
-    /// Everyone with a place that the alert concerns.
-    pub(super) async fn add_residents(&mut self) -> Result<(), StoreError> {
+    /// The places that the alert warns, by owner, and of what; None where it warns nobody.
+    pub(super) async fn concerned(&self) -> Result<Option<(Danger, Vec<Concerned>)>, StoreError> {
         let (release, planner) = (self.release, self.planner);
-        let channels: Vec<ChannelKind> = planner.desks.iter().map(|desk| desk.kind()).collect();
-        let usable = |kind: &ChannelKind| channels.contains(kind) && release.channels.contains(kind);
-        let warns = self.dispatches.iter().any(|d| d.variant == Variant::Warn && usable(&d.content.kind()));
-        let Some(policy) = planner.policy.as_ref().filter(|_| warns) else { return Ok(()) };
+        let warns = self.dispatches.iter().any(|d| d.variant == Variant::Warn && self.usable(d.content.kind()));
+        let Some(policy) = planner.policy.as_ref().filter(|_| warns) else { return Ok(None) };
         let lists = release.reach.lists();
         // A drill reaches those who said that they take part.
         let drill = match (lists.contains(&Audience::Public), lists.contains(&Audience::Drill)) {
             (true, _) => false,
             (false, true) => true,
-            (false, false) => return Ok(()),
+            (false, false) => return Ok(None),
         };
         let concern = Concern::load(&planner.store, &policy.load().map, &release.alert).await?;
         let mut places = concern.places(&planner.store, &release.regions).await?;
         places.retain(|place| !drill || place.wishes & DRILLS != 0);
+        Ok(Some((concern.danger, places)))
+    }
+
+    /// Whether new people may be told by a channel.
+    fn usable(&self, kind: ChannelKind) -> bool {
+        self.release.channels.contains(&kind) && self.planner.desks.iter().any(|desk| desk.kind() == kind)
+    }
+
+    /// Everyone with a place that the alert concerns.
+    pub(super) async fn add_residents(&mut self) -> Result<(), StoreError> {
+        let planner = self.planner;
+        let Some((danger, places)) = self.concerned().await? else { return Ok(()) };
         let paused: RoaringTreemap = planner.store.paused(planner.clock.now()).await?.into_iter().collect();
         let mut people: Vec<_> = places.chunk_by(|a, b| a.subscriber == b.subscriber).collect();
         people.retain(|places| places.first().is_some_and(|place| !paused.contains(place.subscriber)));
@@ -44,7 +54,7 @@ impl Plan<'_> {
                 let own = addresses.get(&first.subscriber).map(Vec::as_slice).unwrap_or_default();
                 let wishes: Vec<Wishes> = places.iter().map(|p| Wishes::unpack(p.hazards, p.wishes)).collect();
                 let why = places.iter().map(|place| place.place).collect();
-                self.add_resident(own, &wishes, concern.danger, (first.region, why), usable).await?;
+                self.add_resident(own, &wishes, danger, (first.region, why)).await?;
             }
         }
         Ok(())
@@ -56,7 +66,6 @@ impl Plan<'_> {
         wishes: &[Wishes],
         danger: Danger,
         (region, why): (u16, Vec<u64>),
-        usable: impl Fn(&ChannelKind) -> bool,
     ) -> Result<(), StoreError> {
         // Told before, and told on by that channel; or planned before the program stopped.
         let told = |(kind, id): &(ChannelKind, u64)| self.tells(*kind, *id) || self.tells(*kind, second_language(*id));
@@ -64,7 +73,7 @@ impl Plan<'_> {
             return Ok(());
         }
         let Some(telling) = telling(wishes, danger, self.planner.clock.now()) else { return Ok(()) };
-        let ways = ways(own, &telling, usable);
+        let ways = ways(own, &telling, |kind| self.usable(*kind));
         for (at, language) in telling.languages.iter().enumerate() {
             let recipient = |id: u64| if at == 0 { id } else { second_language(id) };
             let mut ways = ways.iter().map(|(kind, id)| (*kind, recipient(*id)));

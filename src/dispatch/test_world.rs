@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chrono::TimeDelta;
 use tocsin_channels::{
     Answer, Channel, ChannelKind, Class, Content, EmailContent, PushContent, SmsContent, Urgency, Window,
 };
 
 use super::{Engine, EngineOptions, Provider, WaysOut};
+use crate::approval::{CANCEL_HOLDS, HOLDS};
 use crate::cap::{Colour, Point};
 use crate::clock::{Clock, SetClock};
 use crate::config::Config;
@@ -203,7 +203,7 @@ impl World {
             },
             regions,
             channels: [ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push].into(),
-            expires: now + TimeDelta::hours(24),
+            expires: now + if variants == [Variant::Cancel] { CANCEL_HOLDS } else { HOLDS },
             signed_by: "test".into(),
             dispatches,
             scene: None,
@@ -214,12 +214,17 @@ impl World {
 
     /// Everything set up, with addresses that are refused.
     pub(super) async fn engine(&self, refused: &[&str]) -> Engine {
+        self.engine_by(&[ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push], refused).await
+    }
+
+    /// With providers of these channels only: what others are to bring waits.
+    pub(super) async fn engine_by(&self, kinds: &[ChannelKind], refused: &[&str]) -> Engine {
         let provider = |kind: ChannelKind| {
             let refused = refused.iter().map(|to| (*to).to_owned()).collect();
             let channel = Arc::new(Post { kind, refused, got: Arc::clone(&self.got) });
             Provider { name: kind.to_string(), channel, rate: None, workers: 2, window: 50 }
         };
-        let providers = [ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push].map(provider).into();
+        let providers = kinds.iter().copied().map(provider).collect();
         let options = EngineOptions {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             leave: WaysOut::default(),
@@ -241,9 +246,12 @@ impl World {
 
     /// Waits until nobody is left to be handed on now.
     pub(super) async fn climbed(&self) {
+        // In one look: between two, a chunk may end, or a ladder make one.
+        let sql = "SELECT (SELECT COUNT(*) FROM chunk WHERE state IN (0, 1))
+             + (SELECT COUNT(*) FROM ladder JOIN chunk ON chunk.id = ladder.chunk WHERE due_at <= $1 AND state = 2)";
         self.until(|| async {
-            let (due, open) = (self.store.due_ladders(self.clock.now(), 1).await, self.store.open_chunks().await);
-            due.unwrap().is_empty() && open.unwrap() == 0
+            let now = self.clock.now().timestamp_millis();
+            sqlx::query_scalar::<_, i64>(sql).bind(now).fetch_one(&self.store.read).await.unwrap() == 0
         })
         .await;
     }

@@ -26,22 +26,38 @@ pub(crate) struct Concerned {
     pub(crate) wishes: i64,
 }
 
+impl Danger {
+    /// What an alert that cannot be read any more is.
+    const UNKNOWN: Self = Self { hazard: Hazard::Other, level: None };
+
+    fn of(alert: &Alert) -> Self {
+        Self { hazard: Hazard::of_alert(alert), level: Colour::of_alert(alert) }
+    }
+
+    /// What an alert on record is, whatever ground it covers.
+    pub(crate) async fn load(store: &Store, alert: &str) -> Result<Self, StoreError> {
+        Ok(read(store, alert).await?.as_ref().map_or(Self::UNKNOWN, Self::of))
+    }
+}
+
+/// An alert on record, if it can still be read.
+async fn read(store: &Store, alert: &str) -> Result<Option<Alert>, StoreError> {
+    Ok(store.alert_raw(alert).await?.and_then(|(raw, format)| match format.as_str() {
+        "json" => cap::read_json(&raw).alert,
+        _ => cap::read(&raw).alert,
+    }))
+}
+
 impl Concern {
     /// What an alert is, given what its areas were found to mean.
     pub(crate) fn of(map: &RegionMap, alert: &Alert, located: &Located) -> Self {
-        let danger = Danger { hazard: Hazard::of_alert(alert), level: Colour::of_alert(alert) };
-        Self { danger, ground: Ground::of(map, &areas(alert), located) }
+        Self { danger: Danger::of(alert), ground: Ground::of(map, &areas(alert), located) }
     }
 
     /// What an alert on record is. One that cannot be read any more concerns everyone in its counties.
     pub(crate) async fn load(store: &Store, map: &RegionMap, alert: &str) -> Result<Self, StoreError> {
-        let read = store.alert_raw(alert).await?.and_then(|(raw, format)| match format.as_str() {
-            "json" => cap::read_json(&raw).alert,
-            _ => cap::read(&raw).alert,
-        });
-        let Some(read) = read else {
-            let danger = Danger { hazard: Hazard::Other, level: None };
-            return Ok(Self { danger, ground: Ground::default() });
+        let Some(read) = read(store, alert).await? else {
+            return Ok(Self { danger: Danger::UNKNOWN, ground: Ground::default() });
         };
         let located = serde_json::from_value(store.located(alert).await?).unwrap_or_default();
         Ok(Self::of(map, &read, &located))

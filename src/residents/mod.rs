@@ -23,8 +23,8 @@ mod test_world;
 mod tests;
 
 pub(crate) use browser::watch;
-pub(crate) use concern::Concern;
 pub use concern::concerned;
+pub(crate) use concern::{Concern, Concerned};
 pub use import::{BadRow, ImportError, ImportReport, export, import};
 pub use inbound::LEFT;
 pub use limits::SignUpLimits;

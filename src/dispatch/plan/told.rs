@@ -1,18 +1,19 @@
 //! Who was told before, and so must hear of it: an Update's, a Cancel's or a correction's audience, and those whom it missed.
 
+mod night;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, Utc};
 use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
 
-use super::{Extra, Onward, Plan, because};
+use self::night::Night;
+use super::{Extra, Plan, because};
 use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, unpack_why};
 use crate::dispatch::elsewhere::{Owners, recipients};
 use crate::messages::Variant;
 use crate::regions::RegionCode;
-use crate::residents::{Concern, Danger, Wishes, telling};
-use crate::store::{Dispatch, Release, Store, StoreError};
+use crate::store::{Dispatch, Release, StoreError};
 
 /// Ids of addresses that have heard something, by channel and variant.
 pub(super) type Heard = BTreeMap<(ChannelKind, Variant), RoaringTreemap>;
@@ -107,7 +108,6 @@ impl<'a> Plan<'a> {
     /// Everyone who was, or may have been, told by the alerts that this one replaces.
     pub(super) async fn add_told(&mut self) -> Result<(), StoreError> {
         let store = &self.planner.store;
-        let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
         // A correction takes back one alert: who heard others of the event, that were right, does not hear of it.
         let corrects = self.dispatches.iter().all(|dispatch| dispatch.variant == Variant::Correction);
         let older = match corrects && !self.dispatches.is_empty() {
@@ -115,8 +115,12 @@ impl<'a> Plan<'a> {
             false => store.replaced_by(&self.release.alert).await?,
         };
         let older = store.releases_of(&older).await?;
+        if older.is_empty() {
+            return Ok(());
+        }
+        let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
         let ended = self.ended(&older).await?;
-        let danger = self.danger().await?;
+        let mut night = Night::default();
         let mut unreached = Vec::new();
         for old in older {
             let places: Vec<u16> = old.regions.iter().map(|code| self.region_index(code)).collect();
@@ -132,17 +136,20 @@ impl<'a> Plan<'a> {
                     .map(|(member, _)| member)
                     .collect();
                 let homes = self.homes(&old, &places, &told).await?;
-                let asleep = Asleep::of(store, &why, danger, self.planner.clock.now()).await?;
-                for (at, recipient) in told {
+                let extras = night.extras(self, &why, &told).await?;
+                for ((_, recipient), mut because) in told.into_iter().zip(extras) {
                     if !self.may_tell(&old, &recipient, &homes) {
                         continue;
                     }
-                    let because = asleep.extra(because(&why, at));
                     let mut region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
                     if region == ELSEWHERE && (old.damaged || !because.why.is_empty()) {
                         region = self.other_place(&recipient, &homes);
                     }
                     let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
+                    if now.variant == Variant::Correction {
+                        // Nobody lies a night in fear of what was wrong.
+                        because.hold = None;
+                    }
                     let heard = ended.get(&(now.content.kind(), now.variant));
                     if heard.is_some_and(|heard| heard.contains(recipient.id)) {
                         continue;
@@ -184,13 +191,6 @@ impl<'a> Plan<'a> {
             }
         }
         Ok(())
-    }
-
-    /// What the alert is to people with places; None without the map.
-    async fn danger(&self) -> Result<Option<Danger>, StoreError> {
-        let Some(policy) = &self.planner.policy else { return Ok(None) };
-        let concern = Concern::load(&self.planner.store, &policy.load().map, &self.release.alert).await?;
-        Ok(Some(concern.danger))
     }
 
     /// The regions of those of a chunk about whom the chunk itself does not say enough.
@@ -301,36 +301,6 @@ impl Homes {
 fn of_topic(recipient: &Recipient) -> Option<RegionCode> {
     let (_, code) = recipient.to.rsplit_once('/').filter(|_| recipient.is_region())?;
     code.parse().ok()
-}
-
-/// Until when those sleep who were told for some places.
-struct Asleep {
-    wishes: HashMap<u64, Wishes>,
-    danger: Option<Danger>,
-    now: DateTime<Utc>,
-}
-
-impl Asleep {
-    async fn of(
-        store: &Store,
-        why: &[Vec<u64>],
-        danger: Option<Danger>,
-        now: DateTime<Utc>,
-    ) -> Result<Self, StoreError> {
-        let places: Vec<u64> = why.iter().flatten().copied().collect();
-        Ok(Self { wishes: store.wishes_at(&places).await?, danger, now })
-    }
-
-    /// What goes with somebody who has places: an update that grew no worse, or an end, wakes nobody; if their channel fails, they hear
-    /// of it by another.
-    fn extra(&self, extra: Extra) -> Extra {
-        if extra.why.is_empty() {
-            return extra;
-        }
-        let own = extra.why.iter().filter_map(|place| self.wishes.get(place));
-        let hold = self.danger.and_then(|danger| telling(own, danger, self.now)?.hold);
-        Extra { hold, onward: Onward::LookedUp, ..extra }
-    }
 }
 
 /// Whether somebody in this state was not told, as far as anybody knows.

@@ -1,12 +1,12 @@
 //! Other ways to somebody whom one of their addresses does not reach.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
 
-use crate::delivery::{DeliveryState, Recipient, Rest, address_of, second_language, unpack};
+use crate::delivery::{DeliveryState, Members, Recipient, Rest, address_of, second_language, unpack};
 use crate::residents::Wishes;
 use crate::store::{Dispatch, Store, StoreError};
 
@@ -89,7 +89,6 @@ pub(super) fn same<'a>(dispatches: &'a [Dispatch], kind: ChannelKind, was: &Disp
 pub(super) struct Going<'a> {
     pub(super) at: u16,
     pub(super) recipient: &'a Recipient,
-    pub(super) state: DeliveryState,
 }
 
 /// Whether somebody in this state has heard, or will.
@@ -97,44 +96,141 @@ const fn hears(state: DeliveryState) -> bool {
     !matches!(state, DeliveryState::Failed | DeliveryState::OptedOut)
 }
 
-/// Who hears releases, read once in a round.
-pub(super) struct Hearing(HashMap<i64, Recipients>);
+/// Recipients whose places in chunks are kept in all; beyond, only the release that is asked for is.
+const KEPT: usize = 2_000_000;
+
+/// Who is in releases' chunks, kept while ladders are climbed: that never changes, only where they stand does.
+#[derive(Default)]
+pub(super) struct Hearing(HashMap<i64, Placed>);
+
+/// Who is in one release's chunks, and where.
+#[derive(Default)]
+struct Placed {
+    /// Whether chunks may have come since it was read.
+    stale: bool,
+    chunks: Vec<i64>,
+    /// Which of the chunks, and which of its members.
+    spots: HashMap<u64, (u32, u16)>,
+    seen: Option<HashSet<u64>>,
+}
 
 impl Hearing {
-    pub(super) fn new() -> Self {
-        Self(HashMap::new())
+    /// Chunks may have come since, and messages been seen.
+    pub(super) fn look_again(&mut self) {
+        self.0.retain(|_, placed| !placed.spots.is_empty());
+        for placed in self.0.values_mut() {
+            placed.stale = true;
+            placed.seen = None;
+        }
     }
 
-    /// The other ways to members who were told before, some of whose other addresses may hear the same release: then there are none.
+    /// A release has more chunks than before.
+    pub(super) fn more_chunks(&mut self, release: i64) {
+        if let Some(placed) = self.0.get_mut(&release) {
+            placed.stale = true;
+        }
+    }
+
+    /// Who is known to have seen a release's message when this was first asked since the last look.
+    pub(super) async fn seen(&mut self, store: &Store, release: i64) -> Result<&HashSet<u64>, StoreError> {
+        let placed = self.0.entry(release).or_insert_with(Placed::new);
+        match &mut placed.seen {
+            Some(known) => Ok(known),
+            none => Ok(none.insert(store.acknowledged(release).await?)),
+        }
+    }
+
+    /// The other ways to members who were told before, by none of which this release was tried yet; none where one of their other
+    /// addresses hears it. Where it must be `seen`, a push that nobody saw is not heard.
     pub(super) async fn ways(
         &mut self,
         store: &Store,
         (release, dispatches): (i64, &[Dispatch]),
-        was: &Dispatch,
+        (was, must_see): (&Dispatch, bool),
         going: &[Going<'_>],
     ) -> Result<Vec<Rest>, StoreError> {
-        let heard = match self.0.entry(release) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(in_chunks(store, release, dispatches, hears).await?),
-        };
+        if must_see {
+            self.seen(store, release).await?;
+        }
+        let placed = self.placed(store, release).await?;
+        let seen = placed.seen.as_ref().filter(|_| must_see);
         let owners = Owners::of(store, going.iter().map(|one| one.recipient.id)).await?;
+        let mut standing = Standing::new();
+        let mut handed_on = HashSet::new();
         let mut all = Vec::with_capacity(going.len());
-        for Going { recipient, state, .. } in going {
-            if *state == DeliveryState::Failed {
-                // Read before it failed, perhaps: whoever of theirs fails last is handed on.
-                heard.entry(was.content.kind()).or_default().remove(recipient.id);
+        for Going { recipient, .. } in going {
+            let mut heard = false;
+            for (kind, id) in owners.others(recipient.id) {
+                heard |= handed_on.contains(&id)
+                    || match seen.filter(|_| kind == ChannelKind::Push) {
+                        Some(seen) => seen.contains(&id),
+                        None => placed.state(store, id, &mut standing).await?.is_some_and(hears),
+                    };
             }
-            let hears = |(kind, id): &(ChannelKind, u64)| heard.get(kind).is_some_and(|heard| heard.contains(*id));
-            let mut ways = owners.ways(recipient.id);
-            ways.retain(|(kind, _)| same(dispatches, *kind, was).is_some());
-            if owners.others(recipient.id).iter().any(hears) {
-                ways.clear();
-            }
-            if let Some((kind, id)) = ways.first() {
-                heard.entry(*kind).or_default().insert(*id);
-            }
+            let mut ways = if heard { Rest::new() } else { owners.ways(recipient.id) };
+            ways.retain(|(kind, id)| same(dispatches, *kind, was).is_some() && !placed.spots.contains_key(id));
+            handed_on.extend(ways.first().map(|(_, id)| *id));
             all.push(ways);
         }
         Ok(all)
+    }
+
+    /// Who is in a release's chunks, those that came since the last look among them.
+    async fn placed(&mut self, store: &Store, release: i64) -> Result<&Placed, StoreError> {
+        let others = self.0.iter().filter(|(id, _)| **id != release).map(|(_, placed)| placed.spots.len());
+        let others: usize = others.sum();
+        let placed = self.0.entry(release).or_insert_with(Placed::new);
+        if placed.stale {
+            placed.read(store, release).await?;
+        }
+        if others + placed.spots.len() > KEPT {
+            self.0.retain(|id, _| *id == release);
+        }
+        Ok(self.0.entry(release).or_insert_with(Placed::new))
+    }
+}
+
+/// Where the members of chunks stand now: read once in a step.
+type Standing = HashMap<u32, Option<Members>>;
+
+impl Placed {
+    fn new() -> Self {
+        Self { stale: true, ..Self::default() }
+    }
+
+    /// Reads the chunks that are not known yet.
+    async fn read(&mut self, store: &Store, release: i64) -> Result<(), StoreError> {
+        let known: HashSet<i64> = self.chunks.iter().copied().collect();
+        for chunk in store.chunk_ids(release).await? {
+            if known.contains(&chunk) {
+                continue;
+            }
+            let Some(view) = store.chunk(chunk, true).await? else { continue };
+            let index = u32::try_from(self.chunks.len()).unwrap_or(u32::MAX);
+            self.chunks.push(chunk);
+            let members = (0_u16..).zip(recipients(chunk, &view.body));
+            self.spots.extend(members.map(|(at, recipient)| (recipient.id, (index, at))));
+        }
+        self.stale = false;
+        Ok(())
+    }
+
+    /// Where somebody stands; None who is in no chunk.
+    async fn state(
+        &self,
+        store: &Store,
+        id: u64,
+        standing: &mut Standing,
+    ) -> Result<Option<DeliveryState>, StoreError> {
+        let Some((index, at)) = self.spots.get(&id) else { return Ok(None) };
+        let members = match standing.entry(*index) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let chunk = self.chunks.get(usize::try_from(*index).unwrap_or(usize::MAX)).copied();
+                let view = store.chunk(chunk.unwrap_or(-1), true).await?;
+                new.insert(view.map(|view| view.members))
+            }
+        };
+        Ok(members.as_ref().and_then(|members| members.states().get(usize::from(*at)).copied()))
     }
 }

@@ -37,8 +37,10 @@ pub(crate) struct Climber {
 
 /// Climbs ladders as they fall due, until told to stop.
 pub(crate) async fn climb_all(climber: Climber, stop: CancellationToken) {
+    let mut hearing = Hearing::default();
     loop {
-        if let Err(error) = climber.round().await {
+        hearing.look_again();
+        if let Err(error) = climber.round(&mut hearing).await {
             tracing::error!(%error, "people whose channel failed cannot be handed on; it is tried again");
         }
         tokio::select! {
@@ -49,12 +51,11 @@ pub(crate) async fn climb_all(climber: Climber, stop: CancellationToken) {
 }
 
 impl Climber {
-    async fn round(&self) -> Result<(), StoreError> {
-        let mut hearing = Hearing::new();
+    async fn round(&self, hearing: &mut Hearing) -> Result<(), StoreError> {
         loop {
             let due = self.store.due_ladders(self.clock.now(), BATCH).await?;
             for row in &due {
-                match self.step(row, &mut hearing).await {
+                match self.step(row, hearing).await {
                     Err(error @ StoreError::Corrupt { .. }) => {
                         // One that cannot be read keeps nobody else waiting.
                         tracing::error!(%error, chunk = row.chunk, "its people cannot be handed on; it is tried again in a minute");
@@ -81,22 +82,22 @@ impl Climber {
             return store.climb(row.chunk, &[], &Rung::End, now).await;
         }
         // An end that nobody saw is no danger.
+        let must_see = release.lane <= Lane::SEVERE && was.variant == Variant::Warn;
         let seen = match was.content.kind() {
-            ChannelKind::Push if release.lane <= Lane::SEVERE && was.variant == Variant::Warn => {
-                Some(store.acknowledged(release.id).await?)
-            }
+            ChannelKind::Push if must_see => Some(hearing.seen(store, release.id).await?),
             _ => None,
         };
+        let waited_for = seen.is_some();
         let overdue = row.sent.is_some_and(|sent| sent + PATIENCE <= now);
         let recipients = unpack(&view.body).ok_or_else(corrupt)?;
         let mut done: Vec<u16> = row.done.clone();
         let members = (0_u16..).zip(&recipients).zip(view.members.states());
         let going: Vec<Going<'_>> = members
-            .map(|((at, recipient), state)| Going { at, recipient, state: *state })
-            .filter(|one| !done.contains(&one.at) && goes_on(one.state, one.recipient.id, seen.as_ref(), overdue))
+            .filter(|((at, recipient), state)| !done.contains(at) && goes_on(**state, recipient.id, seen, overdue))
+            .map(|((at, recipient), _)| Going { at, recipient })
             .collect();
         let dispatches = store.dispatches(release.id).await?;
-        let Some(ways) = self.ways(row, (release.id, &dispatches), &was, &going, hearing).await? else {
+        let Some(ways) = self.ways(row, (release.id, &dispatches), (&was, must_see), &going, hearing).await? else {
             return store.climb(row.chunk, &[], &Rung::Again(now + ROUND, done), now).await;
         };
         let why = unpack_why(&store.chunk_why(row.chunk).await?);
@@ -108,13 +109,16 @@ impl Climber {
             next.add(*kind, *id, one.recipient.region, why, left.to_vec());
         }
         let chunks = next.chunks(|kind| same(&dispatches, kind, &was).map(|dispatch| dispatch.id));
-        let waits = seen.is_some() && !overdue;
+        let waits = waited_for && !overdue;
         let rung = match (row.finished, waits) {
             (true, false) => Rung::End,
             (true, true) => Rung::Again(row.sent.map_or(now + ROUND, |sent| sent + PATIENCE), done),
             (false, _) => Rung::Again(now + ROUND, done),
         };
         store.climb(row.chunk, &chunks, &rung, now).await?;
+        if !chunks.is_empty() {
+            hearing.more_chunks(release.id);
+        }
         for desk in self.desks.iter().filter(|desk| chunks.iter().any(|chunk| chunk.channel == desk.kind())) {
             desk.announce(release.lane.number());
         }
@@ -126,7 +130,7 @@ impl Climber {
         &self,
         row: &LadderRow,
         (release, dispatches): (i64, &[Dispatch]),
-        was: &Dispatch,
+        was: (&Dispatch, bool),
         going: &[Going<'_>],
         hearing: &mut Hearing,
     ) -> Result<Option<Vec<Rest>>, StoreError> {

@@ -3,9 +3,11 @@
 use chrono::TimeDelta;
 use tocsin_channels::ChannelKind;
 
+use super::elsewhere::{Going, Hearing};
 use super::test_world::{QINGPU, World, by};
 use crate::cap::Colour;
 use crate::clock::Clock as _;
+use crate::delivery::{DeliveryState, Recipient};
 use crate::messages::{Language, Variant};
 use crate::residents::{Quiet, Wishes};
 use crate::rules::Lane;
@@ -202,4 +204,170 @@ async fn an_update_that_grew_no_worse_and_an_end_wake_nobody_and_one_that_turned
         engine.stop().await;
         assert_eq!(texts(&world, "+8611").len(), 2, "{colour:?} {variants:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_outlasts_the_longest_night_and_a_correction_or_what_is_over_by_morning_waits_for_none() {
+    // The end waits for the morning, which comes; the others must not.
+    for (variants, over_by_morning, at_once) in [
+        (vec![Variant::Cancel], false, false),
+        (vec![Variant::Correction], false, true),
+        (vec![Variant::Warn, Variant::Lifted], false, false),
+        (vec![Variant::Warn, Variant::Lifted], true, true),
+    ] {
+        let world = World::new().await;
+        let long = Some(Quiet { from: 38, to: 37, severe_wakes: false });
+        let asleep = Wishes { quiet: long, ..by(&[SMS]) };
+        world.person(1, &[(SMS, "+8611")], &[("家", QINGPU, None, asleep)]).await;
+        // Half an hour in which they are awake.
+        *world.clock.0.lock().unwrap() = "2026-07-01T10:40:00Z".parse().unwrap();
+        let engine = world.engine(&[]).await;
+        world.release("storm", Lane::MODERATE, Colour::Yellow, None, &[Variant::Warn], &[]).await;
+        engine.wake();
+        world.quiet("storm").await;
+        engine.stop().await;
+        *world.clock.0.lock().unwrap() = "2026-07-01T11:10:00Z".parse().unwrap();
+        world.release("next", Lane::MODERATE, Colour::Yellow, None, &variants, &["storm"]).await;
+        let morning = "2026-07-02T10:30:00Z".parse().unwrap();
+        if over_by_morning {
+            let mut tx = world.store.begin().await.unwrap();
+            let update = sqlx::query("UPDATE release SET expires = $1 WHERE alert = 'next'");
+            update.bind(chrono::DateTime::timestamp_millis(&morning)).execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let engine = world.engine(&[]).await;
+        world.until(|| async { world.store.is_planned("next").await.unwrap() }).await;
+        if at_once {
+            world.until(|| async { texts(&world, "+8611").len() == 2 }).await;
+        } else {
+            let waiting = world.store.states("next").await.unwrap()[&SMS].waiting;
+            assert_eq!((texts(&world, "+8611").len(), waiting), (1, 1), "planned, and not sent: {variants:?}");
+            *world.clock.0.lock().unwrap() = morning;
+            world.quiet("next").await;
+        }
+        engine.stop().await;
+        assert_eq!(texts(&world, "+8611").len(), 2, "{variants:?}");
+    }
+}
+
+/// Some people with all three channels, told of a storm by push and, as nobody saw that, by short message.
+async fn told_by_two_channels(world: &World, people: std::ops::RangeInclusive<i64>) {
+    for n in people.clone() {
+        let (push, sms, mail) = (format!("push{n}"), format!("+86{n}"), format!("r{n}@example.org"));
+        let own = [(PUSH, push.as_str()), (SMS, sms.as_str()), (EMAIL, mail.as_str())];
+        world.person(n, &own, &[("家", QINGPU, None, by(&[PUSH, SMS, EMAIL]))]).await;
+    }
+    let engine = world.engine(&[]).await;
+    world.release("storm", Lane::EXTREME, Colour::Red, None, &[Variant::Warn], &[]).await;
+    engine.wake();
+    world.quiet("storm").await;
+    *world.clock.0.lock().unwrap() += TimeDelta::minutes(2);
+    world.until(|| async { people.clone().all(|n| texts(world, &format!("+86{n}")).len() == 1) }).await;
+    world.climbed().await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_of_a_red_update_that_nobody_saw_is_not_heard_when_the_short_message_fails_later() {
+    let world = World::new().await;
+    told_by_two_channels(&world, 1..=2).await;
+    let engine = world.engine_by(&[PUSH, EMAIL], &[]).await;
+    let variants = [Variant::Warn, Variant::Lifted];
+    world.release("worse", Lane::EXTREME, Colour::Red, None, &variants, &["storm"]).await;
+    engine.wake();
+    world.until(|| async { (1..=2).all(|n| texts(&world, &format!("push{n}")).len() == 2) }).await;
+    let release = world.store.releases_of(&["worse".into()]).await.unwrap().remove(0).id;
+    world.store.acknowledge(release, 20, world.clock.now()).await.unwrap();
+    *world.clock.0.lock().unwrap() += TimeDelta::minutes(2);
+    // The short message still waits: nobody is handed on, and the push has no more to say.
+    world
+        .until(|| async {
+            let later = world.clock.now() + TimeDelta::days(1);
+            world.store.is_planned("worse").await.unwrap()
+                && world.store.due_ladders(later, 10).await.unwrap().is_empty()
+        })
+        .await;
+    engine.stop().await;
+    assert_eq!(texts(&world, "r1@example.org"), [""; 0]);
+    *world.clock.0.lock().unwrap() += TimeDelta::minutes(3);
+    let engine = world.engine(&["+861", "+862"]).await;
+    world.until(|| async { texts(&world, "r1@example.org") == ["worse warn zh-CN"] }).await;
+    world.climbed().await;
+    engine.stop().await;
+    assert_eq!(texts(&world, "r2@example.org"), [""; 0], "who saw the push has heard");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_handed_back_to_an_address_that_has_failed_already() {
+    let world = World::new().await;
+    told_by_two_channels(&world, 1..=1).await;
+    let engine = world.engine_by(&[SMS, EMAIL], &["+861"]).await;
+    let variants = [Variant::Warn, Variant::Lifted];
+    world.release("next", Lane::MODERATE, Colour::Yellow, None, &variants, &["storm"]).await;
+    engine.wake();
+    // The push still waits, and will be heard as far as anybody knows.
+    world
+        .until(|| async {
+            let planned = world.store.is_planned("next").await.unwrap();
+            planned && world.store.states("next").await.unwrap().get(&SMS).is_some_and(|counts| counts.failed == 1)
+        })
+        .await;
+    world.until(|| async { world.store.due_ladders(world.clock.now(), 10).await.unwrap().is_empty() }).await;
+    engine.stop().await;
+    assert_eq!(texts(&world, "r1@example.org"), [""; 0]);
+    let engine = world.engine(&["push1"]).await;
+    world.until(|| async { world.store.states("next").await.unwrap()[&PUSH].failed == 1 }).await;
+    world.climbed().await;
+    engine.stop().await;
+    assert_eq!(texts(&world, "r1@example.org"), ["next warn zh-CN"]);
+    assert_eq!(texts(&world, "+861"), ["storm warn zh-CN"]);
+    assert_eq!(world.store.states("next").await.unwrap()[&SMS].total(), 1, "once in a release");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_in_a_chunk_is_read_once_and_where_they_stand_each_time() {
+    let world = World::new().await;
+    told_by_two_channels(&world, 1..=2).await;
+    let engine = world.engine_by(&[PUSH], &["push1", "push2"]).await;
+    world.release("over", Lane::MODERATE, Colour::Yellow, None, &[Variant::Cancel], &["storm"]).await;
+    engine.wake();
+    world
+        .until(|| async {
+            let planned = world.store.is_planned("over").await.unwrap();
+            planned && world.store.states("over").await.unwrap()[&PUSH].failed == 2
+        })
+        .await;
+    engine.stop().await;
+    let release = world.store.releases_of(&["over".into()]).await.unwrap().remove(0).id;
+    let dispatches = world.store.dispatches(release).await.unwrap();
+    let was = dispatches.iter().find(|d| d.content.kind() == PUSH && d.language == Language::Chinese).unwrap();
+    let gone = |n: u64| Recipient { id: n * 10, region: 0, to: String::new() };
+    let people = [gone(1), gone(2)];
+    let mut hearing = Hearing::default();
+    let ways = async |hearing: &mut Hearing| {
+        hearing.look_again();
+        let going: Vec<_> = people.iter().map(|recipient| Going { at: 0, recipient }).collect();
+        hearing.ways(&world.store, (release, &dispatches), (was, false), &going).await.unwrap()
+    };
+    assert_eq!(ways(&mut hearing).await, [[], []], "the short message will reach them");
+    // Read once more, this would be nobody.
+    let mut tx = world.store.begin().await.unwrap();
+    sqlx::query("UPDATE chunk SET body = $1 WHERE release = $2")
+        .bind(&[255_u8][..])
+        .bind(release)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(ways(&mut hearing).await, [[], []]);
+    let mut tx = world.store.begin().await.unwrap();
+    let (failed, accepted) = (DeliveryState::Failed.code(), DeliveryState::Accepted.code());
+    sqlx::query("UPDATE chunk SET state = 2, finals = $1 WHERE release = $2 AND channel = 'sms'")
+        .bind(&[failed, accepted][..])
+        .bind(release)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(ways(&mut hearing).await, [vec![(EMAIL, 12)], vec![]]);
 }

@@ -106,8 +106,8 @@ pub(super) struct Hearing(HashMap<i64, Placed>);
 /// Who is in one release's chunks, and where.
 #[derive(Default)]
 struct Placed {
-    /// Whether chunks may have come since it was read.
-    stale: bool,
+    /// Whether no chunk can have come since it was read.
+    current: bool,
     chunks: Vec<i64>,
     /// Which of the chunks, and which of its members.
     spots: HashMap<u64, (u32, u16)>,
@@ -119,7 +119,7 @@ impl Hearing {
     pub(super) fn look_again(&mut self) {
         self.0.retain(|_, placed| !placed.spots.is_empty());
         for placed in self.0.values_mut() {
-            placed.stale = true;
+            placed.current = false;
             placed.seen = None;
         }
     }
@@ -127,13 +127,13 @@ impl Hearing {
     /// A release has more chunks than before.
     pub(super) fn more_chunks(&mut self, release: i64) {
         if let Some(placed) = self.0.get_mut(&release) {
-            placed.stale = true;
+            placed.current = false;
         }
     }
 
     /// Who is known to have seen a release's message when this was first asked since the last look.
     pub(super) async fn seen(&mut self, store: &Store, release: i64) -> Result<&HashSet<u64>, StoreError> {
-        let placed = self.0.entry(release).or_insert_with(Placed::new);
+        let placed = self.0.entry(release).or_default();
         match &mut placed.seen {
             Some(known) => Ok(known),
             none => Ok(none.insert(store.acknowledged(release).await?)),
@@ -179,14 +179,14 @@ impl Hearing {
     async fn placed(&mut self, store: &Store, release: i64) -> Result<&Placed, StoreError> {
         let others = self.0.iter().filter(|(id, _)| **id != release).map(|(_, placed)| placed.spots.len());
         let others: usize = others.sum();
-        let placed = self.0.entry(release).or_insert_with(Placed::new);
-        if placed.stale {
+        let placed = self.0.entry(release).or_default();
+        if !placed.current {
             placed.read(store, release).await?;
         }
         if others + placed.spots.len() > KEPT {
             self.0.retain(|id, _| *id == release);
         }
-        Ok(self.0.entry(release).or_insert_with(Placed::new))
+        Ok(self.0.entry(release).or_default())
     }
 }
 
@@ -194,10 +194,6 @@ impl Hearing {
 type Standing = HashMap<u32, Option<Members>>;
 
 impl Placed {
-    fn new() -> Self {
-        Self { stale: true, ..Self::default() }
-    }
-
     /// Reads the chunks that are not known yet.
     async fn read(&mut self, store: &Store, release: i64) -> Result<(), StoreError> {
         let known: HashSet<i64> = self.chunks.iter().copied().collect();
@@ -211,7 +207,7 @@ impl Placed {
             let members = (0_u16..).zip(recipients(chunk, &view.body));
             self.spots.extend(members.map(|(at, recipient)| (recipient.id, (index, at))));
         }
-        self.stale = false;
+        self.current = true;
         Ok(())
     }
 

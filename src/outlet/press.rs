@@ -138,14 +138,20 @@ impl Press {
 
     /// Publishes what was released, also what could not be before and is due, and shows it.
     async fn catch_up(&self, late: &[Unpublished]) -> Result<(), StoreError> {
-        self.print_again(late).await?;
-        self.print_new().await?;
-        // What is shown stays, whatever becomes of the machine.
-        self.store.on_disk().await?;
+        let printed = self.print_all(late).await;
+        // What ends by itself, or is stopped, does so also where nothing new can be kept.
         self.show().await?;
+        printed?;
         let last = self.shown().printed;
         self.printed.send_if_modified(|printed| std::mem::replace(printed, last) != last);
         Ok(())
+    }
+
+    /// What is shown stays, whatever becomes of the machine: it is on disk when this returns.
+    async fn print_all(&self, late: &[Unpublished]) -> Result<(), StoreError> {
+        let again = self.print_again(late).await?;
+        let new = self.print_new().await?;
+        if again || new { self.store.on_disk().await } else { Ok(()) }
     }
 
     async fn show(&self) -> Result<(), StoreError> {

@@ -5,8 +5,9 @@
 
 mod told;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
@@ -33,19 +34,26 @@ const SLICE: usize = 16;
 
 /// Plans releases of some lanes, most urgent first, until told to stop.
 pub(crate) async fn plan_all(planner: Planner, wake: Arc<Notify>, stop: CancellationToken) {
+    let mut put_off = PutOff::new();
     loop {
-        match planner.plan_next().await {
+        match planner.plan_next(&mut put_off).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "planning stands still"),
         }
         tokio::select! {
             () = wake.notified() => {}
-            () = tokio::time::sleep(std::time::Duration::from_millis(250)) => {}
+            () = tokio::time::sleep(Duration::from_millis(250)) => {}
             () = stop.cancelled() => return,
         }
     }
 }
+
+/// A release that cannot be planned is tried again after this; meanwhile it holds up no other.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Releases that could not be planned, and when each is tried again.
+type PutOff = BTreeMap<i64, Instant>;
 
 /// Makes chunks of releases.
 pub(crate) struct Planner {
@@ -60,8 +68,18 @@ pub(crate) struct Planner {
 
 impl Planner {
     /// Plans the most urgent unplanned release; false when there is none.
-    async fn plan_next(&self) -> Result<bool, StoreError> {
-        let Some(release) = self.store.next_unplanned(self.lanes.clone()).await? else { return Ok(false) };
+    async fn plan_next(&self, put_off: &mut PutOff) -> Result<bool, StoreError> {
+        put_off.retain(|_, again| *again > Instant::now());
+        let waits = |id: i64| put_off.contains_key(&id);
+        let Some(release) = self.store.next_unplanned(self.lanes.clone(), waits).await? else { return Ok(false) };
+        if let Err(error) = self.plan(&release).await {
+            tracing::error!(%error, release = release.id, "a release cannot be planned; it is tried again");
+            put_off.insert(release.id, Instant::now() + AGAIN);
+        }
+        Ok(true)
+    }
+
+    async fn plan(&self, release: &Release) -> Result<(), StoreError> {
         let dispatches = self.store.dispatches(release.id).await?;
         let mut plan = Plan {
             planner: self,
@@ -70,12 +88,11 @@ impl Planner {
             spared: Heard::new(),
             packers: HashMap::new(),
             ready: Vec::new(),
-            release: &release,
+            release,
             dispatches: &dispatches,
         };
         plan.fill().await?;
-        self.store.set_planned(release.id, self.clock.now()).await?;
-        Ok(true)
+        self.store.set_planned(release.id, self.clock.now()).await
     }
 }
 

@@ -138,14 +138,20 @@ impl Press {
 
     /// Publishes what was released, also what could not be before and is due, and shows it.
     async fn catch_up(&self, late: &[Unpublished]) -> Result<(), StoreError> {
-        self.print_again(late).await?;
-        self.print_new().await?;
-        // What is shown stays, whatever becomes of the machine.
-        self.store.on_disk().await?;
+        let printed = self.print_all(late).await;
+        // What ends by itself, or is stopped, does so also where nothing new can be kept.
         self.show().await?;
+        printed?;
         let last = self.shown().printed;
         self.printed.send_if_modified(|printed| std::mem::replace(printed, last) != last);
         Ok(())
+    }
+
+    /// What is shown stays, whatever becomes of the machine: it is on disk when this returns.
+    async fn print_all(&self, late: &[Unpublished]) -> Result<(), StoreError> {
+        let again = self.print_again(late).await?;
+        let new = self.print_new().await?;
+        if again || new { self.store.on_disk().await } else { Ok(()) }
     }
 
     async fn show(&self) -> Result<(), StoreError> {
@@ -222,5 +228,64 @@ impl Shown {
             }
             made
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::app::App;
+    use crate::clock::SetClock;
+    use crate::config::Config;
+    use crate::intake::Format;
+
+    fn alert(name: &str, county: &str, sent: DateTime<Utc>, minutes: i64) -> String {
+        let beijing = |at: DateTime<Utc>| (at + TimeDelta::hours(8)).format("%Y-%m-%dT%H:%M:%S+08:00").to_string();
+        format!(
+            "<alert xmlns=\"urn:oasis:names:tc:emergency:cap:1.2\"><identifier>{name}</identifier><sender>east</sender><sent>{}</sent>\
+             <status>Actual</status><msgType>Alert</msgType><scope>Public</scope><info><language>zh-CN</language><category>Met</category>\
+             <event>台风</event><urgency>Expected</urgency><severity>Moderate</severity><certainty>Likely</certainty><expires>{}</expires>\
+             <headline>台风黄色预警</headline><area><areaDesc>本地</areaDesc><geocode><valueName>CPEAS Geographic Code</valueName>\
+             <value>{county}000000</value></geocode></area></info></alert>",
+            beijing(sent),
+            beijing(sent + TimeDelta::minutes(minutes))
+        )
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_ends_is_shown_to_have_ended_also_where_the_disk_takes_nothing_more() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let mut config = format!("[store]\nurl = \"sqlite://{}\"\n", folder.path().join("t.db").display());
+        write!(config, "[[bureau]]\nname = \"east\"\ntoken_sha256 = \"{}\"\nregions = [\"310000\"]\n", "0".repeat(64))
+            .unwrap();
+        std::fs::write(&path, config).unwrap();
+        let config = Config::load(&path).unwrap();
+        let begin = Utc::now().trunc_subsecs(0);
+        let clock = Arc::new(SetClock(std::sync::Mutex::new(begin)));
+        let app = App::start(&config, Arc::<SetClock>::clone(&clock)).await.unwrap();
+        let in_force = || app.press.shown().board.in_force().len();
+        let until = async |wanted: &dyn Fn() -> bool| {
+            for _ in 0..3_000 {
+                if wanted() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("never: {} in force", in_force());
+        };
+        let bureau = &config.bureaus[0];
+        app.intake.accept(bureau, alert("a", "310118", begin, 10).as_bytes(), Format::Xml).await.unwrap();
+        until(&|| in_force() == 1).await;
+        app.store.fail_disk();
+        // It may be there after a restart, or not; the bureau is told that it is not taken.
+        assert!(app.intake.accept(bureau, alert("b", "310120", begin, 60).as_bytes(), Format::Xml).await.is_err());
+        until(&|| app.press.is_stuck()).await;
+        *clock.0.lock().unwrap() = begin + TimeDelta::minutes(11);
+        until(&|| app.press.shown().board.entries.iter().any(|one| one.standing.ended().is_some())).await;
+        app.stop().await;
     }
 }

@@ -42,13 +42,14 @@ impl Fault {
 }
 
 impl Press {
-    /// Makes a publication of each release that nobody has looked at.
-    pub(super) async fn print_new(&self) -> Result<(), StoreError> {
-        let mut seen = self.store.outlet_seen("press").await?.unwrap_or(0);
+    /// Makes a publication of each release that nobody has looked at; whether there were any.
+    pub(super) async fn print_new(&self) -> Result<bool, StoreError> {
+        let first = self.store.outlet_seen("press").await?.unwrap_or(0);
+        let mut seen = first;
         loop {
             let released = self.store.released_after(seen, SHEET).await?;
-            let Some((last, _)) = released.last() else { return Ok(()) };
-            seen = *last;
+            let full = i64::try_from(released.len()) == Ok(SHEET);
+            seen = released.last().map_or(seen, |(last, _)| *last);
             let mut sheet = Vec::new();
             for (id, release) in released {
                 let ends = release.as_ref().ok().map(|release| release.expires);
@@ -66,6 +67,9 @@ impl Press {
                 }
             }
             self.put_down(sheet).await?;
+            if !full {
+                return Ok(seen != first);
+            }
         }
     }
 
@@ -96,8 +100,8 @@ impl Press {
         Ok(())
     }
 
-    /// Tries these again.
-    pub(super) async fn print_again(&self, late: &[Unpublished]) -> Result<(), StoreError> {
+    /// Tries these again; whether there were any.
+    pub(super) async fn print_again(&self, late: &[Unpublished]) -> Result<bool, StoreError> {
         for one in late {
             let made = match self.store.released(one.release).await? {
                 Ok(release) => self.print_late(&release).await,
@@ -105,7 +109,7 @@ impl Press {
             };
             self.settle((one.release, Some(one.expires)), made, one.tries + 1).await?;
         }
-        Ok(())
+        Ok(!late.is_empty())
     }
 
     /// Notes down what cannot be published, for another try: soon, or in a day where it is over by itself.

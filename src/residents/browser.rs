@@ -66,10 +66,13 @@ impl Residents {
     /// A browser says that it lives.
     ///
     /// # Errors
-    /// When the word is not ours, or its address has ended.
+    /// When the word is not ours or its address has ended, or its push service has said that it is gone.
     pub async fn browser_lives(&self, word: &str) -> Result<(), ResidentError> {
         let id = read_browser_word(&self.store.vault, word).ok_or(ResidentError::Proof)?;
-        self.store.browser(id).await?.ok_or(ResidentError::Proof)?;
+        if self.store.browser(id).await?.is_none() {
+            let held = self.store.moving_browser(id).await?.is_some();
+            return Err(if held { ResidentError::Gone } else { ResidentError::Proof });
+        }
         let id = u64::try_from(id).unwrap_or_default();
         Ok(self.store.check_again(&[id], self.clock.now() + QUIET).await?)
     }

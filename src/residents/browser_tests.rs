@@ -181,7 +181,7 @@ async fn a_browser_that_was_thought_gone_moves_with_its_own_word_and_lives_again
     world.end(owner).await;
     world.residents.tell_of_gone().await.unwrap();
     assert_eq!(world.store.gone_count().await.unwrap(), (1, 1));
-    assert!(matches!(world.residents.browser_lives(&word).await, Err(ResidentError::Proof)), "it does not by itself");
+    assert!(matches!(world.residents.browser_lives(&word).await, Err(ResidentError::Gone)), "it does not by itself");
     let wrong = world.residents.move_browser(&word, &world.here("guess"), &new).await;
     assert!(matches!(wrong, Err(ResidentError::Proof)), "whoever does not know the old one is not it");
     world.residents.move_browser(&word, &old, &new).await.unwrap();

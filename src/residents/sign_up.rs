@@ -69,6 +69,9 @@ pub enum ResidentError {
     /// The code or link is wrong, used or too old.
     #[error("验证码或链接无效，或已过期 / the code or link is not right, or too old")]
     Proof,
+    /// A browser whose push service has said that it is gone: with a new subscription it is told again.
+    #[error("推送服务不再认识此浏览器 / its push service does not know this browser any more")]
+    Gone,
     /// The channel is not set up here.
     #[error("此渠道未开通 / this channel is not set up here")]
     Channel,

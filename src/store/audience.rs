@@ -49,8 +49,26 @@ impl Store {
         (lists, regions): (&[Audience], &[RegionCode]),
         watermark: i64,
     ) -> Result<HashSet<(ChannelKind, Language)>, StoreError> {
-        if renderings.is_empty() || lists.is_empty() || regions.is_empty() {
-            return Ok(HashSet::new());
+        let mut found = HashSet::new();
+        if renderings.is_empty() || lists.is_empty() {
+            return Ok(found);
+        }
+        // A statement holds so many values at most.
+        for some in regions.chunks(500) {
+            let missing: Vec<_> = renderings.iter().filter(|one| !found.contains(*one)).copied().collect();
+            found.extend(self.spoken_to_in(&missing, (lists, some), watermark).await?);
+        }
+        Ok(found)
+    }
+
+    async fn spoken_to_in(
+        &self,
+        renderings: &[(ChannelKind, Language)],
+        (lists, regions): (&[Audience], &[RegionCode]),
+        watermark: i64,
+    ) -> Result<Vec<(ChannelKind, Language)>, StoreError> {
+        if renderings.is_empty() {
+            return Ok(Vec::new());
         }
         let mut sql = QueryBuilder::new("");
         for (n, (channel, language)) in (0_i64..).zip(renderings) {

@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Row};
 use tocsin_channels::ChannelKind;
 
 use super::addresses::{IDS, push_ids};
-use super::{Store, StoreError, Tx, take_ids};
+use super::{Store, StoreError, Tx, readable, take_ids};
 use crate::cap::Point;
 use crate::regions::RegionCode;
 use crate::residents::Wishes;
@@ -89,8 +89,8 @@ impl Store {
             for row in sql.build().fetch_all(&self.read).await? {
                 let (subscriber, channel, id): (i64, String, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
                 let whole = |id: i64| u64::try_from(id).unwrap_or_default();
-                let channel = channel.parse().map_err(StoreError::corrupt)?;
-                found.entry(whole(subscriber)).or_default().push((channel, whole(id)));
+                let channel = readable("an address's channel", channel.parse().map_err(StoreError::corrupt))?;
+                found.entry(whole(subscriber)).or_default().extend(channel.map(|channel| (channel, whole(id))));
             }
         }
         for list in found.values_mut() {

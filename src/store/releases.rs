@@ -10,6 +10,7 @@ use tocsin_channels::{ChannelKind, Content};
 
 use super::alerts::time;
 use super::{Store, StoreError, Tx, readable, take_ids};
+use crate::approval::HOLDS;
 use crate::messages::{Language, Scene, Variant};
 use crate::regions::RegionCode;
 use crate::rules::{Lane, Reach};
@@ -164,19 +165,23 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
 
 const COLUMNS: &str =
     "id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin, signed_by,
-    superseded_at, held_at, expires, watermark, scene";
+    superseded_at, held_at, created_at, expires, watermark, scene";
 
 impl Store {
-    /// The most urgent release of these lanes whose chunks are not all written. One whose row cannot be read holds up no other.
+    /// The most urgent release of these lanes whose chunks are not all written, and that is not put off. One whose row cannot be read holds up no other.
     pub(crate) async fn next_unplanned(
         &self,
         lanes: std::ops::RangeInclusive<u8>,
+        put_off: impl Fn(i64) -> bool,
     ) -> Result<Option<Release>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id"
         ));
         let mut rows = sqlx::query(sql).bind(i64::from(*lanes.start())).bind(i64::from(*lanes.end())).fetch(&self.read);
         while let Some(row) = rows.try_next().await? {
+            if put_off(row.try_get("id")?) {
+                continue;
+            }
             if let Some(release) = readable("a release that waits to be planned", release(&row))? {
                 return Ok(Some(release));
             }
@@ -460,7 +465,9 @@ fn release_or_remains(row: &AnyRow) -> Result<Release, StoreError> {
         reach: parse(row, "audience").unwrap_or(Reach::Live { public: true, officials: true }),
         regions: parse(row, "regions").unwrap_or_default(),
         channels: parse(row, "channels").unwrap_or_else(|_| ChannelKind::ALL.into()),
-        expires: moment("expires").unwrap_or_default(),
+        expires: moment("expires")
+            .or_else(|| Some(moment("created_at")? + HOLDS))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC - HOLDS),
         watermark: row.try_get("watermark").unwrap_or_default(),
         scene: None,
         damaged: true,

@@ -148,6 +148,7 @@ async fn a_browser_held_as_gone_subscribes_anew_and_one_that_was_left_elsewhere_
     firefox.goto("/app?lang=zh-CN").await;
     firefox.until("it has forgotten itself", &own(""), serde_json::Value::is_null).await;
     firefox.until("it says so", "return document.querySelector('[data-no]').checkVisibility()", |no| *no == true).await;
+    assert!(!stage.service.alive().is_empty(), "an officer may still be called by it");
     firefox.close().await;
 }
 

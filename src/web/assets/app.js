@@ -86,9 +86,10 @@ async function visit() {
   if (!own || (!app && Date.now() - (own.alive ?? 0) < MONTH)) return;
   const answer = await post("/app/alive", { word: own.word });
   if (answer.ok) await keep("browser", { ...await recall("browser"), alive: Date.now() });
-  // Its push service does not know it any more, or its owner has left: with a new subscription it lives again, or hears that it is
-  // nobody's.
-  else if (await disowned(answer)) await anew(true);
+  // Its push service does not know it any more: with a new subscription it lives again.
+  else if (answer.status === 410 && (await answer.text()).includes("T6206")) await anew(true);
+  // It is nobody's any more. The subscription stays: an officer may be called by it.
+  else if (await disowned(answer)) await keep("browser", undefined);
 }
 if (able) await visit().catch(() => undefined);
 

@@ -76,6 +76,7 @@ fn refused(error: &ResidentError, t: Words) -> Response {
         ResidentError::Busy => (StatusCode::TOO_MANY_REQUESTS, "T6201"),
         ResidentError::Work => (StatusCode::TOO_MANY_REQUESTS, "T6202"),
         ResidentError::Proof => (StatusCode::FORBIDDEN, "T6203"),
+        ResidentError::Gone => (StatusCode::GONE, "T6206"),
         ResidentError::Endpoint => (StatusCode::UNPROCESSABLE_ENTITY, "T6221"),
         ResidentError::Channel => (StatusCode::UNPROCESSABLE_ENTITY, "T6204"),
         ResidentError::Input(_) => (StatusCode::UNPROCESSABLE_ENTITY, "T6205"),

@@ -60,6 +60,7 @@ async fn a_sea_warns_its_coast_and_each_province_of_it_is_asked() {
 
     for (browser, officer, place) in [(&two, &mut shanghai, "Shanghai"), (&three, &mut zhejiang, "Zhejiang Province")] {
         browser.goto(&alert).await;
+        browser.find("form.grave").await;
         assert_eq!(browser.count("form.grave").await, 1, "each decides on its own part");
         if browser.has("form.grave [name=word]").await {
             browser.fill("form.grave [name=word]", place).await;

@@ -6,6 +6,7 @@ use super::{by_mail, by_phone};
 use crate::browser::{Browser, DESKTOP};
 use crate::mail::{parts, said};
 use crate::stage::Stage;
+use crate::support::axe;
 
 const PHONE: &str = "+8613812345678";
 const MAIL: &str = "li@example.org";
@@ -95,7 +96,7 @@ async fn until(browser: &Browser, url: &str, says: &str) {
     panic!("{url} never says {says}: {}", browser.text("main").await);
 }
 
-/// Keeps pictures of a mail as a mail program shows it, by day and by night.
+/// Keeps pictures of a mail as a mail program shows it, by day and by night; it is as easy to read as a page.
 async fn show(browser: &Browser, html: &str, picture: &[u8]) {
     use base64::Engine as _;
     let folder = tempfile::tempdir().unwrap();
@@ -107,6 +108,9 @@ async fn show(browser: &Browser, html: &str, picture: &[u8]) {
     for dark in [false, true] {
         browser.dark(dark).await;
         browser.shot(if dark { "mail-dark" } else { "mail" }).await;
+        if let Some(axe) = axe::script() {
+            assert_eq!(axe::faults(browser, &axe, axe::GRAVE).await, [""; 0], "{}", if dark { "by night" } else { "by day" });
+        }
     }
     browser.dark(false).await;
     browser.goto(&here).await;

@@ -18,8 +18,11 @@ async function keep(name, value) {
 const change = (name, otherwise, how) =>
   navigator.locks.request(at(name), async () => keep(name, how(await recall(name, otherwise))));
 
+// A network that takes and gives nothing holds up nobody for long.
 const post = (path, fields) =>
-  fetch(path, { method: "POST", body: new URLSearchParams(fields), credentials: "same-origin", keepalive: true });
+  fetch(path, {
+    method: "POST", body: new URLSearchParams(fields), credentials: "same-origin", keepalive: true, signal: AbortSignal.timeout(10_000),
+  });
 
 // Reports that could not be made yet.
 const UNSENT = 50;

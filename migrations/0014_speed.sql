@@ -11,3 +11,11 @@ CREATE INDEX alert_in_force ON alert (bureau, sender, hazard, superseded_by, sta
 
 -- What officers have stopped just now.
 CREATE INDEX release_held ON release (held_at) WHERE held_at IS NOT NULL;
+
+-- An alert's bytes lie apart from what is asked about it: whoever looks at its event does not read through megabytes.
+CREATE TABLE alert_raw (
+    alert TEXT PRIMARY KEY,
+    raw   BYTEA NOT NULL
+);
+INSERT INTO alert_raw (alert, raw) SELECT id, raw FROM alert;
+ALTER TABLE alert DROP COLUMN raw;

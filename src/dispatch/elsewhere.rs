@@ -21,20 +21,14 @@ pub(super) fn recipients(chunk: i64, body: &[u8]) -> Vec<Recipient> {
     })
 }
 
-/// Who is in a release's chunks, of those whose state counts.
-pub(super) async fn in_chunks(
-    store: &Store,
-    release: i64,
-    dispatches: &[Dispatch],
-    counts: impl Fn(DeliveryState) -> bool,
-) -> Result<Recipients, StoreError> {
+/// Who is in a release's chunks.
+pub(super) async fn in_chunks(store: &Store, release: i64, dispatches: &[Dispatch]) -> Result<Recipients, StoreError> {
     let mut found = Recipients::new();
     for chunk in store.chunk_ids(release).await? {
         let Some(view) = store.chunk(chunk, true).await? else { continue };
         let Some(dispatch) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-        let recipients = recipients(chunk, &view.body);
-        let counted = recipients.iter().zip(view.members.states()).filter(|(_, state)| counts(**state));
-        found.entry(dispatch.content.kind()).or_default().extend(counted.map(|(recipient, _)| recipient.id));
+        let ids = recipients(chunk, &view.body).into_iter().map(|recipient| recipient.id);
+        found.entry(dispatch.content.kind()).or_default().extend(ids);
     }
     Ok(found)
 }

@@ -84,7 +84,7 @@ impl Planner {
         let mut plan = Plan {
             planner: self,
             size: if release.lane == Lane::EXTREME { TOP } else { OTHER },
-            planned: in_chunks(&self.store, release.id, &dispatches, |_| true).await?,
+            planned: in_chunks(&self.store, release.id, &dispatches).await?,
             spared: Heard::new(),
             packers: HashMap::new(),
             ready: Vec::new(),

@@ -243,8 +243,8 @@ async fn whoever_is_told_without_places_waits_for_nothing_that_only_places_need(
     let set_raw = async |raw: Option<Vec<u8>>| {
         let mut tx = world.store.begin().await.unwrap();
         let sql = match &raw {
-            Some(raw) => sqlx::query("UPDATE alert SET raw = $1").bind(raw),
-            None => sqlx::query("UPDATE alert SET raw = 5"),
+            Some(raw) => sqlx::query("UPDATE alert_raw SET raw = $1").bind(raw),
+            None => sqlx::query("UPDATE alert_raw SET raw = 5"),
         };
         sql.execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();

@@ -161,15 +161,16 @@ impl World {
         let mut tx = self.store.begin().await.unwrap();
         sqlx::query(
             "INSERT INTO alert (id, sender, identifier, sent, msg_type, status, hazard, severity, headline, bureau,
-             received_at, format, raw, verdict, findings, state, chain, located)
-             VALUES ($1, '', $1, 0, '', '', '', '', '', '', 0, 'json', $2, '', '', 'released', '', $3)",
+             received_at, format, verdict, findings, state, chain, located)
+             VALUES ($1, '', $1, 0, '', '', '', '', '', '', 0, 'json', '', '', 'released', '', $2)",
         )
         .bind(name)
-        .bind(raw.as_bytes())
         .bind(serde_json::to_string(&located).unwrap())
         .execute(&mut *tx)
         .await
         .unwrap();
+        let sql = "INSERT INTO alert_raw (alert, raw) VALUES ($1, $2)";
+        sqlx::query(sql).bind(name).bind(raw.as_bytes()).execute(&mut *tx).await.unwrap();
         for old in old {
             sqlx::query("INSERT INTO alert_reference (alert, refers_to) VALUES ($1, $2)")
                 .bind(name)

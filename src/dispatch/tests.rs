@@ -140,8 +140,8 @@ impl World {
         let mut tx = self.store.begin().await.unwrap();
         sqlx::query(
             "INSERT INTO alert (id, sender, identifier, sent, msg_type, status, hazard, severity, headline, bureau,
-             received_at, format, raw, verdict, findings, state, chain)
-             VALUES ($1, '', $1, 0, '', '', '', '', '', '', 0, '', x'', '', '', 'released', '')",
+             received_at, format, verdict, findings, state, chain)
+             VALUES ($1, '', $1, 0, '', '', '', '', '', '', 0, '', '', '', 'released', '')",
         )
         .bind(text)
         .execute(&mut *tx)

@@ -172,7 +172,10 @@ impl Store {
     /// When the store cannot be read.
     pub async fn alert_raw(&self, id: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
         let row =
-            sqlx::query("SELECT raw, format FROM alert WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+            sqlx::query("SELECT raw, format FROM alert JOIN alert_raw ON alert_raw.alert = alert.id WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&self.read)
+                .await?;
         row.map(|row| Ok((row.try_get("raw")?, row.try_get("format")?))).transpose()
     }
 
@@ -253,8 +256,8 @@ pub(crate) async fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<bool
     let alert = new.row;
     let done = sqlx::query(
         "INSERT INTO alert (id, sender, identifier, sent, msg_type, status, hazard, severity, headline, expires, bureau,
-             received_at, format, raw, verdict, findings, state, located, decision, chain, superseded_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+             received_at, format, verdict, findings, state, located, decision, chain, superseded_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(&alert.id)
@@ -270,7 +273,6 @@ pub(crate) async fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<bool
     .bind(&alert.bureau)
     .bind(alert.received_at.timestamp_millis())
     .bind(new.format)
-    .bind(new.raw)
     .bind(&alert.verdict)
     .bind(alert.findings.to_string())
     .bind(alert.state.as_str())
@@ -283,6 +285,11 @@ pub(crate) async fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<bool
     if done.rows_affected() == 0 {
         return Ok(false);
     }
+    sqlx::query("INSERT INTO alert_raw (alert, raw) VALUES ($1, $2)")
+        .bind(&alert.id)
+        .bind(new.raw)
+        .execute(&mut **tx)
+        .await?;
     for (other, why) in new.links {
         insert_link(tx, &alert.id, other, *why).await?;
     }

@@ -19,7 +19,7 @@ const DAMAGES: [(&str, bool); 14] = [
     ("UPDATE alert SET state = '?'", true),
     ("UPDATE alert SET decision = '?'", true),
     ("UPDATE alert SET located = '?'", true),
-    ("UPDATE alert SET raw = X'00'", true),
+    ("UPDATE alert_raw SET raw = X'00'", true),
     ("UPDATE alert SET findings = '?', headline = ''", true),
     ("UPDATE chunk SET body = X'FF'", false),
     ("UPDATE dispatch SET content = '?'", false),

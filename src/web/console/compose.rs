@@ -387,7 +387,7 @@ async fn mail<W: World>(app: &App, session: &Session, form: &ComposeForm, words:
     let (check, material) = checked::<W>(app, form, words).await?;
     let Some(material) = material else { return Err(Fault::Bad(check.faults.join("；"))) };
     let map = &app.policy.load().map;
-    let scene = Scene::of(map, material.decision.regions.iter().cloned().collect(), Colour::of_alert(&material.alert));
+    let scene = Scene::of(map, material.decision.regions.clone(), Colour::of_alert(&material.alert));
     let picture = scene.and_then(|scene| scene.draw(map));
     let texts: Vec<_> =
         check.texts.iter().map(|t| format!("[{} {}] {} {}", t.channel, t.language, t.title, t.body)).collect();

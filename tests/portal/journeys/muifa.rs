@@ -109,7 +109,12 @@ async fn show(browser: &Browser, html: &str, picture: &[u8]) {
         browser.dark(dark).await;
         browser.shot(if dark { "mail-dark" } else { "mail" }).await;
         if let Some(axe) = axe::script() {
-            assert_eq!(axe::faults(browser, &axe, axe::GRAVE).await, [""; 0], "{}", if dark { "by night" } else { "by day" });
+            assert_eq!(
+                axe::faults(browser, &axe, axe::GRAVE).await,
+                [""; 0],
+                "{}",
+                if dark { "by night" } else { "by day" }
+            );
         }
     }
     browser.dark(false).await;

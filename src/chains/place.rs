@@ -87,7 +87,8 @@ impl<'a> View<'a> {
 
     fn head(&self, chain: &str) -> Option<&'a Member> {
         let own = self.all.values().filter(|m| m.chain == chain && m.part != Part::Answers && m.id != self.new.id);
-        own.copied().max_by_key(|member| self.rank(member))
+        // What has lost its place does not get it back: only where alerts of one second name each other in a circle would it.
+        own.copied().max_by_key(|member| (!member.superseded, self.rank(member)))
     }
 
     /// What comes later in an event has the greater rank: by when it was sent; in the same second, what names the other; then a

@@ -154,6 +154,22 @@ pub async fn open_store(config: &Config) -> Result<Store, StoreError> {
     }
 }
 
+/// Reads and makes everything that config names, as a start does, and lets it go again: what a start would refuse is refused here.
+/// The broker is left alone, where a running server may be connected.
+///
+/// # Errors
+/// When a part could not start.
+pub fn rehearse(config: &Config) -> Result<(), StartError> {
+    GraveSettings::of(config)?;
+    leave_links(&config.server)?;
+    inbound_secret(config)?;
+    let public_url = config.server.public_url.as_deref();
+    config.console.oidc.as_ref().map(|oidc| Organisation::new(oidc, public_url)).transpose()?;
+    providers(&ChannelsConfig { mqtt: None, ..config.channels.clone() })?;
+    Receivers::of(config)?;
+    Ok(())
+}
+
 impl App {
     /// Starts everything but the HTTP server.
     ///

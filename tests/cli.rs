@@ -67,6 +67,20 @@ fn a_broken_configuration_is_refused_with_its_place() {
     assert!(!well && error.contains("unknown field `rat`") && error.contains("line "), "{error}");
     let (well, _, error) = tocsin(Path::new("/nowhere.toml"), &["config", "check"]);
     assert!(!well && error.contains("cannot read /nowhere.toml"), "{error}");
+    // What a start would refuse is refused here, and not at night.
+    for (more, named) in [
+        (
+            "[[webhook]]\nname = \"metro\"\nurl = \"https://metro.example.org/\"\nsecret_file = \"secrets/missing\"\n",
+            "secrets/missing",
+        ),
+        ("[residents]\ninbound_secret_file = \"secrets/nope\"\n", "secrets/nope"),
+    ] {
+        let config = write_config(folder.path(), more);
+        let (well, _, error) = tocsin(&config, &["config", "check"]);
+        assert!(!well && error.contains(named), "{more}: {error}");
+    }
+    let parsed = tocsin::config::Config::parse("[server]\npublic_url = \"x\"\n", "config.toml");
+    assert!(parsed.is_err_and(|error| error.to_string().contains("public_url")));
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
     assert!(tocsin(&shipped, &["config", "check"]).0, "the shipped configuration runs as it is");
     // What it shows in comments holds too, once the files that it names are there.
@@ -86,6 +100,17 @@ fn a_broken_configuration_is_refused_with_its_place() {
         parsed.as_ref().is_ok_and(|config| config.channels.push.is_some() && config.bureaus.len() == 1),
         "{parsed:?}"
     );
+}
+
+#[test]
+fn whoever_has_read_enough_is_no_fault() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/cap");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tocsin"));
+    command.arg("check").arg(folder).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut running = command.spawn().unwrap();
+    drop(running.stdout.take());
+    let done = running.wait_with_output().unwrap();
+    assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]

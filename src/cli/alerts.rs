@@ -44,11 +44,16 @@ pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, 
 /// List alerts, or show what became of one.
 #[derive(clap::Args)]
 pub(crate) struct StatusArgs {
-    /// One alert; the newest where left out.
+    /// One alert; a list of the newest where left out.
     id: Option<AlertId>,
     /// How many of the newest.
     #[arg(long, short, default_value_t = 20)]
     n: u16,
+}
+
+/// What stands before everything of an exercise.
+fn drill(status: &str) -> &'static str {
+    if status == "Exercise" { "演练 EXERCISE " } else { "" }
 }
 
 pub(crate) async fn status(context: &Context, args: StatusArgs) -> Result<bool, Failure> {
@@ -57,12 +62,14 @@ pub(crate) async fn status(context: &Context, args: StatusArgs) -> Result<bool, 
         let alert = store.alert(id.as_str()).await?.ok_or_else(|| format!("there is no alert {id}"))?;
         let channels = store.states(id.as_str()).await?;
         let planned = store.is_planned(id.as_str()).await?;
+        let held = store.is_held(id.as_str()).await?;
         if context.json {
-            println!("{}", json!({"alert": alert, "planned": planned, "channels": channels}));
+            println!("{}", json!({"alert": alert, "planned": planned, "held": held, "channels": channels}));
             return Ok(true);
         }
-        println!("{} {} {}: {}", alert.id, alert.status, alert.msg_type, alert.headline);
-        println!("{}{}", alert.state.as_str(), if planned { "" } else { ", audience not all planned" });
+        println!("{} {} {}: {}{}", alert.id, alert.status, alert.msg_type, drill(&alert.status), alert.headline);
+        let stopped = if held { ", stopped: what was still to come waits" } else { "" };
+        println!("{}{stopped}{}", alert.state.as_str(), if planned { "" } else { ", audience not all planned" });
         if let Some(newer) = &alert.superseded_by {
             println!("replaced by {newer}");
         }
@@ -80,9 +87,14 @@ pub(crate) async fn status(context: &Context, args: StatusArgs) -> Result<bool, 
     }
     let mut rows = vec![["id", "received (UTC)", "state", "type", "headline"].map(str::to_owned).to_vec()];
     for alert in alerts {
-        let state = if alert.superseded_by.is_some() { "replaced" } else { alert.state.as_str() };
+        let state = match alert.superseded_by {
+            Some(_) => "replaced",
+            None if store.is_held(&alert.id).await? => "stopped",
+            None => alert.state.as_str(),
+        };
+        let headline = format!("{}{}", drill(&alert.status), alert.headline);
         let received = alert.received_at.format("%m-%d %H:%M:%S").to_string();
-        rows.push(vec![alert.id, received, state.into(), alert.msg_type, cut(&alert.headline, 34)]);
+        rows.push(vec![alert.id, received, state.into(), alert.msg_type, cut(&headline, 34)]);
     }
     print!("{}", table(&rows));
     Ok(true)

@@ -20,6 +20,7 @@ use crate::staff::Staff;
 pub(super) async fn check(context: &Context) -> Result<bool, Failure> {
     let config = context.config()?;
     let policy = Policy::build(&config)?;
+    crate::app::rehearse(&config)?;
     config.server.languages.as_deref().map(crate::web::load_languages).transpose()?;
     let (rules, bureaus) = (policy.rules.rules.len(), policy.bureaus.len());
     let waits = waits(context, &config, policy).await?;

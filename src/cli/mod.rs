@@ -153,6 +153,9 @@ impl Context {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if !matches!(cli.command, Command::Serve(_)) {
+        end_with_the_reader();
+    }
     log_to_stderr(matches!(cli.command, Command::Serve(_)));
     // Two libraries could each bring a provider of their own; this one is used by all.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
@@ -178,6 +181,18 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whoever reads the output may have seen enough (`| head`): that is no fault. The server goes on without a reader.
+fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let said = info.payload_as_str().unwrap_or_default();
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(info);
+    }));
 }
 
 /// Runs a command; false where it did its work and the answer is no.

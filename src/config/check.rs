@@ -9,6 +9,14 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), String> {
         self.check_bureaus()?;
         self.check_outlets()?;
+        let web = |url: &&String| {
+            !["https://", "http://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|host| !host.is_empty()))
+        };
+        if let Some(url) = self.server.public_url.as_ref().filter(web) {
+            return Err(format!(
+                "server: `public_url` is `{url}`: it goes into links in messages, and begins with https://"
+            ));
+        }
         for (name, is_there) in [("devices", self.devices.is_some()), ("broker", self.broker.is_some())] {
             if is_there && self.channels.mqtt.is_none() {
                 return Err(format!("{name}: needs [channels.mqtt]: that is the broker"));

@@ -60,7 +60,7 @@ fn narrower(old: &BureauConfig, new: &BureauConfig, map: &RegionMap) -> Option<B
 fn both_levels(old: Option<&Levels>, new: Option<&Levels>) -> Option<Levels> {
     let held = |levels: Option<&Levels>, colour| levels.is_none_or(|levels| levels.hold(colour));
     old.or(new)?;
-    Some(Levels::Of(Colour::ALL.into_iter().filter(|colour| held(old, *colour) && held(new, *colour)).collect()))
+    Some(Colour::ALL.into_iter().filter(|colour| held(old, *colour) && held(new, *colour)).collect())
 }
 
 /// The shorter of two spans, where one left out is a day.

@@ -41,6 +41,19 @@ fn a_bureau_never_has_more_than_it_had_and_what_it_asks_for() {
 }
 
 #[test]
+fn what_is_written_in_another_way_waits_for_nobody() {
+    let map = RegionMap::delta().unwrap();
+    let levels = |levels: &str| settings(&bureau("a", &format!("regions = [\"310000\"]\nlevels = {levels}")), "");
+    let short = levels("\"orange\"");
+    for same in [&short, &levels("[\"blue\", \"orange\", \"yellow\"]")] {
+        assert_eq!(in_force(&short, same, &map), *same);
+        assert!(changes(&short, same).is_empty());
+    }
+    assert_eq!(in_force(&short, &levels("\"red\""), &map), short);
+    assert!(!changes(&short, &levels("\"red\"")).is_empty());
+}
+
+#[test]
 fn changes_are_told_so_that_an_administrator_can_judge_them() {
     let rule = |approval: &str| {
         format!(

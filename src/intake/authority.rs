@@ -9,24 +9,39 @@ use crate::cap::{Alert, Colour, Hazard, MsgType, Status};
 use crate::config::BureauConfig;
 use crate::regions::{How, Located, Match, RegionCode, RegionMap};
 
-/// Levels that a bureau may warn of.
+/// Levels that a bureau may warn of, gravest first, however config writes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenLevels")]
+pub struct Levels(Vec<Colour>);
+
+/// As config has them: one and all below, or these.
+#[derive(Deserialize)]
 #[serde(untagged)]
-pub enum Levels {
-    /// This one and all below.
+enum WrittenLevels {
     UpTo(Colour),
-    /// These.
     Of(Vec<Colour>),
+}
+
+impl From<WrittenLevels> for Levels {
+    fn from(written: WrittenLevels) -> Self {
+        match written {
+            // Red is the first, and the gravest.
+            WrittenLevels::UpTo(gravest) => Colour::ALL.into_iter().filter(|colour| *colour >= gravest).collect(),
+            WrittenLevels::Of(some) => some.into_iter().collect(),
+        }
+    }
+}
+
+impl FromIterator<Colour> for Levels {
+    fn from_iter<I: IntoIterator<Item = Colour>>(some: I) -> Self {
+        Self(some.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+    }
 }
 
 impl Levels {
     /// Whether a level is one of them.
     pub fn hold(&self, colour: Colour) -> bool {
-        match self {
-            // Red is the first, and the gravest.
-            Self::UpTo(gravest) => colour >= *gravest,
-            Self::Of(some) => some.contains(&colour),
-        }
+        self.0.contains(&colour)
     }
 }
 
@@ -177,7 +192,8 @@ mod tests {
 
     #[test]
     fn the_gravest_level_that_anything_says_must_be_the_bureaus() {
-        let bureau = BureauConfig { levels: Some(Levels::UpTo(Colour::Orange)), ..BureauConfig::default() };
+        let bureau =
+            BureauConfig { levels: Some(WrittenLevels::UpTo(Colour::Orange).into()), ..BureauConfig::default() };
         let refused = |info: Value| check_level(&bureau, &alert(&[info])).is_err();
         let yellow = |code: Value| json!({"headline": "某台发布暴雨黄色预警", "eventCode": code});
         assert!(!refused(yellow(Value::Null)));

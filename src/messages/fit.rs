@@ -16,6 +16,17 @@ pub(super) fn places(all: &[String], most: usize, language: Language) -> String 
     }
 }
 
+/// A text that ends as a sentence does: what follows it must not read as its last words.
+pub(super) fn ended(text: String, language: Language) -> String {
+    if text.is_empty() || text.ends_with(['。', '！', '？', '；', '…', '.', '!', '?', ';']) {
+        return text;
+    }
+    text + match language {
+        Language::Chinese => "。",
+        Language::English => ".",
+    }
+}
+
 /// A text cut to so many characters, at the end of a sentence or clause where one is near.
 pub(super) fn cut(text: &str, most: usize) -> String {
     let line: Vec<char> = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().collect();

@@ -133,7 +133,7 @@ impl Page<'_> {
             link => self.options.link(facts),
             picture => facts.picture && self.variant == Variant::Warn,
             advice => advice,
-            detail => fit::cut(if instruction.is_empty() { &facts.description } else { instruction }, detail),
+            detail => fit::ended(fit::cut(if instruction.is_empty() { &facts.description } else { instruction }, detail), language),
         };
         self.templates.fill(part, language, &names, &context)
     }

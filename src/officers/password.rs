@@ -12,7 +12,10 @@ pub enum PasswordError {
     /// Too short or too long.
     #[error("密码须为 12 至 200 个字符 / a password has 12 to 200 characters")]
     Length,
-    /// It is the login, or one character again and again.
+    /// It is hardly more than the login.
+    #[error("密码不能主要由登录名组成 / this password is hardly more than the login")]
+    Login,
+    /// It is one character again and again.
     #[error("密码过于简单 / this password is too easy to guess")]
     Easy,
     /// The hash cannot be made.
@@ -34,9 +37,13 @@ pub fn hash_password(password: &str, login: &str) -> Result<String, PasswordErro
     if !LENGTH.contains(&password.chars().count()) {
         return Err(PasswordError::Length);
     }
-    let first = password.chars().next();
-    if password.chars().all(|c| Some(c) == first) || password.to_lowercase().contains(&login.to_lowercase()) {
+    if password.chars().collect::<std::collections::BTreeSet<_>>().len() < 2 {
         return Err(PasswordError::Easy);
+    }
+    // A short login is a part of many words: there must be enough beside it.
+    let beside = password.to_lowercase().replace(&login.to_lowercase(), "");
+    if beside.chars().count() < LENGTH.start() - 2 {
+        return Err(PasswordError::Login);
     }
     let hash = argon2()?.hash_password(password.as_bytes()).map_err(|e| PasswordError::Hash(e.to_string()))?;
     Ok(hash.to_string())
@@ -74,6 +81,9 @@ mod tests {
         assert_eq!(work(NOBODY), work(&hash), "an unknown login costs what a known one does");
         assert_eq!(hash_password("short", "li"), Err(PasswordError::Length));
         assert_eq!(hash_password("aaaaaaaaaaaaaaaa", "li"), Err(PasswordError::Easy));
-        assert_eq!(hash_password("my login is wang!", "wang"), Err(PasswordError::Easy));
+        for easy in ["wangwangwang1", "Wang12345678"] {
+            assert_eq!(hash_password(easy, "wang"), Err(PasswordError::Login));
+        }
+        assert!(hash_password("I believe the wind is rising", "li").is_ok(), "a short login is a part of many words");
     }
 }

@@ -161,13 +161,29 @@ pub async fn open_store(config: &Config) -> Result<Store, StoreError> {
 /// When a part could not start.
 pub fn rehearse(config: &Config) -> Result<(), StartError> {
     GraveSettings::of(config)?;
-    leave_links(&config.server)?;
-    inbound_secret(config)?;
-    let public_url = config.server.public_url.as_deref();
-    config.console.oidc.as_ref().map(|oidc| Organisation::new(oidc, public_url)).transpose()?;
+    Named::of(config)?;
     providers(&ChannelsConfig { mqtt: None, ..config.channels.clone() })?;
-    Receivers::of(config)?;
     Ok(())
+}
+
+/// What config names beside channels, read and made.
+struct Named {
+    leave: Option<LeaveLinks>,
+    inbound: Option<String>,
+    organisation: Option<Organisation>,
+    receivers: Receivers,
+}
+
+impl Named {
+    fn of(config: &Config) -> Result<Self, StartError> {
+        let public_url = config.server.public_url.as_deref();
+        Ok(Self {
+            leave: leave_links(&config.server)?,
+            inbound: inbound_secret(config)?,
+            organisation: config.console.oidc.as_ref().map(|oidc| Organisation::new(oidc, public_url)).transpose()?,
+            receivers: Receivers::of(config)?,
+        })
+    }
 }
 
 impl App {
@@ -179,9 +195,7 @@ impl App {
         let wanted = GraveSettings::of(config)?;
         let policy = Policy::build(config)?;
         let key = SealKey::of_file(&key_file(config))?;
-        let leave = leave_links(&config.server)?;
-        let public_url = config.server.public_url.as_deref();
-        let organisation = config.console.oidc.as_ref().map(|oidc| Organisation::new(oidc, public_url)).transpose()?;
+        let Named { leave, inbound, organisation, receivers } = Named::of(config)?;
         let store = open_store(config).await?;
         let lock = lock(&config.store.url).await?;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
@@ -193,7 +207,6 @@ impl App {
         }
         let channels_config = standing.in_force.channels(config)?;
         let (providers, mqtt, push) = providers(&channels_config)?;
-        let receivers = Receivers::of(config)?;
         let channels: BTreeSet<_> = providers.iter().map(|provider| provider.channel.kind()).collect();
         for missing in ChannelKind::ALL.into_iter().filter(|kind| !channels.contains(kind)) {
             tracing::warn!(channel = %missing, "the channel is not set up in config.toml: what rules send there waits, and expires");
@@ -202,7 +215,6 @@ impl App {
             let (mqtt, states) = (Arc::clone(mqtt), in_force(&store, clock.as_ref()).await?);
             tokio::spawn(async move { mqtt.restore(states).await });
         }
-        let inbound = inbound_secret(config)?;
         let options = EngineOptions {
             clock: Arc::clone(&clock),
             leave: WaysOut { links: leave.clone(), answers: inbound.is_some() },
@@ -264,7 +276,7 @@ impl App {
             staff,
             organisation,
             #[cfg(feature = "passkeys")]
-            passkeys: Passkeys::new(public_url),
+            passkeys: Passkeys::new(config.server.public_url.as_deref()),
             residents,
             receipts,
             organisations,

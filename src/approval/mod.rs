@@ -43,9 +43,7 @@ pub(crate) async fn complete(store: &Store, mut alert: cap::Alert, older: &[Stri
     let mut rows = store.alerts_by_id(older).await?;
     rows.sort_by_key(|row| std::cmp::Reverse(row.sent));
     for row in rows {
-        let Some((raw, format)) = store.alert_raw(&row.id).await? else { continue };
-        let reading = if format == "json" { cap::read_json(&raw) } else { cap::read(&raw) };
-        if let Some(old) = reading.alert.filter(|old| !old.infos.is_empty()) {
+        if let Some(old) = store.alert_as_read(&row.id).await?.filter(|old| !old.infos.is_empty()) {
             alert.infos = old.infos;
             break;
         }

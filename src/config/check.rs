@@ -9,10 +9,7 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), String> {
         self.check_bureaus()?;
         self.check_outlets()?;
-        let web = |url: &&String| {
-            !["https://", "http://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|host| !host.is_empty()))
-        };
-        if let Some(url) = self.server.public_url.as_ref().filter(web) {
+        if let Some(url) = self.server.public_url.as_ref().filter(|url| !is_web_address(url)) {
             return Err(format!(
                 "server: `public_url` is `{url}`: it goes into links in messages, and begins with https://"
             ));
@@ -109,4 +106,9 @@ impl BureauConfig {
         }
         Ok(())
     }
+}
+
+fn is_web_address(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty())
 }

@@ -73,6 +73,9 @@ impl Planner {
         let waits = |id: i64| put_off.contains_key(&id);
         let Some(release) = self.store.next_unplanned(self.lanes.clone(), waits).await? else { return Ok(false) };
         if let Err(error) = self.plan(&release).await {
+            if error.is_of_all() {
+                return Err(error);
+            }
             tracing::error!(%error, release = release.id, "a release cannot be planned; it is tried again");
             put_off.insert(release.id, Instant::now() + AGAIN);
         }

@@ -154,7 +154,7 @@ struct Said {
 
 impl Said {
     async fn of(store: &Store, row: &AlertRow) -> Result<Self, StoreError> {
-        let alert = join::alert_of(store, &row.id).await?;
+        let alert = store.alert_as_read(&row.id).await?;
         let words = |alert: &Alert| {
             alert.infos.iter().map(|info| (info.description.clone(), info.instruction.clone())).collect()
         };

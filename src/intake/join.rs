@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::{Format, Refusal, Understood};
+use super::{Refusal, Understood};
 use crate::approval::is_officers;
 use crate::cap::{self, Alert, AlertId, Code, Finding, Hazard, Reference, Status, Verdict};
 use crate::chains::{Member, Part, Place, Why, place, says_again, takes_part};
@@ -131,7 +131,7 @@ async fn member(store: &Store, row: AlertRow, named: Vec<(String, Why)>) -> Resu
         "Cancel" => Part::Ends,
         _ => Part::Answers,
     };
-    if part == Part::Updates && alert_of(store, &row.id).await?.is_some_and(|alert| alert.is_the_end()) {
+    if part == Part::Updates && store.alert_as_read(&row.id).await?.is_some_and(|alert| alert.is_the_end()) {
         part = Part::Ends;
     }
     let (counties, incidents) = match superseded {
@@ -176,7 +176,7 @@ async fn said_already(
         _ => amended::<Live>(store, head).await?,
     };
     let same =
-        places && !amended && alert_of(store, head).await?.is_some_and(|old| says_again(&old, &understood.alert));
+        places && !amended && store.alert_as_read(head).await?.is_some_and(|old| says_again(&old, &understood.alert));
     Ok(same.then(|| head.clone()))
 }
 
@@ -212,12 +212,6 @@ pub(super) async fn write(
         insert_repeat(tx, id, old).await?;
     }
     Ok(())
-}
-
-/// An alert on record, as read.
-pub(super) async fn alert_of(store: &Store, id: &str) -> Result<Option<Alert>, StoreError> {
-    let Some((raw, format)) = store.alert_raw(id).await? else { return Ok(None) };
-    Ok(if format == Format::Json.as_str() { cap::read_json(&raw) } else { cap::read(&raw) }.alert)
 }
 
 fn counties(located: &Located) -> BTreeSet<RegionCode> {

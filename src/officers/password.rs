@@ -5,6 +5,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 
 /// Shortest and longest, in characters: a sentence is better than a riddle, and nobody hashes a book.
 const LENGTH: std::ops::RangeInclusive<usize> = 12..=200;
+/// So many of them must be there beside the login.
+const BESIDE: usize = 10;
 
 /// Why a password is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +44,7 @@ pub fn hash_password(password: &str, login: &str) -> Result<String, PasswordErro
     }
     // A short login is a part of many words: there must be enough beside it.
     let beside = password.to_lowercase().replace(&login.to_lowercase(), "");
-    if beside.chars().count() < LENGTH.start() - 2 {
+    if beside.chars().count() < BESIDE {
         return Err(PasswordError::Login);
     }
     let hash = argon2()?.hash_password(password.as_bytes()).map_err(|e| PasswordError::Hash(e.to_string()))?;

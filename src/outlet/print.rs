@@ -81,22 +81,24 @@ impl Press {
 
     /// Keeps publications, all at once; where that fails, each by itself.
     async fn put_down(&self, sheet: Vec<(Released, Option<Printed>)>) -> Result<(), StoreError> {
-        let rows: Vec<_> = sheet.iter().map(|(release, printed)| (release.id, printed.clone())).collect();
-        if self.store.print(&rows).await.is_ok() {
-            sheet.iter().for_each(|(release, printed)| told(release, printed.as_ref()));
-            return Ok(());
+        let rows: Vec<_> = sheet.iter().map(|(release, printed)| (release.id, printed.as_ref())).collect();
+        match self.store.print(&rows).await {
+            Ok(()) => {
+                sheet.iter().for_each(|(release, printed)| told(release, printed.as_ref()));
+                return Ok(());
+            }
+            Err(error) => tracing::warn!(%error, "publications cannot be kept together; each is kept by itself"),
         }
         for (release, printed) in &sheet {
-            let made = self.put_down_one(release, printed.clone()).await;
+            let made = self.put_down_one(release, printed.as_ref()).await;
             self.settle((release.id, Some(release.expires)), made, 1).await?;
         }
         Ok(())
     }
 
-    async fn put_down_one(&self, release: &Released, printed: Option<Printed>) -> Result<(), Fault> {
-        let row = [(release.id, printed)];
-        self.store.print(&row).await?;
-        told(release, row[0].1.as_ref());
+    async fn put_down_one(&self, release: &Released, printed: Option<&Printed>) -> Result<(), Fault> {
+        self.store.print(&[(release.id, printed)]).await?;
+        told(release, printed);
         Ok(())
     }
 
@@ -133,7 +135,7 @@ impl Press {
 
     async fn print(&self, release: &Released) -> Result<(), Fault> {
         let printed = self.publication(release).await?;
-        self.put_down_one(release, printed).await
+        self.put_down_one(release, printed.as_ref()).await
     }
 
     /// Publishes what could not be published before; where something that takes its place was published meanwhile, that speaks now.

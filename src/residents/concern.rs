@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 
 use super::wishes::{Danger, wants};
 use crate::approval::areas;
-use crate::cap::{self, Alert, Colour, Hazard};
+use crate::cap::{Alert, Colour, Hazard};
 use crate::regions::{Ground, Located, RegionCode, RegionMap};
 use crate::store::{PlaceRow, Store, StoreError};
 
@@ -36,16 +36,8 @@ impl Danger {
 
     /// What an alert on record is, whatever ground it covers.
     pub(crate) async fn load(store: &Store, alert: &str) -> Result<Self, StoreError> {
-        Ok(read(store, alert).await?.as_ref().map_or(Self::UNKNOWN, Self::of))
+        Ok(store.alert_as_read(alert).await?.as_ref().map_or(Self::UNKNOWN, Self::of))
     }
-}
-
-/// An alert on record, if it can still be read.
-async fn read(store: &Store, alert: &str) -> Result<Option<Alert>, StoreError> {
-    Ok(store.alert_raw(alert).await?.and_then(|(raw, format)| match format.as_str() {
-        "json" => cap::read_json(&raw).alert,
-        _ => cap::read(&raw).alert,
-    }))
 }
 
 impl Concern {
@@ -56,7 +48,7 @@ impl Concern {
 
     /// What an alert on record is. One that cannot be read any more concerns everyone in its counties.
     pub(crate) async fn load(store: &Store, map: &RegionMap, alert: &str) -> Result<Self, StoreError> {
-        let Some(read) = read(store, alert).await? else {
+        let Some(read) = store.alert_as_read(alert).await? else {
             return Ok(Self { danger: Danger::UNKNOWN, ground: Ground::default() });
         };
         let located = serde_json::from_value(store.located(alert).await?).unwrap_or_default();

@@ -171,9 +171,7 @@ impl Door {
         if over {
             return Ok(());
         }
-        let Some((raw, format)) = self.store.alert_raw(alert).await.map_err(store)? else { return Ok(()) };
-        let reading = if format == "json" { crate::cap::read_json(&raw) } else { crate::cap::read(&raw) };
-        let Some(old) = reading.alert else { return Ok(()) };
+        let Some(old) = self.store.alert_as_read(alert).await.map_err(store)? else { return Ok(()) };
         let cancel = absence::cancel(&old, alert, source, now.max(old.sent.to_utc()));
         let text = crate::cap::write(&cancel).map_err(|e| Problem::new(ProblemCode::Unreadable, e))?;
         let mut delivered = Delivered::default();

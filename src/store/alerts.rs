@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{QueryBuilder, Row};
 
 use super::{Store, StoreError, Tx, insert_incidents, insert_link, readable};
+use crate::cap;
 use crate::chains::Why;
 
 /// Where an alert stands on its way.
@@ -177,6 +178,15 @@ impl Store {
                 .fetch_optional(&self.read)
                 .await?;
         row.map(|row| Ok((row.try_get("raw")?, row.try_get("format")?))).transpose()
+    }
+
+    /// An alert on record, as it reads; None where there is none, or its bytes cannot be read any more.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn alert_as_read(&self, id: &str) -> Result<Option<cap::Alert>, StoreError> {
+        let Some((raw, format)) = self.alert_raw(id).await? else { return Ok(None) };
+        Ok(if format == "json" { cap::read_json(&raw) } else { cap::read(&raw) }.alert)
     }
 
     /// Alerts of one status whose headline, identifier, sender or id holds these words, or that reach or name a region whose code

@@ -11,6 +11,7 @@ mod browsers;
 mod chains;
 mod chunks;
 mod devices;
+mod dispatches;
 mod drafts;
 mod duty;
 mod escalations;
@@ -44,6 +45,7 @@ pub(crate) use chunks::NewChunk;
 pub(crate) use devices::{
     DeviceRow, News, delete_device, insert_device, set_account, set_alarm, set_listening, touch_accounts,
 };
+pub(crate) use dispatches::{Dispatch, NewDispatch};
 pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal, open_proposals};
 pub(crate) use duty::{end_override, end_rotation, insert_override, set_rotation};
 pub use escalations::{EscalationRow, OpenRow, QueueRow};
@@ -69,8 +71,8 @@ pub(crate) use publications::{OneRelease, Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
-    Dispatch, NewDispatch, NewRelease, Release, ReleaseKind, escalation_of, hold_release, insert_planned_chunk,
-    insert_release, is_stopped, resume_release, supersede_release,
+    NewRelease, Release, ReleaseKind, escalation_of, hold_release, insert_planned_chunk, insert_release, is_stopped,
+    resume_release, supersede_release,
 };
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{
@@ -182,6 +184,17 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Whether nothing else can be read or written either.
+    pub(crate) const fn is_of_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Full
+                | Self::Disk
+                | Self::Stopped
+                | Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+        )
+    }
+
     pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
         Self::Corrupt { what: what.to_string() }
     }

@@ -116,10 +116,10 @@ impl Store {
 
     /// Keeps what the press made of releases, if anything, and that it has looked at them: all or none. To be on disk before anybody is
     /// shown it.
-    pub(crate) async fn print(&self, sheet: &[(i64, Option<Printed>)]) -> Result<(), StoreError> {
+    pub(crate) async fn print(&self, sheet: &[(i64, Option<&Printed>)]) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
         for (release, printed) in sheet {
-            print(&mut tx, *release, printed.as_ref()).await?;
+            print(&mut tx, *release, *printed).await?;
         }
         if let Some(last) = sheet.iter().map(|(release, _)| *release).max() {
             set_seen(&mut tx, "press", last).await?;

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{QueryBuilder, Row};
-use tocsin_channels::{ChannelKind, Content};
+use tocsin_channels::ChannelKind;
 
 use super::alerts::time;
+use super::dispatches::{NewDispatch, insert_dispatches};
 use super::{Store, StoreError, Tx, readable, take_ids};
 use crate::approval::HOLDS;
-use crate::messages::{Language, Scene, Variant};
+use crate::messages::{Language, Scene};
 use crate::regions::RegionCode;
 use crate::rules::{Lane, Reach};
 
@@ -95,31 +96,11 @@ pub(crate) struct NewRelease {
     pub(crate) scene: Option<Scene>,
 }
 
-/// One rendering of a release.
-#[derive(Debug, Clone)]
-pub(crate) struct NewDispatch {
-    pub(crate) language: Language,
-    pub(crate) variant: Variant,
-    pub(crate) content: Content,
-}
-
-/// A dispatch of a release.
-#[derive(Debug, Clone)]
-pub(crate) struct Dispatch {
-    pub(crate) id: i64,
-    pub(crate) language: Language,
-    pub(crate) variant: Variant,
-    pub(crate) content: Content,
-}
-
 /// The escalation that a release of this name came from, at first or once more for people who joined later.
 pub(crate) fn escalation_of(name: &str) -> Option<i64> {
     let id = name.strip_prefix("joined/").unwrap_or(name).strip_prefix("escalation/")?;
     id.split('/').next()?.parse().ok()
 }
-
-/// Rows in one statement.
-const AT_ONCE: usize = 100;
 
 /// Writes a release with its renderings; the audience is frozen at the newest address.
 pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<Utc>) -> Result<i64, StoreError> {
@@ -149,17 +130,7 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     .bind(new.scene.as_ref().map(json).transpose()?)
     .execute(&mut **tx)
     .await?;
-    let first = take_ids(tx, "dispatch", i64::try_from(new.dispatches.len()).unwrap_or(0)).await?;
-    let contents = new.dispatches.iter().map(|row| json(&row.content)).collect::<Result<Vec<_>, _>>()?;
-    let rows: Vec<_> = (first..).zip(new.dispatches.iter().zip(contents)).collect();
-    for some in rows.chunks(AT_ONCE) {
-        let mut sql = QueryBuilder::new("INSERT INTO dispatch (id, release, channel, language, variant, content) ");
-        sql.push_values(some, |mut values, (dispatch, (row, content))| {
-            values.push_bind(*dispatch).push_bind(id).push_bind(row.content.kind().as_str());
-            values.push_bind(row.language.tag()).push_bind(row.variant.as_str()).push_bind(content.as_str());
-        });
-        sql.build().execute(&mut **tx).await?;
-    }
+    insert_dispatches(tx, id, &new.dispatches).await?;
     Ok(id)
 }
 
@@ -216,24 +187,6 @@ impl Store {
         Ok(found)
     }
 
-    /// A release's dispatches, in the order they were rendered. A row that cannot be read is told, and left out.
-    pub(crate) async fn dispatches(&self, release: i64) -> Result<Vec<Dispatch>, StoreError> {
-        let rows = sqlx::query("SELECT id, language, variant, content FROM dispatch WHERE release = $1 ORDER BY id")
-            .bind(release)
-            .fetch_all(&self.read)
-            .await?;
-        rows.iter().filter_map(|row| readable("a dispatch", dispatch(row)).transpose()).collect()
-    }
-
-    /// A dispatch by its id.
-    pub(crate) async fn dispatch(&self, id: i64) -> Result<Option<Dispatch>, StoreError> {
-        let row = sqlx::query("SELECT id, language, variant, content FROM dispatch WHERE id = $1")
-            .bind(id)
-            .fetch_optional(&self.read)
-            .await?;
-        row.as_ref().map(dispatch).transpose()
-    }
-
     /// Marks a release as planned: its chunks hold the whole audience.
     pub(crate) async fn set_planned(&self, release: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
@@ -268,26 +221,6 @@ impl Store {
         .await?;
         let (released, planned): (i64, i64) = (row.try_get("released")?, row.try_get("planned")?);
         Ok(released > 0 && released == planned)
-    }
-
-    /// What MQTT shows in force: content of releases that are neither superseded nor over, oldest first.
-    pub(crate) async fn in_force(&self, now: DateTime<Utc>) -> Result<Vec<(Release, Content)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT dispatch.id AS id, release.id AS release, language, variant, content FROM dispatch
-             JOIN release ON release.id = dispatch.release
-             WHERE dispatch.channel = 'mqtt' AND kind = 'alert' AND held_at IS NULL AND variant = 'warn' AND language = 'zh-CN' AND superseded_at IS NULL
-             AND release.expires > $1 ORDER BY release.id",
-        )
-        .bind(now.timestamp_millis())
-        .fetch_all(&self.read)
-        .await?;
-        let mut found = Vec::new();
-        for row in &rows {
-            let release = self.release(row.try_get("release")?).await?;
-            let dispatch = readable("a dispatch in force", dispatch(row))?;
-            found.extend(release.zip(dispatch).map(|(release, dispatch)| (release, dispatch.content)));
-        }
-        Ok(found)
     }
 
     /// Throws away recipients and outcomes of releases that ended before this time; their counts stay. Returns how many.
@@ -481,22 +414,11 @@ fn scene(text: &str) -> Option<Scene> {
         .ok()
 }
 
-fn dispatch(row: &AnyRow) -> Result<Dispatch, StoreError> {
-    let (language, variant): (String, String) = (row.try_get("language")?, row.try_get("variant")?);
-    let variant = Variant::ALL.into_iter().find(|v| v.as_str() == variant);
-    Ok(Dispatch {
-        id: row.try_get("id")?,
-        language: Language::of_tag(&language).ok_or_else(|| StoreError::corrupt("dispatch language"))?,
-        variant: variant.ok_or_else(|| StoreError::corrupt("dispatch variant"))?,
-        content: parse(row, "content")?,
-    })
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(StoreError::corrupt)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T, StoreError> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T, StoreError> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text).map_err(|e| StoreError::corrupt(format!("column {column}: {e}")))
 }

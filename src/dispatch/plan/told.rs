@@ -10,7 +10,7 @@ use tocsin_channels::ChannelKind;
 use self::night::Night;
 use super::{Extra, Plan, because};
 use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, unpack_why};
-use crate::dispatch::elsewhere::{Owners, recipients};
+use crate::dispatch::elsewhere::{Owners, recipients, same};
 use crate::messages::Variant;
 use crate::regions::RegionCode;
 use crate::store::{Dispatch, Release, StoreError};
@@ -181,11 +181,7 @@ impl<'a> Plan<'a> {
             if owners.others(recipient).iter().any(hears) {
                 continue;
             }
-            let fits = |(kind, id): (ChannelKind, u64)| {
-                let same =
-                    |d: &&Dispatch| (d.content.kind(), d.language, d.variant) == (kind, was.language, was.variant);
-                Some((self.dispatches.iter().find(same)?, id))
-            };
+            let fits = |(kind, id): (ChannelKind, u64)| Some((same(self.dispatches, kind, was)?, id));
             if let Some((now, id)) = owners.ways(recipient).into_iter().find_map(fits) {
                 self.add(now, id, region, "", extra).await?;
             }
@@ -238,10 +234,7 @@ impl<'a> Plan<'a> {
         for chunk in store.chunk_ids(origin).await? {
             let Some(view) = store.chunk(chunk, true).await? else { continue };
             let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-            let same = |d: &&Dispatch| {
-                (d.content.kind(), d.language, d.variant) == (was.content.kind(), was.language, was.variant)
-            };
-            let Some(now) = self.dispatches.iter().find(same) else { continue };
+            let Some(now) = same(self.dispatches, was.content.kind(), was) else { continue };
             let recipients = recipients(chunk, &view.body);
             let why = unpack_why(&store.chunk_why(chunk).await?);
             for ((at, recipient), state) in recipients.into_iter().enumerate().zip(view.members.states()) {
@@ -262,15 +255,12 @@ impl<'a> Plan<'a> {
             if repeat.origin != Some(origin) || repeat.id >= self.release.id {
                 continue;
             }
-            let dispatches = store.dispatches(repeat.id).await?;
-            for chunk in store.chunk_ids(repeat.id).await? {
-                let Some(view) = store.chunk(chunk, true).await? else { continue };
-                let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
-                let recipients = recipients(chunk, &view.body);
-                let states = recipients.iter().zip(view.members.states());
-                let ids = states.filter(|(_, state)| !is_missed(**state)).map(|(recipient, _)| recipient.id);
-                reached.entry(was.content.kind()).or_default().extend(ids);
-            }
+            let mut note = |channel, _, recipient: &Recipient, state| {
+                if !is_missed(state) {
+                    reached.entry(channel).or_default().insert(recipient.id);
+                }
+            };
+            self.look_at(&repeat, &mut note).await?;
         }
         Ok(reached)
     }

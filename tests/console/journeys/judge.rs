@@ -106,3 +106,32 @@ async fn a_new_red_one_is_heard_where_somebody_asked_for_it() {
     assert_eq!(browser.run(beeps).await, 1, "silent again");
     browser.assert_quiet().await;
 }
+
+/// What the server says by itself, counted once the page has heard it.
+const NEWS: &str = "window.news = 0; const Plain = window.EventSource; window.EventSource = class extends Plain { \
+    set onmessage(told) { super.onmessage = (event) => { told(event); window.news += 1; }; } };";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_renews_itself_takes_back_nothing_that_is_on_its_way() {
+    let props = Props::new(Some(&rules(&step("primary", "30m", "hold"))), 100).await;
+    let roll = props.roll(UNPROVED).await;
+    let signer = roll.officer("signer", "何琳", Language::Chinese, "signer:310000").await;
+    roll.close().await;
+    let stage = props.start();
+    let browser = Browser::open(&stage.server.url, "leaving", DESKTOP).await;
+    browser.enter(&signer.session).await;
+    browser.prepare(NEWS).await;
+    let alert = Cma { colour: RED, ..Cma::new("red") };
+    let (_, answer) = stage.server.post(alert.xml()).await;
+    browser.goto(&format!("/console/alerts/{}", answer["id"].as_str().unwrap())).await;
+    browser.until("it listens", "return window.news > 0").await;
+    // A click has just begun to lead elsewhere, and the alert's end comes before the next page.
+    browser.run("window.stillHere = true; window.heard = window.news; dispatchEvent(new Event('beforeunload'))").await;
+    let end = Cma { colour: RED, msg_type: "Cancel", ..Cma::new("end") }.refers_to(&alert);
+    assert_eq!(stage.server.post(end.xml()).await.0, 201);
+    browser.until("the word is there", "return window.news > window.heard").await;
+    assert_eq!(browser.run("return window.stillHere === true").await, true, "the click goes on");
+    // It led nowhere, a download perhaps: the page renews itself then.
+    browser.until("it shows the end", "return window.stillHere === undefined && window.news > 0").await;
+    browser.assert_quiet().await;
+}

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::press::Press;
 use super::receivers::Receiver;
+use crate::publish::Standing;
 use crate::store::{Errand, StoreError, readable};
 
 /// Errands are looked through this often.
@@ -84,7 +85,8 @@ async fn attempt(press: &Press, receiver: &Receiver, mut errand: Errand) -> Resu
         errand.next_at = again(errand.attempts, None, now);
         return press.store.set_errand(&errand).await;
     };
-    let (id, ends) = (printed.publication.id.clone(), printed.publication.expires);
+    let entry = press.entry(printed.publication).await?;
+    let (id, ends) = (&entry.publication.id, entry.publication.expires);
     errand.changed = now;
     if ends <= now {
         tracing::error!(outlet = receiver.name, publication = %id, tries = errand.attempts,
@@ -92,12 +94,12 @@ async fn attempt(press: &Press, receiver: &Receiver, mut errand: Errand) -> Resu
         errand.state = "given_up".into();
         return press.store.set_errand(&errand).await;
     }
-    if press.store.is_release_held(errand.release).await? {
+    if entry.standing == Standing::Paused || press.store.is_release_held(errand.release).await? {
         // An officer has stopped it: it waits until it is let go on, or is over.
         errand.next_at = now + TimeDelta::seconds(1);
         return press.store.set_errand(&errand).await;
     }
-    let answer = receiver.hand_on(press, printed, now).await;
+    let answer = receiver.hand_on(press, (&entry, &printed.cap), now).await;
     errand.attempts += 1;
     errand.changed = press.clock.now();
     errand.detail = answer.detail.as_deref().map(str::to_owned);

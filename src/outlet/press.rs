@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::approval::Desk;
 use crate::clock::Clock;
 use crate::policy::Policy;
-use crate::publish::{Board, Entry, Ground, Place, Publication, feature};
+use crate::publish::{Board, Entry, Ground, Place, Publication, feature, standings};
 use crate::store::{Store, StoreError, Unpublished};
 
 /// The store is asked this often whether anything was released.
@@ -107,6 +107,22 @@ impl Press {
     /// Whether the last look at what is released failed: what is shown may be old.
     pub fn is_stuck(&self) -> bool {
         self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// A publication with what became of it meanwhile.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn entry(&self, publication: Publication) -> Result<Entry, StoreError> {
+        let (shown, release) = (self.shown(), publication.release);
+        if let Some(known) = shown.board.entries.iter().find(|known| known.publication.release == release) {
+            return Ok(known.clone());
+        }
+        let chain = self.store.printed_in_chain(&publication.chain).await?;
+        let chain: Vec<_> = chain.into_iter().map(Arc::new).collect();
+        let entries = standings(&chain, &BTreeSet::new(), shown.board.at);
+        let known = entries.into_iter().find(|one| one.publication.release == release);
+        Ok(known.unwrap_or_else(|| Entry::new(publication)))
     }
 
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {

@@ -10,8 +10,8 @@ use tocsin_channels::webhook::{Webhook, WebhookError};
 use super::press::{Press, Shown};
 use crate::config::{Config, WebhookConfig, Wis2Config};
 use crate::organisations::Organisation;
-use crate::publish::{Entry, HookFilter, Publication, Standing, feature, hook_body, notification, signature};
-use crate::store::{HookRow, Printed};
+use crate::publish::{Entry, HookFilter, Publication, feature, hook_body, notification, signature};
+use crate::store::HookRow;
 
 /// Why an outlet cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -114,26 +114,21 @@ impl Receiver {
         }
     }
 
-    /// Hands one publication on.
-    pub(super) async fn hand_on(&self, press: &Press, printed: Printed, now: DateTime<Utc>) -> Answer {
+    /// Hands one publication on, as it stands now: what follows it may have overtaken it.
+    pub(super) async fn hand_on(&self, press: &Press, (entry, cap): (&Entry, &[u8]), now: DateTime<Utc>) -> Answer {
         let (shown, place) = (press.shown(), press.place());
-        let Printed { publication, cap } = printed;
         match &self.kind {
             Kind::Hook { webhook, secret, .. } => {
-                let key = key(&self.name, &publication);
-                // As it went out: what became of it since is told by what comes after it.
-                let standing = if publication.warns() { Standing::InForce } else { Standing::Notice };
-                let left = publication.regions.clone();
-                let entry = Entry { publication: std::sync::Arc::new(publication), left, standing };
-                let feature = feature(&entry, &shown.policy.map, &shown.ground, place);
+                let key = key(&self.name, &entry.publication);
+                let feature = feature(entry, &shown.policy.map, &shown.ground, place);
                 let body = hook_body(&key, &entry.publication, &feature);
                 let signature = signature(secret, now.timestamp(), &body);
                 webhook.post(&key, &signature, body).await
             }
             Kind::Wis2 { mqtt, centre, metadata } => {
                 let centre = (centre.as_str(), metadata.as_deref());
-                let (topic, message) = notification(&publication, &cap, centre, &shown.ground, place, now);
-                mqtt.publish_to(topic, message.to_string().into_bytes(), publication.expires.into()).await
+                let (topic, message) = notification(&entry.publication, cap, centre, &shown.ground, place, now);
+                mqtt.publish_to(topic, message.to_string().into_bytes(), entry.publication.expires.into()).await
             }
         }
     }

@@ -81,6 +81,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A publication as it went out.
+    pub fn new(publication: Publication) -> Self {
+        let standing = if publication.warns() { Standing::InForce } else { Standing::Notice };
+        Self { left: publication.regions.clone(), publication: Arc::new(publication), standing }
+    }
+
     /// Counties that it concerns now: where it still stands, or stood.
     pub fn regions(&self) -> &[RegionCode] {
         if self.standing == Standing::InForce { &self.left } else { &self.publication.regions }

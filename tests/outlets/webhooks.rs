@@ -155,6 +155,12 @@ async fn each_receiver_is_told_once_and_signed_however_the_others_behave() {
     other.until("the cancel", |other| other.at("/fine").len() == 2).await;
     let body: Value = serde_json::from_str(&other.at("/fine")[1].body).unwrap();
     assert_eq!((body["type"].as_str(), body["chain"].as_str()), (Some("alert.cancel"), Some(id)));
+    // What hangs is told of the alert again, after its end: it says so itself.
+    let state =
+        |post: &Post| serde_json::from_str::<Value>(&post.body).unwrap()["feature"]["properties"]["state"].clone();
+    let alerts = || other.at("/hang").into_iter().filter(|post| post.id == other.at("/hang")[0].id);
+    other.until("the alert once more", |_| alerts().any(|post| state(&post) == "withdrawn")).await;
+    assert_eq!(state(&fine[0]), "in_force");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,5 @@
 //! Alerts for machines, on the paths and with the filters of api.weather.gov.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -11,8 +8,7 @@ use tokio::sync::Semaphore;
 use super::answer::{Doc, Problem, answer};
 use super::drill::drill;
 use crate::cap::AlertId;
-use crate::outlet::Shown;
-use crate::publish::{self, Entry, Fields, Filter, Publication, Standing};
+use crate::publish::{self, Entry, Fields, Filter, Publication};
 use crate::regions::RegionMap;
 use crate::store::StoreError;
 use crate::web::site::Site;
@@ -132,7 +128,7 @@ pub(super) async fn archive(State(site): State<Site>, headers: HeaderMap, RawQue
                 }
                 before = publication.release;
                 looked_at += 1;
-                if let Some(entry) = asked_for(&site, &shown, publication, &filter).await? {
+                if let Some(entry) = asked_for(&site, publication, &filter).await? {
                     features.push(shown.feature(&entry, site.app.press.place()));
                 }
             }
@@ -146,35 +142,18 @@ pub(super) async fn archive(State(site): State<Site>, headers: HeaderMap, RawQue
 }
 
 /// The entry of a publication, if the filter lets it through. What became of it is only looked up where the rest holds.
-async fn asked_for(
-    site: &Site,
-    shown: &Shown,
-    publication: Publication,
-    filter: &Filter,
-) -> Result<Option<Entry>, StoreError> {
+async fn asked_for(site: &Site, publication: Publication, filter: &Filter) -> Result<Option<Entry>, StoreError> {
     if !publication.listed {
         return Ok(None);
     }
-    let left = publication.regions.clone();
-    let provisional = Entry { publication: Arc::new(publication), left, standing: Standing::Notice };
+    let provisional = Entry::new(publication.clone());
     let mut rest = filter.clone();
     rest.active = None;
     if !rest.takes(&provisional) {
         return Ok(None);
     }
-    let entry = with_standing(site, shown, provisional).await?;
+    let entry = site.app.press.entry(publication).await?;
     Ok(filter.takes(&entry).then_some(entry))
-}
-
-async fn with_standing(site: &Site, shown: &Shown, entry: Entry) -> Result<Entry, StoreError> {
-    let release = entry.publication.release;
-    if let Some(known) = shown.board.entries.iter().find(|known| known.publication.release == release) {
-        return Ok(known.clone());
-    }
-    let chain = site.app.store.printed_in_chain(&entry.publication.chain).await?;
-    let chain: Vec<_> = chain.into_iter().map(Arc::new).collect();
-    let all = publish::standings(&chain, &BTreeSet::new(), shown.board.at);
-    Ok(all.into_iter().find(|one| one.publication.release == release).unwrap_or(entry))
 }
 
 fn next_page(base: &str, query: &str, before: i64) -> String {
@@ -236,9 +215,7 @@ pub(super) async fn one(
             let updated = printed.publication.at;
             return Ok(Doc { kind: CAP, body: printed.cap, updated });
         }
-        let left = printed.publication.regions.clone();
-        let entry = Entry { publication: Arc::new(printed.publication), left, standing: Standing::Notice };
-        let entry = with_standing(&site, &shown, entry).await?;
+        let entry = site.app.press.entry(printed.publication).await?;
         let place = site.app.press.place();
         Ok(match wanted {
             As::Json => Doc::new(JSON, publish::json(&entry, &shown.policy.map, place).to_string(), &shown),

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::errands::again;
 use super::press::Press;
 use crate::approval::{Amendment, DeskError};
+use crate::cap::Code;
 use crate::publish::{Publication, PublishError, Source, make, make_own, standings};
 use crate::regions::{Located, RegionCode};
 use crate::store::{OneRelease, Printed, Released, StoreError, Unpublished};
@@ -210,7 +211,7 @@ impl Press {
             raw: (&raw, format == "xml"),
             chain: &row.chain,
             bureau: &row.bureau,
-            ours: is_ours(&row.bureau, &material.alert),
+            verified: was_verified(&row.findings),
             decided: &material.decision.regions,
             located: &located,
             amendment: &amendment.unwrap_or_else(Amendment::default),
@@ -262,9 +263,8 @@ fn told(release: &Released, printed: Option<&Printed>) {
     }
 }
 
-/// Whether this program wrote an alert.
-fn is_ours(bureau: &str, alert: &crate::cap::Alert) -> bool {
-    bureau.starts_with("console:")
-        || bureau.starts_with("officer:")
-        || (alert.sender == "tocsin" && alert.identifier.starts_with("absence-"))
+/// Whether a signature was found to hold when the alert came.
+fn was_verified(findings: &serde_json::Value) -> bool {
+    let good = format!("T{}", Code::SignatureGood.number());
+    findings.as_array().is_some_and(|all| all.iter().any(|finding| finding["code"] == good.as_str()))
 }

@@ -4,11 +4,13 @@ mod aside;
 mod authority;
 mod history;
 mod join;
+mod rates;
 mod refusal;
 mod weigh;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use aside::Aside;
@@ -16,6 +18,7 @@ pub use authority::{Levels, Outside};
 use chrono::{DateTime, Utc};
 pub use history::{History, Join, LevelSince, Link};
 use join::Joined;
+use rates::Rates;
 pub use refusal::{Refusal, RefusalCode};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -81,6 +84,7 @@ pub struct Intake {
     desk: Arc<Desk>,
     /// Where what takes a moment to understand holds up nobody else.
     aside: Aside,
+    rates: Rates,
     /// One alert is joined to its chain at a time.
     turn: Mutex<()>,
 }
@@ -100,7 +104,15 @@ struct Understood {
 impl Intake {
     /// A door to this store.
     pub fn new(store: Store, policy: Arc<ArcSwap<Policy>>, clock: Arc<dyn Clock>, desk: Arc<Desk>) -> Self {
-        Self { store, policy, clock, desk, aside: Aside::default(), turn: Mutex::new(()) }
+        Self { store, policy, clock, desk, aside: Aside::default(), rates: Rates::default(), turn: Mutex::new(()) }
+    }
+
+    /// Counts an alert that a bureau is about to hand in, by whichever door; how long it has to wait where there were too many.
+    ///
+    /// # Errors
+    /// When there were more in a minute than agreed on.
+    pub fn count(&self, bureau: &BureauConfig) -> Result<(), Duration> {
+        self.rates.count(bureau)
     }
 
     /// Takes in an alert of a bureau. When this returns, the alert is on disk, and so is its release if it needs no officer.
@@ -157,6 +169,10 @@ impl Intake {
         format: Format,
         now: DateTime<Utc>,
     ) -> Result<Understood, Refusal> {
+        if let Some(most) = bureau.max_bytes.filter(|most| raw.len() > *most) {
+            let too_large = Finding::new(Code::TooLarge, "", format!("{} > {most} bytes", raw.len()));
+            return Err(Refusal::with_findings(RefusalCode::Unreadable, "", vec![too_large]));
+        }
         let mut read = None;
         if !aside::is_large(raw) {
             let reading = read_as(raw, format);

@@ -12,6 +12,23 @@ use super::hazard::{Colour, Hazard};
 pub(super) const BEIJING: i32 = 8 * 3600;
 /// The name under which a level's colour is written as a field of its own.
 const COLOUR: &str = "colour";
+/// The name under which a danger's national code is written.
+const EVENT: &str = "GB/T 35965";
+
+/// A danger's national event code, as it is written.
+pub(crate) fn event_code(hazard: Hazard) -> Option<NamedValue> {
+    hazard.national_code().map(|code| NamedValue { name: EVENT.into(), value: code.into() })
+}
+
+/// A level's colour as a field of its own, as it is written.
+pub(crate) fn colour_field(colour: Colour) -> NamedValue {
+    NamedValue { name: COLOUR.into(), value: colour.as_str().into() }
+}
+
+/// Whether a code is of one of China's three systems.
+pub(super) fn is_code(code: &str) -> bool {
+    EventCode::read(code).is_some()
+}
 
 /// An identifier of GB/T 35965: `ZZZZZZDDDUUUXX_YYYYMMDDhhmmss_N`; the last part is often left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +46,15 @@ pub struct NationalId {
 }
 
 impl NationalId {
+    /// An identifier of an issuer's division and its class, unit and extension, eight digits; which of that second's goes by its tenth.
+    /// None for a place that is no division.
+    pub(crate) fn write(area: &str, issuer: &str, at: DateTime<FixedOffset>) -> Option<String> {
+        let tenth = at.timestamp_subsec_millis().min(999) / 100;
+        let at = at.with_timezone(&FixedOffset::east_opt(BEIJING)?);
+        let identifier = format!("{area}{issuer}_{}_{tenth}", at.format("%Y%m%d%H%M%S"));
+        Self::read(&identifier).map(|_| identifier)
+    }
+
     /// The parts of an identifier; None if it is not written so.
     pub fn read(identifier: &str) -> Option<Self> {
         let mut parts = identifier.split('_');
@@ -193,7 +219,7 @@ pub(super) fn written(info: &Info) -> Info {
         .collect();
     let named = |pair: &NamedValue| Colour::is_parameter(&pair.name);
     if let Some(colour) = colour.filter(|_| !info.parameters.iter().any(named)) {
-        info.parameters.push(NamedValue { name: COLOUR.into(), value: colour.as_str().into() });
+        info.parameters.push(colour_field(colour));
     }
     info
 }
@@ -219,6 +245,16 @@ mod tests {
             "三一000041600_20250811152835",
         ] {
             assert_eq!(NationalId::read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn identifiers_are_written_as_they_are_read() {
+        let at = DateTime::parse_from_rfc3339("2022-09-14T11:45:00.730Z").unwrap();
+        let written = NationalId::write("310000", "41600000", at).unwrap();
+        assert_eq!((written.as_str(), written.len()), ("31000041600000_20220914194500_7", 31));
+        for (area, issuer) in [("HZB", "41600000"), ("310000", "416"), ("310000", "x1600000")] {
+            assert_eq!(NationalId::write(area, issuer, at), None, "{area} {issuer}");
         }
     }
 

@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::china::EventCode;
+use super::alert::NamedValue;
+use super::china::{self, EventCode};
 use super::finding::{Code, Finding};
 use super::hazard::{Colour, Hazard};
 use super::values;
@@ -73,6 +74,7 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
     let code = picture.and_then(EventCode::read);
     let colour = settle(title.colour, code.and_then(|code| code.colour), Colour::name_zh, &mut findings);
     let hazard = settle(title.hazard, picture.and_then(pictured), Hazard::name_zh, &mut findings);
+    let pictured_as = picture.map(|name| json!({"valueName": "pic", "value": name})).into_iter();
     let (unit, time) = id.split_once('_').unwrap_or((id, ""));
     let area = id.get(..6).filter(|code| code.bytes().all(|b| b.is_ascii_digit()));
     let cap = json!({
@@ -93,7 +95,8 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
             "headline": line,
             "description": line,
             "web": text("url").filter(|url| url.starts_with("http")),
-            "parameter": picture.map(|name| json!({"valueName": "pic", "value": name})),
+            "eventCode": pair(hazard.and_then(china::event_code)),
+            "parameter": pictured_as.chain(pair(colour.map(china::colour_field))).collect::<Vec<_>>(),
             "area": area.map(|code| json!({
                 "areaDesc": title.issuer.map_or(code, place),
                 "geocode": {"valueName": "CPEAS Geographic Code", "value": format!("{code}000000")},
@@ -116,6 +119,11 @@ pub(super) fn settle<T: Copy + PartialEq>(
         findings.push(Finding::new(Code::TitleDecides, "alert/info", format!("{} / {}", name(said), name(coded))));
     }
     title.or(code)
+}
+
+/// A pair in JSON.
+pub(super) fn pair(pair: Option<NamedValue>) -> Option<Value> {
+    pair.map(|NamedValue { name, value }| json!({"valueName": name, "value": value}))
 }
 
 /// CAP's category of a hazard.

@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use super::alert::Reference;
+use super::china;
 use super::finding::{Code, Finding};
 use super::hazard::{Colour, Hazard};
-use super::json_nmc::{Title, Translated, category, place, settle, strict};
+use super::json_nmc::{Title, Translated, category, pair, place, settle, strict};
 
 /// A warning; None where the object is not one.
 pub(super) fn to_cap(item: &Value) -> Option<Translated> {
@@ -38,6 +39,10 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
     let supersedes = ["/messageType/supersedes", "/supersedes", "/related"].iter().find_map(|at| item.pointer(at));
     let references: Vec<String> =
         strings(supersedes).iter().map(|id| format!("{},{id},{}", sender.unwrap_or("?"), Reference::UNDATED)).collect();
+    let national = hazard.and_then(china::event_code);
+    // A code of the service's own list; where it is one of China's, the national one says it.
+    let typed = own(&["/eventType/code", "/type"]).filter(|code| national.is_none() || !china::is_code(code));
+    let typed = typed.map(|code| json!({"valueName": "type", "value": code}));
     let severity = colour.map(|colour| colour.severity().as_str()).or_else(|| own(&["/severity"]));
     let cap = json!({
         "identifier": id,
@@ -62,7 +67,8 @@ pub(super) fn to_cap(item: &Value) -> Option<Translated> {
             "headline": line,
             "description": own(&["/description", "/text"]),
             "instruction": own(&["/instruction"]),
-            "eventCode": own(&["/eventType/code", "/type"]).map(|code| json!({"valueName": "type", "value": code})),
+            "eventCode": typed.into_iter().chain(pair(national)).collect::<Vec<_>>(),
+            "parameter": pair(colour.map(china::colour_field)),
             "area": areas(item, sender),
         },
     });

@@ -25,6 +25,7 @@ pub use alert::{
     ResponseType, Scope, Severity, Status, Urgency, Version,
 };
 pub use china::NationalId;
+pub(crate) use china::{colour_field, event_code};
 pub use document::{Document, read, read_document, read_json};
 pub(crate) use document::{list_in_json, refused};
 pub use finding::{Code, Finding, Gravity, Verdict};

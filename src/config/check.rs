@@ -61,6 +61,12 @@ impl Config {
         if sender.is_empty() || sender.contains(|c: char| c.is_whitespace() || matches!(c, ',' | '<' | '&')) {
             return Err(format!("publish: `sender` is `{sender}`: CAP allows no spaces, commas, < or & in it"));
         }
+        let issuer = &self.publish.issuer;
+        if issuer.len() != 8 || !issuer.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(format!(
+                "publish: `issuer` is `{issuer}`: class of agency, unit and extension are eight digits"
+            ));
+        }
         let Some(wis2) = &self.publish.wis2 else { return Ok(()) };
         if self.server.public_url.is_none() {
             return Err("publish.wis2: needs [server] public_url: notifications link to the messages".into());

@@ -50,6 +50,7 @@ pub struct Press {
     pub(super) policy: Arc<ArcSwap<Policy>>,
     pub(super) desk: Arc<Desk>,
     pub(super) sender: String,
+    issuer: String,
     keep: TimeDelta,
     place: Place,
     shown: RwLock<Arc<Shown>>,
@@ -78,6 +79,7 @@ impl Press {
             policy,
             desk,
             sender: config.sender.clone(),
+            issuer: config.issuer.clone(),
             keep,
             place: Place { base: base.trim_end_matches('/').to_owned() },
             shown: RwLock::new(Arc::new(shown)),
@@ -97,6 +99,11 @@ impl Press {
     /// How documents name themselves.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Our class, unit and extension in identifiers of messages that officers compose.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// How long what has ended stays listed.

@@ -119,3 +119,51 @@ async fn look_again(server: &Server, alert: &str, times: i64) {
          SELECT 1000000 + i, 4000000000000, 'signer', 'person.view', $2, '{}', '' FROM n";
     sqlx::query(sql).bind(times).bind(alert).execute(&mut store).await.unwrap();
 }
+
+/// What a national reader looks for: the identifier's 31 characters, the event's code, and the colour as a field of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_officers_compose_is_written_in_chinas_dialect() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let author = crew.officer("author", &["author:310000"]).await.browser(&server).await;
+    let signer = crew.officer("signer", &["signer:310000"]).await.browser(&server).await;
+    let end = typed(Utc::now() + TimeDelta::hours(3));
+    let form = [
+        ("msg_type", "Alert"),
+        ("hazard", "rainstorm"),
+        ("colour", "yellow"),
+        ("region", "310000"),
+        ("expires", &*end),
+        ("places", "310118"),
+    ];
+    let draft = leads_to(&author, "/console/compose/new/save", &form).await;
+    let (_, page) = author.get(&draft).await;
+    let seen = page.split("name=\"seen\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let alert = leads_to(&author, &format!("{draft}/submit"), &[&form[..], &[("seen", seen)]].concat()).await;
+    let yes = [("seen", "0"), ("stage", "sign"), ("word", "")];
+    posted(&signer, "/console/escalations/1/approve", &yes).await;
+    let path =
+        format!("/alerts/{}.cap", alert.strip_prefix("/console/alerts/").unwrap().split(['?', '#']).next().unwrap());
+    let cap = loop {
+        let answer = server.get(&path).await;
+        if answer.status() == 200 {
+            break answer.bytes().await.unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let mut reading = tocsin::cap::read(&cap);
+    let alert = reading.alert.unwrap();
+    assert_eq!(
+        (alert.identifier.len(), alert.identifier.starts_with("31000041600000_")),
+        (31, true),
+        "{}",
+        alert.identifier
+    );
+    for info in &alert.infos {
+        let pairs = |all: &[tocsin::cap::NamedValue]| all.iter().map(|one| one.value.clone()).collect::<Vec<_>>();
+        assert_eq!((pairs(&info.event_codes), pairs(&info.parameters)), (vec!["11B03".into()], vec!["yellow".into()]));
+    }
+    tocsin::cap::hold_against(&[tocsin::cap::ProfileName::China], &alert, &mut reading.findings);
+    let dialect: Vec<_> = reading.findings.iter().filter(|one| (2200..2300).contains(&one.code.number())).collect();
+    assert!(dialect.is_empty(), "{dialect:?}");
+}

@@ -259,3 +259,31 @@ async fn a_sea_area_is_a_region_and_no_county_is() {
     assert!(land["en"].as_str().is_some_and(|why| why.contains("not a sea area")), "{land}");
     assert!(land["zh"].as_str().is_some_and(|why| why.contains("不是海区")), "{land}");
 }
+
+/// JSON of other services says neither in a way that a reader of CAP knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn json_of_other_services_is_published_with_the_national_code_and_the_colour() {
+    let server = Server::start("");
+    let at = chrono::Utc::now().with_timezone(&chrono::FixedOffset::east_opt(8 * 3_600).unwrap());
+    let end = (at + chrono::TimeDelta::hours(6)).format("%Y-%m-%dT%H:%M+08:00").to_string();
+    let list = serde_json::json!({"alertid": format!("31011841600000_{}", at.format("%Y%m%d%H%M%S")), "issuetime": at.format("%Y/%m/%d %H:%M").to_string(),
+        "title": "上海市青浦区气象台发布暴雨蓝色预警[Ⅳ级/一般]", "pic": "https://image.example.org/alarm/p0002004.png"});
+    let service = serde_json::json!({"id": "1", "senderName": "上海市嘉定区气象台", "issuedTime": at.format("%Y-%m-%dT%H:%M+08:00").to_string(),
+        "messageType": {"code": "alert"}, "eventType": {"name": "暴雨", "code": "1003"}, "color": {"code": "blue"}, "expireTime": end,
+        "headline": "上海市嘉定区气象台发布暴雨蓝色预警信号", "areas": [{"name": "嘉定区", "code": "310114000000"}]});
+    for (json, codes, parameters) in
+        [(list, vec!["11B03"], vec!["p0002004", "blue"]), (service, vec!["1003", "11B03"], vec!["blue"])]
+    {
+        let (status, answer) = server.post_as(super::support::TOKEN, "application/json", json.to_string()).await;
+        assert_eq!((status, answer["state"].as_str()), (201, Some("released")), "{answer}");
+        let id = answer["id"].as_str().unwrap();
+        until(&server, "/alerts/active", |answer| ids(answer).iter().any(|known| known == id)).await;
+        let alert =
+            tocsin::cap::read(&server.get(&format!("/alerts/{id}.cap")).await.bytes().await.unwrap()).alert.unwrap();
+        let values = |all: &[tocsin::cap::NamedValue]| all.iter().map(|pair| pair.value.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (values(&alert.infos[0].event_codes), values(&alert.infos[0].parameters)),
+            (codes.iter().map(|s| (*s).to_owned()).collect(), parameters.iter().map(|s| (*s).to_owned()).collect())
+        );
+    }
+}

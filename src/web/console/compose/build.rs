@@ -9,7 +9,8 @@ use super::places::{self, Outlines};
 use crate::app::App;
 use crate::approval::Words as Said;
 use crate::cap::{
-    Alert, Area, Category, Certainty, Colour, Hazard, Info, MsgType, NamedValue, Reference, Scope, Urgency, Version,
+    Alert, Area, Category, Certainty, Colour, Hazard, Info, MsgType, NamedValue, NationalId, Reference, Scope, Urgency,
+    Version,
 };
 use crate::messages::Language;
 use crate::officers::OfficerId;
@@ -91,7 +92,7 @@ pub(super) async fn build<W: World>(
             severity: colour.severity(),
             certainty: Certainty::Likely,
             audience: None,
-            event_codes: Vec::new(),
+            event_codes: crate::cap::event_code(hazard).into_iter().collect(),
             effective: None,
             onset: onset.map(beijing),
             expires: Some(beijing(expires)),
@@ -102,7 +103,7 @@ pub(super) async fn build<W: World>(
             instruction: text(said.instruction).or_else(advice),
             web: None,
             contact: None,
-            parameters: vec![NamedValue { name: "colour".into(), value: colour.as_str().into() }],
+            parameters: vec![crate::cap::colour_field(colour)],
             resources: Vec::new(),
             areas: vec![area.clone()],
             unknown: Vec::new(),
@@ -111,7 +112,8 @@ pub(super) async fn build<W: World>(
     let sent = beijing(DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now));
     let alert = Alert {
         version: Version::V1_2,
-        identifier: format!("{}-{}", form.region, now.timestamp_millis()),
+        identifier: NationalId::write(&form.region, app.press.issuer(), now.into())
+            .unwrap_or_else(|| format!("{}-{}", form.region, now.timestamp_millis())),
         sender: format!("console.{}", form.region),
         sent,
         status: W::STATUS,

@@ -54,6 +54,9 @@ pub(super) fn run(alert: &Alert, findings: &mut Vec<Finding>) {
     if silent && alert.status == Status::Exercise {
         find(Code::ExerciseNote, "alert/note", "");
     }
+    if let Some(note) = &alert.note {
+        check_text(note, true, &mut |code, detail| find(code, "alert/note", detail));
+    }
     if silent && alert.msg_type == MsgType::Error {
         find(Code::ErrorNote, "alert/note", "");
     }
@@ -102,12 +105,8 @@ fn check_info(alert: &Alert, info: &Info, find: &mut dyn FnMut(Code, &str, &str)
     if info.headline.as_ref().is_some_and(|headline| headline.chars().count() > 160) {
         find(Code::LongHeadline, "/headline", "");
     }
-    for (name, text) in
-        [("/headline", &info.headline), ("/description", &info.description), ("/instruction", &info.instruction)]
-    {
-        if let Some(tag) = text.as_deref().and_then(html_tag) {
-            find(Code::Html, name, tag);
-        }
+    for (path, text, lines) in texts(info) {
+        check_text(text, lines, &mut |code, detail| find(code, &path, detail));
     }
     for (n, resource) in (1..).zip(&info.resources) {
         let path = format!("/resource[{n}]");
@@ -116,6 +115,39 @@ fn check_info(alert: &Alert, info: &Info, find: &mut dyn FnMut(Code, &str, &str)
     for (n, area) in (1..).zip(&info.areas) {
         let path = format!("/area[{n}]");
         check_area(area, &mut |code| find(code, &path, ""));
+    }
+}
+
+/// The texts of an info for people, with their paths, and whether they may have several lines.
+fn texts(info: &Info) -> Vec<(String, &str, bool)> {
+    let own = [
+        ("event", Some(&info.event), false),
+        ("audience", info.audience.as_ref(), false),
+        ("senderName", info.sender_name.as_ref(), false),
+        ("headline", info.headline.as_ref(), false),
+        ("description", info.description.as_ref(), true),
+        ("instruction", info.instruction.as_ref(), true),
+        ("contact", info.contact.as_ref(), false),
+    ];
+    let own = own.into_iter().filter_map(|(name, text, lines)| Some((format!("/{name}"), text?.as_str(), lines)));
+    let resources = (1..).zip(&info.resources);
+    let resources = resources.map(|(n, one)| (format!("/resource[{n}]/resourceDesc"), one.description.as_str(), false));
+    let areas =
+        (1..).zip(&info.areas).map(|(n, one)| (format!("/area[{n}]/areaDesc"), one.description.as_str(), false));
+    own.chain(resources).chain(areas).collect()
+}
+
+/// What a text holds that is meant for something else than people.
+fn check_text(text: &str, lines: bool, find: &mut dyn FnMut(Code, &str)) {
+    const MARKS: [&str; 4] = ["{{", "{%", "{#", "${"];
+    if let Some(tag) = html_tag(text) {
+        find(Code::Html, tag);
+    }
+    if !lines && text.contains(['\n', '\r']) {
+        find(Code::LineBreak, "");
+    }
+    if let Some(mark) = MARKS.into_iter().find(|mark| text.contains(mark)) {
+        find(Code::TemplateMarks, mark);
     }
 }
 

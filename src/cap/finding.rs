@@ -119,6 +119,9 @@ findings! {
     BadDigest = 2055 Remark "CAP 1.2 §3.2.3" "digest 应为 40 位十六进制的 SHA-1：{}" "a digest is a SHA-1 in 40 hex digits: {}";
     ContentDiffers = 2056 Remark "CAP 1.2 §3.2.3" "size 或 digest 与 derefUri 的内容不符：{}" "size or digest do not belong to what the derefUri holds: {}";
     ManyNamed = 2057 Remark "Tocsin limits" "引用的预警或事件名称太多，只取最新或最前的 500 个，略去 {} 个" "too many alerts or incidents are named: the newest or first 500 are taken, {} are not";
+    DateLine = 2058 Note "CAP 1.2 §3.2.4" "多边形跨越 180° 经线，按较短一侧理解" "the polygon crosses the 180th meridian; read the short way round";
+    LineBreak = 2059 Note "Tocsin safety" "单行文字中有换行" "a line break in a text of one line";
+    TemplateMarks = 2060 Note "Tocsin safety" "文字中有模板标记，按原文保留：{}" "the text holds a template's marks, kept as text: {}";
     Shapes = 2045 Error "Tocsin limits" "多边形和圆太多：{}" "too many polygons and circles: {}";
 
     ProfileElement = 2101 Remark "profile" "规范要求有 {}" "the profile requires {}";

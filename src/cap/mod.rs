@@ -5,6 +5,7 @@
 mod alert;
 mod checks;
 mod china;
+mod crossing;
 mod document;
 mod finding;
 mod hazard;

@@ -5,6 +5,7 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime};
 
 use super::alert::{Circle, Point, Polygon};
 use super::china::BEIJING;
+use super::crossing::crosses_itself;
 use super::finding::Code;
 
 /// The most points of one ring.
@@ -66,6 +67,9 @@ pub(super) fn polygon(text: &str) -> Result<(Polygon, Vec<Code>), BadShape> {
     if ring.len() < 4 {
         return Err(BadShape::Unreadable);
     }
+    if ring.iter().zip(ring.iter().skip(1)).any(|(a, b)| (180.0..360.0).contains(&(a.lon - b.lon).abs())) {
+        off.push(Code::DateLine);
+    }
     if crosses_itself(&ring) {
         off.push(Code::CrossedPolygon);
     }
@@ -85,22 +89,6 @@ fn point(pair: &str) -> Option<Point> {
     let (lat, lon) = pair.trim_matches([',', ';', '(', ')']).split_once(',')?;
     let (lat, lon): (f64, f64) = (lat.trim().parse().ok()?, lon.trim().parse().ok()?);
     ((-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon)).then_some(Point { lat, lon })
-}
-
-/// Whether two edges of a ring cross. Long rings are not searched: the search is quadratic, and the finding a courtesy.
-fn crosses_itself(ring: &[Point]) -> bool {
-    const LONGEST: usize = 500;
-    if ring.len() > LONGEST {
-        return false;
-    }
-    let turn = |a: Point, b: Point, c: Point| (b.lon - a.lon) * (c.lat - a.lat) - (b.lat - a.lat) * (c.lon - a.lon);
-    let edges: Vec<_> = ring.iter().zip(ring.iter().skip(1)).map(|(a, b)| (*a, *b)).collect();
-    edges.iter().enumerate().any(|(i, (a, b))| {
-        edges
-            .iter()
-            .skip(i + 2)
-            .any(|(c, d)| turn(*a, *b, *c) * turn(*a, *b, *d) < 0.0 && turn(*c, *d, *a) * turn(*c, *d, *b) < 0.0)
-    })
 }
 
 /// Words apart by white space, those in quotes kept whole (CAP 1.2 section 3.2.1, `addresses` and `incidents`).

@@ -24,6 +24,7 @@ mod organisations;
 mod passkeys;
 mod places;
 mod publications;
+mod readers;
 mod record;
 mod refusals;
 mod releases;
@@ -91,12 +92,12 @@ pub(crate) use subscribers::{NewSubscriber, Stored};
 pub use unpublished::Unpublished;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, SqlSafeStr, Transaction};
 
+use self::readers::{PATIENCE, READERS, Readers};
 use self::sync::Syncer;
 use crate::seal::{SecretError, Vault};
 
@@ -106,7 +107,7 @@ pub(crate) type Tx = Transaction<'static, Any>;
 /// The open store. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) read: AnyPool,
+    pub(crate) read: Readers,
     write: AnyPool,
     begin: Begin,
     syncer: Syncer,
@@ -305,7 +306,7 @@ impl Store {
 /// The connections of a store that is not open yet.
 struct Pools {
     write: AnyPool,
-    read: AnyPool,
+    read: Readers,
     begin: Begin,
     syncer: Syncer,
 }
@@ -343,7 +344,7 @@ async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
         AnyPoolOptions::new()
             .max_connections(size)
             .min_connections(1)
-            .acquire_timeout(Duration::from_secs(30))
+            .acquire_timeout(PATIENCE)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(!sqlite)
@@ -364,7 +365,7 @@ async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
     };
     let write = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
     migrator().run(&write).await?;
-    let read = pool(4).connect_with(connect).await.map_err(failed)?;
+    let read = Readers::new(pool(READERS).connect_with(connect).await.map_err(failed)?, sqlite);
     let begin = if sqlite { SQLITE } else { POSTGRESQL };
     let syncer = match options.url.strip_prefix("sqlite://") {
         // Without it, each commit has an fsync of its own.

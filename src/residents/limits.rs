@@ -104,7 +104,7 @@ pub(crate) async fn allow(
             return Ok(Allowed::No);
         }
     }
-    let own = store.count_use(tx, &store.digest(address), (UNASKED, FOR), now).await?;
+    let own = store.count_use(tx, &store.digest(&address.folded()), (UNASKED, FOR), now).await?;
     Ok(if own { Allowed::Yes } else { Allowed::Silently })
 }
 

@@ -60,6 +60,24 @@ async fn nobody_can_be_made_to_get_more_than_three_messages() {
 }
 
 #[tokio::test]
+async fn one_mailbox_in_fifty_spellings_gets_three_messages_all_the_same() {
+    let world = World::new().await;
+    for n in 0..50_u32 {
+        let upper = |(at, c): (usize, char)| if n >> at & 1 == 1 { c.to_ascii_uppercase() } else { c };
+        let mut user: String = "victim".chars().enumerate().map(upper).collect();
+        match n % 3 {
+            0 => user += &format!("+{n}"),
+            1 => user.insert(3, '.'),
+            _ => {}
+        }
+        let from: IpAddr = format!("198.51.{n}.1").parse().unwrap();
+        assert!(world.residents.ask(World::ask(&format!("{user}@example.org")), from, "").await.is_ok());
+        world.later(TimeDelta::hours(1));
+    }
+    assert_eq!(world.sent().await.len(), 3);
+}
+
+#[tokio::test]
 async fn ten_thousand_numbers_from_one_network_get_twenty_messages_an_hour() {
     let world = World::new().await;
     let mut refused = 0;

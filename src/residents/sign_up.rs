@@ -410,7 +410,7 @@ impl Residents {
         if new {
             replace_places(&self.store, &mut tx, subscriber, pending.places).await?;
         }
-        forget_use(&mut tx, &self.store.digest(&address)).await?;
+        forget_use(&mut tx, &self.store.digest(&address.folded())).await?;
         let (token, csrf) = (random_token()?, random_token()?);
         insert_resident_session(&mut tx, &token_digest(&token), subscriber, &csrf, now + SESSION).await?;
         let kind = if new { "resident.sign-up" } else { "resident.sign-in" };

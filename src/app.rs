@@ -250,6 +250,7 @@ impl App {
         let push_key = push.as_ref().map(|push| push.public_key());
         let residents =
             Residents::new(store.clone(), held, time, (base, limits), kinds, engine.waker()).with_push(push);
+        let residents = residents.with_answers(inbound.is_some());
         let residents = Arc::new(residents);
         keepers.push(tokio::spawn(residents::watch(Arc::clone(&residents), stop.clone())));
         let (receipts, writing) = Receipts::new(store.clone(), Arc::clone(&clock), stop.clone());

@@ -10,6 +10,7 @@ mod receipts;
 mod settings;
 mod sign_up;
 mod simulate;
+mod unasked;
 mod wishes;
 mod work;
 

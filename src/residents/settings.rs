@@ -14,7 +14,7 @@ use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
 use crate::messages::{Personal, Reader};
 use crate::rules::Decision;
 use crate::store::{
-    AlertState, Entry, Place, ResidentRow, StoreError, erase_resident, insert_personal_release, record,
+    AlertState, Entry, Place, ResidentRow, StoreError, erase_resident, forget_unasked, insert_personal_release, record,
     remove_own_address, replace_places, set_resident, test_name,
 };
 
@@ -150,8 +150,15 @@ impl Residents {
     pub async fn erase(&self, subscriber: i64) -> Result<(), ResidentError> {
         let now = self.clock.now();
         let digests: Vec<String> = self.store.all_digests(subscriber).await?;
+        let counts = self.store.unasked_names(subscriber).await?;
         let mut tx = self.store.begin().await?;
         erase_resident(&mut tx, subscriber, &digests).await?;
+        for name in counts {
+            // That somebody wants nothing unasked holds for ever.
+            if self.store.has_refused(&name).await? == Some(false) {
+                forget_unasked(&mut tx, &name).await?;
+            }
+        }
         self.note(&mut tx, subscriber, "resident.erase", json!({"addresses": digests.len()}), now).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }

@@ -178,7 +178,12 @@ async fn stop_by_short_message_ends_a_number_and_is_confirmed_once() {
     assert_eq!(hear("13900000000", "STOP").await, None, "a number that nobody knows");
     assert_eq!(hear("<script>", "STOP").await, None);
     assert_eq!(world.store.own_addresses(me).await.unwrap(), []);
-    // It is no prison: whoever signs up again is told again.
+    // For ever: nobody can have codes sent to it any more.
+    let sent = world.sent().await.len();
+    assert!(world.send("13812345678").await.is_ok(), "the usual answer");
+    assert_eq!(world.sent().await.len(), sent);
+    // It is no prison: whoever writes so and signs up again is told again.
+    assert!(hear("13812345678", "登录").await.is_some());
     assert_eq!(world.sign_up("13812345678").await, me);
     assert_eq!(world.store.own_addresses(me).await.unwrap().len(), 1);
 }

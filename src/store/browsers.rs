@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row};
 use tocsin_channels::ChannelKind;
 
 use super::addresses::{IDS, push_ids};
-use super::residents::forget_use;
+use super::unasked::forget_unasked;
 use super::{Store, StoreError, Tx};
 use crate::delivery::Address;
 use crate::messages::Language;
@@ -281,7 +281,7 @@ impl Store {
             .bind(self.digest(new))
             .execute(&mut **tx)
             .await?;
-        forget_use(tx, &self.digest(old)).await?;
+        forget_unasked(tx, &self.digest(old)).await?;
         Ok(done.rows_affected() == 1)
     }
 }

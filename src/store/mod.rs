@@ -33,6 +33,7 @@ mod sessions;
 mod sources;
 mod subscribers;
 mod sync;
+mod unasked;
 mod unpublished;
 
 pub(crate) use agreed::{insert_agreed, withdraw_settings};
@@ -76,7 +77,7 @@ pub(crate) use releases::{
 };
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{
-    NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, forget_use, give_address,
+    NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, give_address,
     insert_personal_release, insert_resident, insert_resident_session, remove_own_address, replace_places,
     set_resident, test_name,
 };
@@ -88,6 +89,7 @@ pub(crate) use sources::EntryRow;
 pub use sources::SourceRow;
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
+pub(crate) use unasked::{allow_again, forget_unasked, refuse};
 pub use unpublished::Unpublished;
 
 use std::path::{Path, PathBuf};
@@ -413,5 +415,6 @@ fn migrator() -> Migrator {
         step(12, "queue", include_str!("../../migrations/0012_queue.sql")),
         step(13, "outlets", include_str!("../../migrations/0013_outlets.sql")),
         step(14, "speed", include_str!("../../migrations/0014_speed.sql")),
+        step(15, "unasked", include_str!("../../migrations/0015_unasked.sql")),
     ])
 }

@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tocsin_channels::ChannelKind;
 
 use super::alerts::time;
+use super::unasked::prune_unasked;
 use super::{Place, Store, StoreError, Tx, take_ids};
 use crate::delivery::Address;
 use crate::messages::Language;
@@ -105,6 +106,23 @@ impl Store {
             .bind(subscriber)
             .fetch_all(&self.read)
             .await?)
+    }
+
+    /// What is counted of what was sent unasked to somebody's addresses, by its name.
+    pub(crate) async fn unasked_names(&self, subscriber: i64) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("SELECT channel, value FROM address WHERE subscriber = $1")
+            .bind(subscriber)
+            .fetch_all(&self.read)
+            .await?;
+        let mut names = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (channel, value): (String, String) = (row.try_get("channel")?, row.try_get("value")?);
+            // One that is damaged is found by nobody any more.
+            let Ok(value) = self.vault.open(&value) else { continue };
+            let channel = channel.parse().map_err(StoreError::corrupt)?;
+            names.push(self.unasked_name(&Address { channel, value }));
+        }
+        Ok(names)
     }
 
     /// Keeps a sign-up until it is confirmed; gives its id.
@@ -265,6 +283,7 @@ impl Store {
             .bind((now - chrono::TimeDelta::days(8)).timestamp_millis())
             .execute(&mut *tx)
             .await?;
+        prune_unasked(&mut tx, now).await?;
         let old: Vec<i64> = sqlx::query_scalar("SELECT release FROM personal_release WHERE at < $1")
             .bind(before.timestamp_millis())
             .fetch_all(&mut *tx)
@@ -436,7 +455,6 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
             .await?;
         releases.extend(own);
         sqlx::query("DELETE FROM sign_up WHERE digest = $1").bind(digest).execute(&mut **tx).await?;
-        forget_use(tx, digest).await?;
     }
     for release in releases {
         forget_release(tx, release).await?;

@@ -336,8 +336,8 @@ pub(crate) async fn give_address(
         "INSERT INTO address (id, subscriber, audience, channel, language, region, value, digest)
          VALUES ($1, $2, 'public', $3, $4, '', $5, $6)
          ON CONFLICT (audience, channel, digest) DO UPDATE SET
-             subscriber = excluded.subscriber, language = excluded.language, region = '', left_at = NULL,
-             gone_at = NULL, told_at = NULL",
+             subscriber = excluded.subscriber, language = excluded.language, region = '', value = excluded.value,
+             left_at = NULL, gone_at = NULL, told_at = NULL",
     )
     .bind(id)
     .bind(subscriber)
@@ -460,10 +460,8 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
         forget_release(tx, release).await?;
     }
     forget_use(tx, &test_name(subscriber)).await?;
+    forget_acknowledgements(tx, subscriber).await?;
     for sql in [
-        "DELETE FROM acknowledgement WHERE recipient IN (SELECT id FROM address WHERE subscriber = $1)",
-        // The same address, told in another language.
-        "DELETE FROM acknowledgement WHERE recipient IN (SELECT id + 2305843009213693952 FROM address WHERE subscriber = $1)",
         "DELETE FROM address WHERE subscriber = $1",
         "DELETE FROM place WHERE subscriber = $1",
         "DELETE FROM resident_session WHERE subscriber = $1",
@@ -473,6 +471,29 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
     ] {
         sqlx::query(sql).bind(subscriber).execute(&mut **tx).await?;
     }
+    Ok(())
+}
+
+async fn forget_acknowledgements(tx: &mut Tx, subscriber: i64) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM acknowledgement WHERE recipient IN (SELECT id FROM address WHERE subscriber = $1)",
+        // The same address, told in another language.
+        "DELETE FROM acknowledgement WHERE recipient IN (SELECT id + 2305843009213693952 FROM address WHERE subscriber = $1)",
+    ] {
+        sqlx::query(sql).bind(subscriber).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// Takes the addresses that somebody has left from them, with what they say: a digest stays, so that no list brings back who left.
+pub(crate) async fn keep_departures(tx: &mut Tx, subscriber: i64) -> Result<(), StoreError> {
+    forget_acknowledgements(tx, subscriber).await?;
+    sqlx::query(
+        "UPDATE address SET subscriber = 0, value = '' WHERE subscriber = $1 AND left_at IS NOT NULL AND gone_at IS NULL",
+    )
+    .bind(subscriber)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

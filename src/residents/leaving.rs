@@ -1,10 +1,25 @@
-//! A mailbox whose owner wants no more links that somebody else asks for: a link in each such mail says so, for ever, and takes it back.
+//! Leaving by the link of a message, and a mailbox whose owner wants no more links that somebody else asks for: a link in each such mail
+//! says so, for ever, and takes it back.
 
 use super::sign_up::{ResidentError, Residents};
-use crate::delivery::{Address, constant_time_equal};
+use crate::delivery::{Address, constant_time_equal, mask};
 use crate::store::{Entry, StoreError, allow_again, record, refuse};
 
 impl Residents {
+    /// Takes an address out of every list, for whoever has the link of a message to it. A second time is no error.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn leave(&self, address: u64) -> Result<(), ResidentError> {
+        let now = self.clock.now();
+        let value = self.store.values(&[address]).await?.remove(&address).unwrap_or_default();
+        if self.store.leave(address, now).await? {
+            let detail = serde_json::json!({"by": "link"});
+            self.store.record_one(now, &Entry::new("resident", "resident.leave", mask(&value), detail)).await?;
+        }
+        Ok(())
+    }
+
     /// The link by which a mailbox's owner wants nothing unasked. It names the mailbox by its keyed digest, and nobody else can make it.
     pub(super) fn never_link(&self, address: &Address, tongue: &str) -> String {
         let name = self.store.unasked_name(address);

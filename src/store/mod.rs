@@ -34,6 +34,7 @@ mod sessions;
 mod sources;
 mod subscribers;
 mod sync;
+mod unasked;
 mod unpublished;
 mod writer;
 
@@ -78,8 +79,8 @@ pub(crate) use releases::{
 };
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{
-    NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, forget_use, give_address,
-    insert_personal_release, insert_resident, insert_resident_session, remove_own_address, replace_places,
+    NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, give_address,
+    insert_personal_release, insert_resident, insert_resident_session, keep_departures, remove_own_address, replace_places,
     set_resident, test_name,
 };
 pub(crate) use sessions::{
@@ -90,6 +91,7 @@ pub(crate) use sources::EntryRow;
 pub use sources::SourceRow;
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
+pub(crate) use unasked::{allow_again, forget_unasked, refuse};
 pub use unpublished::Unpublished;
 pub(crate) use writer::Tx;
 
@@ -396,5 +398,6 @@ fn migrator() -> Migrator {
         step(12, "queue", include_str!("../../migrations/0012_queue.sql")),
         step(13, "outlets", include_str!("../../migrations/0013_outlets.sql")),
         step(14, "speed", include_str!("../../migrations/0014_speed.sql")),
+        step(15, "unasked", include_str!("../../migrations/0015_unasked.sql")),
     ])
 }

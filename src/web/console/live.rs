@@ -331,7 +331,7 @@ pub(super) async fn show<W: World>(
 async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, frame: Frame) -> Result<LivePage, Fault> {
     let alert = app.store.alert(id).await?.filter(|row| row.status == W::STATUS.as_str()).ok_or(Fault::Unknown)?;
     let material = app.desk.material(id).await?;
-    let grants = &session.officer.grants;
+    let may = |roles: &'static [Role]| app.desk.may_recall(id, &session.officer, roles);
     let counts = app.store.states(id).await?;
     let row = |(kind, counts): (&tocsin_channels::ChannelKind, &crate::delivery::StateCounts)| ChannelRow {
         kind: kind.as_str(),
@@ -343,9 +343,9 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
     let regions: Vec<_> = material.decision.regions.iter().map(crate::regions::RegionCode::as_str).collect();
     Ok(LivePage {
         mark: mark(&alert, &material.alert),
-        can_stop: [Role::Operator, Role::Reviewer, Role::Signer].into_iter().any(|role| grants.has(role)),
-        can_resend: [Role::Operator, Role::Signer].into_iter().any(|role| grants.has(role)),
-        can_sign: grants.has(Role::Signer),
+        can_stop: may(&[Role::Operator, Role::Reviewer, Role::Signer]).await?,
+        can_resend: may(&[Role::Operator, Role::Signer]).await?,
+        can_sign: may(&[Role::Signer]).await?,
         held: app.store.is_held(id).await?,
         word: correct_word::<W>(session.officer.language),
         states: DeliveryState::ALL.iter().map(|state| Column { name: state_name(*state, frame.t) }).collect(),

@@ -167,7 +167,10 @@ impl Bench {
                     let within = machine.approval.steps[step].within.time();
                     assert_eq!(machine.due, Some(now + within), "who is called has the whole step");
                 }
-                Effect::CallAuthors => assert!(matches!(machine.state, State::Returned { .. }), "it came back to them"),
+                Effect::CallBack(call) => {
+                    assert!(matches!(machine.state, State::Returned { .. }), "it came back to them");
+                    assert_eq!((machine.step, machine.due), (call, Some(now + TimeDelta::minutes(3))), "and climbs on");
+                }
                 Effect::Release { by } => {
                     assert!(now < notebook.end, "nothing goes out after its end");
                     assert!(by_rule || notebook.everyone_has(&machine.approval), "a yes is missing");
@@ -256,7 +259,8 @@ impl Bench {
                 let (regions, expires) = (chosen(mask), new_end(minutes));
                 let fits = regions.iter().all(|code| notebook.regions.contains(code)) && !regions.is_empty();
                 let ends = expires.is_none_or(|end| now < end && end <= before.expires);
-                let may = judge || who.roles.contains(&Role::Author);
+                let own = notebook.authors.contains(&who.id.0);
+                let may = own || judge || who.roles.contains(&Role::Author);
                 let amendment = Amendment { expires, ..Amendment::default() };
                 (Act::Amend { amendment, regions, reason: "why".into() }, fits && ends && may)
             }
@@ -329,7 +333,10 @@ impl Bench {
             match machine.state {
                 State::Waiting => assert!(machine.due.is_some(), "the ladder goes on until somebody decides"),
                 State::Approved => assert!(machine.due.is_some(), "it is tried again"),
-                State::Returned { .. } => assert_eq!(machine.next_look(), Some(notebook.end)),
+                State::Returned { .. } => {
+                    assert!(machine.due.is_some(), "those who can mend it are called until somebody does");
+                    assert!(machine.next_look() <= Some(notebook.end));
+                }
                 _ => assert_eq!(machine.next_look(), None, "the clock has no more business with it"),
             }
         }

@@ -251,7 +251,7 @@ async fn part<W: World>(
             .chain(changes(&material.alert, &amended, words))
             .collect(),
         changed_why: e.changed_why.clone(),
-        uncalled: e.uncalled && waiting,
+        uncalled: e.uncalled && open,
         revision: e.revision,
         can_take: waiting && judge,
         stage: stage.map(Stage::as_str),
@@ -260,7 +260,7 @@ async fn part<W: World>(
         reaches,
         why_not,
         can_judge: waiting && judge,
-        can_amend: open && (judge || who.roles.contains(&Role::Author)),
+        can_amend: open && e.may_change(&who),
         can_withdraw: open && (e.authors.contains(&who.id) || who.roles.contains(&Role::Signer)),
         words: Language::ALL
             .into_iter()

@@ -141,6 +141,7 @@ async fn load(app: &App, session: &Session, frame: Frame, called: Option<usize>)
         officers: officers
             .iter()
             .filter(|officer| officer.active)
+            .filter(|officer| [Role::Reviewer, Role::Signer].into_iter().any(|role| officer.grants.has(role)))
             .map(|officer| Officer { id: officer.id.0, name: officer.name.clone() })
             .collect(),
         may_keep: session.officer.grants.has(Role::Administrator),

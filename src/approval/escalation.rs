@@ -117,6 +117,16 @@ impl<W: World> Escalation<W> {
         }
     }
 
+    /// Whether the first call for it was for nothing: a step went by and nobody looks at it, or nobody could be called.
+    pub fn is_unanswered(&self) -> bool {
+        let passed = self.step > 0 && self.taken.as_ref().is_none_or(|taken| taken.step != self.step);
+        match self.state {
+            State::Waiting => passed || self.overdue || self.uncalled,
+            State::Returned { .. } | State::Approved => self.overdue || self.uncalled,
+            _ => false,
+        }
+    }
+
     /// The stages that nobody has said yes to, in order.
     pub fn missing(&self) -> Vec<Stage> {
         let done = |stage: &Stage| self.signatures.iter().any(|signature| signature.stage == *stage);

@@ -174,6 +174,7 @@ pub(super) async fn page_menders<W: World>(
         let reason: String = reason.chars().take(60).collect();
         PageFacts {
             asked: pick(&format!("修改（{by}退回：{reason}）"), &format!("Returned by {by} ({reason}), to be mended")),
+            take: String::new(),
             then: pick("再次呼叫，预警到期则作废", "you are called again; it lapses when the alert ends"),
             ..facts(policy, call, language, called.clone(), now)
         }
@@ -298,6 +299,7 @@ fn facts<W: World>(
     };
     let until = beijing(escalation.due.unwrap_or(now));
     let name = policy.map.get(&escalation.jurisdiction).map_or("", |region| region.name_in(language));
+    let at = |path| if call.base.is_empty() { String::new() } else { format!("{}{}{path}", call.base, W::BASE) };
     PageFacts {
         exercise: W::EXERCISE,
         headline: call.headline.chars().take(60).collect(),
@@ -307,11 +309,8 @@ fn facts<W: World>(
         until,
         then,
         called,
-        link: if call.base.is_empty() {
-            String::new()
-        } else {
-            format!("{}{}/alerts/{}#e{}", call.base, W::BASE, call.alert, call.id)
-        },
+        link: at(format!("/alerts/{}#e{}", call.alert, call.id)),
+        take: at(format!("/escalations/{}/take", call.id)),
         topic: format!("page{}", call.id),
     }
 }

@@ -1,5 +1,6 @@
 //! Whoever is responsible for a place can stop and correct there what needed nobody's yes, and nowhere else.
 
+use chrono::Utc;
 use reqwest::Method;
 use serde_json::Value;
 use tocsin::approval::Correction;
@@ -127,4 +128,46 @@ async fn an_update_asks_about_the_counties_that_it_adds_and_the_others_hear_it_a
     let counties = |codes: &[tocsin::regions::RegionCode]| codes.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(counties(&part.regions), ["310120"], "the new county alone is asked about");
     assert_eq!(counties(&part.within), ["310120"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sending_again_asks_for_a_proof_of_presence() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let operator = crew.officer("op", &["operator:310000"]).await;
+    let browser = operator.browser(&server).await;
+    let (_, receipt) = server.post(Cma { colour: YELLOW, ..Cma::new("wind") }.xml()).await;
+    let path = format!("/console/alerts/{}", receipt["id"].as_str().unwrap());
+    let long_ago = Utc::now() - TimeDelta::minutes(6);
+    let mut tables = super::support::tables(server.folder.path()).await;
+    let sql = "UPDATE session SET proved_at = $1";
+    sqlx::query(sql).bind(long_ago.timestamp_millis()).execute(&mut tables).await.unwrap();
+    let live = browser.get(&format!("{path}/live")).await.1;
+    let form = live.split("/resend\"").nth(1).unwrap().split("</form>").next().unwrap();
+    assert!(form.contains("name=\"code\""), "the form asks for it: {form}");
+    let again = format!("{path}/resend");
+    let (status, page) = browser.post(&again, &[("reason", "once more")]).await;
+    assert!(status == 403 && page.contains("T6108"), "{status}: {page}");
+    let code = operator.code().await;
+    assert_eq!(browser.post(&again, &[("reason", "once more"), ("code", &code)]).await.0, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_newer_alert_takes_out_of_the_queue_and_what_is_refused_go_on_record() {
+    let bench = Bench::new(SHIPPED).await;
+    let first = Cma { colour: ORANGE, ..Cma::new("a") };
+    let receipt = bench.post(&first).await;
+    let end = Cma { msg_type: "Cancel", identifier: "b".into(), ..first.clone() }.refers_to(&first);
+    let by = bench.post(&end).await;
+    let line = bench.lines("escalation.replaced").await.pop().unwrap();
+    let detail: Value = serde_json::from_str(&line.detail).unwrap();
+    assert_eq!((line.subject.as_str(), line.actor.as_str()), (receipt.id.as_str(), "tocsin"));
+    assert_eq!((detail["jurisdiction"].as_str(), detail["by"].as_str()), (Some("310000"), Some(by.id.as_str())));
+
+    bench.refuse("<alert>").await;
+    let line = bench.lines("alert.refuse").await.pop().unwrap();
+    let detail: Value = serde_json::from_str(&line.detail).unwrap();
+    assert_eq!(line.actor, "bureau:all");
+    assert!(detail["code"].as_str().unwrap().starts_with("T40"), "{detail}");
+    assert_eq!(detail["digest"].as_str(), Some(line.subject.as_str()), "by which what was sent is known again");
 }

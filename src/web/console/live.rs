@@ -61,11 +61,11 @@ impl Live {
         })
     }
 
-    fn alert(&self, id: &str) -> watch::Receiver<Snapshot> {
+    fn alert<W: World>(&self, id: &str) -> watch::Receiver<Snapshot> {
         let (app, alert) = (Arc::clone(&self.app), id.to_owned());
         self.watch(format!("alert/{id}"), move || {
             let (app, alert) = (Arc::clone(&app), alert.clone());
-            async move { alert_snapshot(&app, &alert).await }
+            async move { alert_snapshot::<W>(&app, &alert).await }
         })
     }
 
@@ -132,10 +132,11 @@ async fn queue_snapshot<W: World>(app: &App, watchers: &Watchers) -> Result<Stri
         })
         .collect();
     let digest = crate::officers::token_digest(&format!("{order}{seen}"));
-    Ok(json!({"total": total, "newest_red": newest, "digest": digest.get(..16)}).to_string())
+    let unanswered = app.store.unanswered::<W>().await?;
+    Ok(json!({"total": total, "newest_red": newest, "unanswered": unanswered, "digest": digest.get(..16)}).to_string())
 }
 
-async fn alert_snapshot(app: &App, id: &str) -> Result<String, StoreError> {
+async fn alert_snapshot<W: World>(app: &App, id: &str) -> Result<String, StoreError> {
     let channels = app.store.states(id).await?;
     let held = app.store.is_held(id).await?;
     let state = app.store.alert(id).await?.map(|row| (row.state, row.superseded_by));
@@ -147,7 +148,9 @@ async fn alert_snapshot(app: &App, id: &str) -> Result<String, StoreError> {
             (lamp.name.clone(), json!({"up": lamp.up, "zh": zh, "en": en}))
         })
         .collect();
-    Ok(json!({"channels": channels, "held": held, "state": state, "parts": parts, "lamps": lamps}).to_string())
+    let unanswered = app.store.unanswered::<W>().await?;
+    let told = json!({"channels": channels, "held": held, "state": state, "parts": parts, "lamps": lamps, "unanswered": unanswered});
+    Ok(told.to_string())
 }
 
 /// Why a provider's lamp shows what it shows: what it answered since the start beside "taken", and how much it was slowed down.
@@ -273,7 +276,7 @@ pub(super) async fn alert_events<W: World>(
     }
     let watching = Watching::new(&site.watchers, &id, &session.officer.name);
     let token = token(&site, &headers);
-    events(site.live.alert(&id), site, token, Some(watching))
+    events(site.live.alert::<W>(&id), site, token, Some(watching))
 }
 
 struct Cell {

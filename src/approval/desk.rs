@@ -10,7 +10,7 @@ use serde_json::json;
 use super::ComposeError;
 use super::compose::{Draft, Replaced};
 use super::escalation::{Act, ActError, Effect, Escalation, Who};
-use super::page::{Call, Whom, callable, page, page_authors};
+use super::page::{Call, Whom, callable, page, page_menders};
 use super::split::Part;
 use crate::cap::{self, Alert};
 use crate::clock::Clock;
@@ -299,8 +299,10 @@ impl Desk {
                     }
                     effects.extend(row.escalation.nobody_called(next, now));
                 }
-                Effect::CallAuthors => {
-                    page_authors(tx, &self.store, &policy, &call(0, Whom::Everybody), now).await?;
+                Effect::CallBack(n) => {
+                    if page_menders(tx, &self.store, &policy, &call(n, Whom::Everybody), now).await? == 0 {
+                        row.escalation.nobody_called_back();
+                    }
                 }
                 Effect::Release { by } => self.go_out(tx, row, &policy, material, by, now).await?,
             }

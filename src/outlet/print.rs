@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::errands::again;
 use super::press::Press;
 use crate::approval::{Amendment, DeskError};
+use crate::cap::Code;
 use crate::publish::{Publication, PublishError, Source, make, make_own, standings};
 use crate::regions::{Located, RegionCode};
 use crate::store::{OneRelease, Printed, Released, StoreError, Unpublished};
@@ -198,7 +199,7 @@ impl Press {
         let Some(row) = self.store.alert(id).await? else { return Ok(None) };
         let (raw, format) = self.store.alert_raw(id).await?.ok_or(DeskError::Unknown)?;
         let replaced = self.store.replaced_by(id).await?;
-        let bureau = row.bureau.clone();
+        let (bureau, verified) = (row.bureau.clone(), was_verified(&row.findings));
         let material = self.desk.material_of(row, (&raw, &format), &replaced).await?;
         let located: Located = serde_json::from_value(self.store.located(id).await?).unwrap_or_default();
         let amendment = match release.escalation {
@@ -217,7 +218,7 @@ impl Press {
             raw: (&raw, format == "xml"),
             chain: &material.chain,
             bureau: &bureau,
-            ours: is_ours(&bureau, &material.alert),
+            verified,
             decided: &material.decision.regions,
             located: &located,
             amendment: &amendment.unwrap_or_else(Amendment::default),
@@ -275,9 +276,8 @@ fn told(release: &Released, printed: Option<&Printed>) {
     }
 }
 
-/// Whether this program wrote an alert.
-fn is_ours(bureau: &str, alert: &crate::cap::Alert) -> bool {
-    bureau.starts_with("console:")
-        || bureau.starts_with("officer:")
-        || (alert.sender == "tocsin" && alert.identifier.starts_with("absence-"))
+/// Whether a signature was found to hold when the alert came.
+fn was_verified(findings: &serde_json::Value) -> bool {
+    let good = format!("T{}", Code::SignatureGood.number());
+    findings.as_array().is_some_and(|all| all.iter().any(|finding| finding["code"] == good.as_str()))
 }

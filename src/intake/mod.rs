@@ -263,7 +263,7 @@ impl Intake {
         let material = Material { alert, headline: row.headline.clone(), chain, decision, replaced };
         let state = match state {
             AlertState::Withheld => state,
-            _ => self.admit(&mut tx, policy, bureau, &understood, &material, &asked, authors, now).await?,
+            state => self.admit(&mut tx, policy, bureau, &understood, (&material, state), &asked, authors, now).await?,
         };
         tx.commit().await.map_err(StoreError::from)?;
         tracing::info!(alert.id = %understood.id, bureau = %bureau.name, state = state.as_str(),
@@ -279,7 +279,7 @@ impl Intake {
         policy: &Policy,
         bureau: &BureauConfig,
         understood: &Understood,
-        material: &Material,
+        (material, state): (&Material, AlertState),
         asked: &Approval,
         authors: &BTreeSet<OfficerId>,
         now: DateTime<Utc>,
@@ -288,7 +288,7 @@ impl Intake {
         least.name = format!("{}（{} 转请 / asked by {}）", least.name, bureau.name, bureau.name);
         let theirs = Asked { regions: &understood.asked, approval: least };
         let parts = split(&material.decision, &material.alert, &material.replaced, &policy.map, asked, &theirs);
-        let admission = Admission { id: understood.id.as_str(), material, parts: &parts, authors };
+        let admission = Admission { id: understood.id.as_str(), material, parts: &parts, authors, state };
         match understood.alert.status {
             Status::Exercise => self.desk.admit::<Exercise>(tx, policy, &admission, now).await?,
             _ => self.desk.admit::<Live>(tx, policy, &admission, now).await?,
@@ -304,9 +304,12 @@ impl Intake {
     /// Whether the message on record says what this one says, byte for byte or as read.
     async fn says_the_same(&self, understood: &Understood, raw: &[u8]) -> Result<bool, Refusal> {
         let Some((old, format)) = self.store.alert_raw(understood.id.as_str()).await? else { return Ok(false) };
+        if old == raw {
+            return Ok(true);
+        }
         let reading = if format == Format::Json.as_str() { cap::read_json(&old) } else { cap::read(&old) };
         let plain = |alert: &Alert| Alert { unknown: Vec::new(), version: cap::Version::V1_2, ..alert.clone() };
-        Ok(old == raw || reading.alert.is_some_and(|old| plain(&old) == plain(&understood.alert)))
+        Ok(reading.alert.is_some_and(|old| plain(&old) == plain(&understood.alert)))
     }
 
     /// Some senders name what they refer to by its identifier alone: its sender and time are those that the bureau's newest alert of

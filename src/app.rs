@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::approval::{self, Desk};
 use crate::broker;
 use crate::clock::Clock;
-use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, Price, ServerConfig};
+use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, Price};
 use crate::delivery::LeaveLinks;
 use crate::devices::{self, Devices};
 use crate::dispatch::{Engine, EngineOptions, Provider, WaysOut};
@@ -31,6 +31,7 @@ use crate::passkeys::Passkeys;
 use crate::policy::{Policy, PolicyError};
 use crate::residents::{self, Receipts, Residents};
 use crate::rules::Audience;
+use crate::seal::key_bytes;
 use crate::sources::{self, Door, SourceConfig};
 use crate::staff::{Staff, StaffError, Standing};
 use crate::store::{Store, StoreError, StoreOptions, set_listening};
@@ -161,7 +162,7 @@ pub async fn open_store(config: &Config) -> Result<Store, StoreError> {
 /// When a part could not start.
 pub fn rehearse(config: &Config) -> Result<(), StartError> {
     GraveSettings::of(config)?;
-    Named::of(config)?;
+    Named::of(config, false)?;
     providers(&ChannelsConfig { mqtt: None, ..config.channels.clone() })?;
     Ok(())
 }
@@ -175,10 +176,10 @@ struct Named {
 }
 
 impl Named {
-    fn of(config: &Config) -> Result<Self, StartError> {
+    fn of(config: &Config, make: bool) -> Result<Self, StartError> {
         let public_url = config.server.public_url.as_deref();
         Ok(Self {
-            leave: leave_links(&config.server)?,
+            leave: leave_links(config, make)?,
             inbound: inbound_secret(config)?,
             organisation: config.console.oidc.as_ref().map(|oidc| Organisation::new(oidc, public_url)).transpose()?,
             receivers: Receivers::of(config)?,
@@ -195,7 +196,7 @@ impl App {
         let wanted = GraveSettings::of(config)?;
         let policy = Policy::build(config)?;
         let key = SealKey::of_file(&key_file(config))?;
-        let Named { leave, inbound, organisation, receivers } = Named::of(config)?;
+        let Named { leave, inbound, organisation, receivers } = Named::of(config, true)?;
         let store = open_store(config).await?;
         let lock = lock(&config.store.url).await?;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
@@ -250,6 +251,7 @@ impl App {
         let push_key = push.as_ref().map(|push| push.public_key());
         let residents =
             Residents::new(store.clone(), held, time, (base, limits), kinds, engine.waker()).with_push(push);
+        let residents = residents.with_answers(inbound.is_some());
         let residents = Arc::new(residents);
         keepers.push(tokio::spawn(residents::watch(Arc::clone(&residents), stop.clone())));
         let (receipts, writing) = Receipts::new(store.clone(), Arc::clone(&clock), stop.clone());
@@ -409,10 +411,23 @@ async fn lock(url: &str) -> Result<Lock, StartError> {
     Ok(Lock::File { _held: file })
 }
 
-fn leave_links(server: &ServerConfig) -> Result<Option<LeaveLinks>, StartError> {
-    let (Some(url), Some(path)) = (&server.public_url, &server.leave_secret_file) else { return Ok(None) };
+/// Each mail has a way out as soon as people can reach this server: where config names no secret, one is made beside the store. `make`
+/// it, or only look.
+fn leave_links(config: &Config, make: bool) -> Result<Option<LeaveLinks>, StartError> {
+    let Some(url) = &config.server.public_url else {
+        if config.channels.email.is_some() {
+            tracing::warn!("mails carry no link to leave by: set public_url under [server]");
+        }
+        return Ok(None);
+    };
+    let own = config.server.leave_secret_file.clone();
+    let path = own.clone().unwrap_or_else(|| beside_store(config, "leave.key"));
     let bad = |why: String| StartError::Secret { path: path.display().to_string(), why };
-    let secret = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
+    let secret = match own {
+        Some(path) => std::fs::read(&path).map_err(|e| bad(e.to_string()))?,
+        None if make || path.exists() => key_bytes(&path)?,
+        None => return Ok(None),
+    };
     if secret.len() < 16 {
         return Err(bad("the secret is shorter than 16 bytes".into()));
     }
@@ -429,9 +444,12 @@ fn inbound_secret(config: &Config) -> Result<Option<String>, StartError> {
 
 /// Where the key lies that seals officers' secrets: where config says, else beside the store.
 pub fn key_file(config: &Config) -> std::path::PathBuf {
+    config.console.key_file.clone().unwrap_or_else(|| beside_store(config, "console.key"))
+}
+
+fn beside_store(config: &Config, name: &str) -> std::path::PathBuf {
     let store = config.store.url.strip_prefix("sqlite://").map(Path::new).and_then(Path::parent);
-    let beside = || store.unwrap_or(Path::new("data")).join("console.key");
-    config.console.key_file.clone().unwrap_or_else(beside)
+    store.unwrap_or(Path::new("data")).join(name)
 }
 
 fn rates(config: &ChannelsConfig) -> BTreeMap<ChannelKind, u32> {

@@ -238,7 +238,8 @@ pub struct ServerConfig {
     pub listen: std::net::SocketAddr,
     /// How people reach this server, for links: `https://warn.example.org`.
     pub public_url: Option<String>,
-    /// File with a secret that signs one-click leave links; without it, or without `public_url`, mails carry none.
+    /// File with a secret that signs one-click leave links; `leave.key` beside the store where left out, made if it is not there. Without
+    /// `public_url` mails carry none.
     pub leave_secret_file: Option<PathBuf>,
     /// TLS at this server's own door; plain HTTP, for a proxy in front, where left out.
     pub tls: Option<TlsConfig>,

@@ -208,7 +208,7 @@ impl std::fmt::Debug for Vault {
 }
 
 /// The 32 bytes of a key file, made where there is none (readable by its owner alone).
-fn key_bytes(path: &Path) -> Result<Vec<u8>, SecretError> {
+pub(crate) fn key_bytes(path: &Path) -> Result<Vec<u8>, SecretError> {
     let bad = |why: String| SecretError::File { path: path.display().to_string(), why };
     if !path.exists() {
         let fresh: [u8; 32] = random()?;

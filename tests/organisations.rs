@@ -99,8 +99,13 @@ async fn contacts_come_in_with_their_consent_and_a_table_brings_nobody_back() {
     let kinds: Vec<String> = record.iter().map(|row| row.get("kind")).collect();
     assert_eq!(kinds, ["organisation.create", "organisation.import"]);
     assert!(record[1].get::<String, _>("detail").contains(&digest));
+    // Whoever asks whether numbers are known hears it from no trial, and is seen otherwise.
+    let (_, trial) = import(&config, PORT, &["--dry-run"]);
+    assert_eq!((&trial["contacts"], &trial["known"]), (&json!(2), &json!(0)), "{trial}");
     let (_, done) = import(&config, PORT, &[]);
     assert_eq!((&done["contacts"], &done["known"]), (&json!(0), &json!(2)), "the same again changes nothing");
+    let record = rows(folder.path(), "SELECT detail FROM record WHERE kind = 'organisation.import' ORDER BY seq").await;
+    assert!(record.len() == 2 && record[1].get::<String, _>("detail").contains("\"known\":2"));
 
     // Each is told in their own language, once, and nobody below the organisation's level.
     let server = Server::start_in(folder);
@@ -281,6 +286,8 @@ async fn administrators_keep_their_own_regions_and_looking_is_on_record() {
     assert_eq!(shanghai.post("/console/organisations/sj-school/contact", &agreed).await.0, 303);
     let (status, page) = shanghai.post("/console/organisations/sj-school/contact", &agreed).await;
     assert!(status == 400 && page.contains("T5003"), "the same number is not taken twice: {page}");
+    let filter = RecordFilter { kind: Some("organisation.contact-known".into()), ..RecordFilter::default() };
+    assert_eq!(crew.store.record_lines(&filter, 10).await.unwrap().len(), 1, "that it was asked for is on record");
     let (status, page) = shanghai.post("/console/organisations/sj-school/account", &[]).await;
     assert!(status == 200 && page.contains("org.sj-school"), "{page}");
     let (status, page) = shanghai.post("/console/devices", &device).await;

@@ -47,6 +47,16 @@ impl Address {
 }
 
 impl Address {
+    /// Under what it is counted how much was sent unasked. Nearly every provider puts `A@`, `a@` and `a+b@` into one mailbox, and some
+    /// leave the dots of it out: whoever spells it in fifty ways is to annoy its owner no more than with one.
+    pub(crate) fn folded(&self) -> Self {
+        let Some((user, domain)) = self.value.rsplit_once('@').filter(|_| self.channel == ChannelKind::Email) else {
+            return self.clone();
+        };
+        let user = user.split('+').next().unwrap_or(user).to_ascii_lowercase().replace('.', "");
+        Self { channel: self.channel, value: format!("{user}@{domain}") }
+    }
+
     /// The host of a browser's push service: as much as tells one browser from another.
     pub fn service(&self) -> Option<String> {
         (self.channel == ChannelKind::Push).then(|| service(&self.value)).flatten()

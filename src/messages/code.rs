@@ -50,6 +50,8 @@ pub(crate) enum Personal<'a> {
         code: &'a str,
         /// Signed up already.
         known: bool,
+        /// Whether an answer comes to us: only then it says that one ends it.
+        answers: bool,
     },
     /// Proves whose a mailbox is.
     Link {
@@ -57,6 +59,8 @@ pub(crate) enum Personal<'a> {
         link: &'a str,
         /// Signed up already.
         known: bool,
+        /// Where its owner says that they want no such mails.
+        never: &'a str,
     },
     /// Proves whose a browser is: what it gets leads to where that is confirmed.
     Browser {
@@ -80,10 +84,10 @@ impl Personal<'_> {
             ChannelKind::Email => {
                 let body = quick_xml::escape::escape(text.as_str());
                 let html = match self {
-                    Self::Link { link, .. } => {
+                    Self::Link { link, never, .. } => [link, never].into_iter().fold(body.into_owned(), |body, link| {
                         let link = quick_xml::escape::escape(link);
                         body.replace(&*link, &format!("<a href=\"{link}\">{link}</a>"))
-                    }
+                    }),
                     _ => body.into_owned(),
                 };
                 let html = format!(
@@ -118,17 +122,24 @@ impl Personal<'_> {
     fn words(self, reader: Reader<'_>) -> (String, String) {
         let say = |both: &str| reader.say(both).to_owned();
         match self {
-            Self::Code { code, known } => {
+            Self::Code { code, known, answers } => {
                 let what = match known {
                     true => {
                         say("您已登记，此码用于打开您的设置 / You are signed up already; this code opens your settings")
                     }
                     false => say("用于登记接收预警 / It signs you up for warnings"),
                 };
-                let text = "验证码{}，10分钟内有效。{}。非本人操作请忽略。回复TD不再打扰。 / Code {}, valid for 10 minutes. {}. Not you? Ignore it. Reply STOP for no more.";
+                let text = match answers {
+                    true => {
+                        "验证码{}，10分钟内有效。{}。非本人操作请忽略。回复TD不再打扰。 / Code {}, valid for 10 minutes. {}. Not you? Ignore it. Reply STOP for no more."
+                    }
+                    false => {
+                        "验证码{}，10分钟内有效。{}。非本人操作请忽略。 / Code {}, valid for 10 minutes. {}. Not you? Ignore it."
+                    }
+                };
                 (say("验证码 / Code"), tongues::fill(reader.say(text), &[&code, &what]))
             }
-            Self::Link { link, known } => {
+            Self::Link { link, known, never } => {
                 let (subject, what) = match known {
                     true => (
                         say("您已登记：打开您的预警设置 / You are signed up already: open your settings"),
@@ -146,7 +157,9 @@ impl Personal<'_> {
                 let end = say(
                     "链接24小时内有效，只能用一次。非本人操作请忽略，您不会收到任何预警。 / The link works once, within 24 hours. Not you? Ignore this mail, and you will get nothing.",
                 );
-                (subject, format!("{what}\n\n{link}\n\n{end}"))
+                let never =
+                    tongues::fill(reader.say("不想再收到这样的邮件：{} / No more such mails: {}"), &[&never]);
+                (subject, format!("{what}\n\n{link}\n\n{end}\n{never}"))
             }
             Self::Browser { known: true, .. } => (
                 say("打开您的预警设置 / Open your settings"),

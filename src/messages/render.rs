@@ -165,7 +165,9 @@ impl Page<'_> {
 
     fn push(&self) -> Result<PushContent, TemplateError> {
         let facts = self.facts;
-        let topic = ring::digest::digest(&ring::digest::SHA256, facts.event_key.as_bytes());
+        // One for each language: whoever reads two keeps both.
+        let topic = format!("{}\n{}", facts.event_key, facts.language.tag());
+        let topic = ring::digest::digest(&ring::digest::SHA256, topic.as_bytes());
         let topic: String = URL_SAFE_NO_PAD.encode(topic.as_ref()).chars().take(32).collect();
         let url = match self.options.link(facts) {
             // Whoever takes part comes to a page that says what it is; the app knows its own host.

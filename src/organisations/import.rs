@@ -45,7 +45,7 @@ pub struct Imported {
     pub organisations: u64,
     /// Contacts added.
     pub contacts: u64,
-    /// Contacts none of whose addresses could be added: on record already, or left by their owner.
+    /// Contacts none of whose addresses could be added: on record already, or left by their owner. A trial does not tell.
     pub known: u64,
     /// Rows that were left out.
     pub bad: Vec<BadRow>,
@@ -75,29 +75,33 @@ impl Organisations {
                  too much at once: {places} counties of contacts, at most {PLACES}; use several files"
             )));
         }
+        if dry {
+            // What would be, as far as the file says: whether a number is known is told by no trial, which leaves no trace.
+            done.organisations = u64::try_from(organisations.len()).unwrap_or(0);
+            done.contacts = u64::try_from(contacts.len()).unwrap_or(0);
+            return Ok(done);
+        }
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         for one in &organisations {
             put_organisation(&mut tx, one).await?;
             done.organisations += 1;
         }
-        let mut of: BTreeMap<&Slug, u64> = BTreeMap::new();
+        let mut of: BTreeMap<&Slug, (u64, u64)> = BTreeMap::new();
         for contact in &contacts {
             let added = insert_contact(&self.store, &mut tx, contact).await?;
-            let count = if added > 0 { &mut done.contacts } else { &mut done.known };
-            *count += 1;
-            *of.entry(&contact.organisation).or_default() += u64::from(added > 0);
-        }
-        if dry {
-            // What would be, and is not.
-            return Ok(done);
+            let (all, own) = (&mut done, of.entry(&contact.organisation).or_default());
+            let counts = if added > 0 { (&mut all.contacts, &mut own.0) } else { (&mut all.known, &mut own.1) };
+            *counts.0 += 1;
+            *counts.1 += 1;
         }
         for one in &organisations {
             let detail = json!({"name": one.name, "kind": one.kind, "regions": one.regions, "lowest": one.lowest});
             record(&mut tx, now, &Entry::new(actor(by), "organisation.create", &one.code, detail)).await?;
         }
-        for (code, contacts) in of.into_iter().filter(|(_, n)| *n > 0) {
-            let detail = json!({"contacts": contacts, "file_sha256": digest});
+        // On record too where all were known: whoever asks so whether numbers are known is seen.
+        for (code, (contacts, known)) in of {
+            let detail = json!({"contacts": contacts, "known": known, "file_sha256": digest});
             record(&mut tx, now, &Entry::new(actor(by), "organisation.import", code, detail)).await?;
         }
         touch_accounts(&mut tx).await?;

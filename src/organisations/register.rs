@@ -177,10 +177,14 @@ impl Organisations {
         let new = self.contact(&one, (name, duty), language, addresses.to_vec(), (consent, consent_at), "", by)?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
+        let masked: Vec<_> = addresses.iter().map(|address| mask(&address.value)).collect();
         if insert_contact(&self.store, &mut tx, &new).await? == 0 {
+            // Whoever asks so whether a number is known is seen.
+            let detail = json!({"addresses": masked});
+            record(&mut tx, now, &Entry::new(actor(by), "organisation.contact-known", code, detail)).await?;
+            tx.commit().await.map_err(StoreError::from)?;
             return Err(KeepError::input("号码或邮箱已登记，或本人已退订 / the addresses are on record, or were left"));
         }
-        let masked: Vec<_> = addresses.iter().map(|address| mask(&address.value)).collect();
         let detail =
             json!({"duty": new.duty, "addresses": masked, "consent": new.consent.0, "consent_at": new.consent.1});
         record(&mut tx, now, &Entry::new(actor(by), "organisation.contact", code, detail)).await?;

@@ -175,13 +175,13 @@ impl Residents {
         Ok(())
     }
 
-    /// Deletes everything of people whose last address has been gone for a month: nobody could open their settings any more.
+    /// Deletes everything of people whose last address has been gone, or left, for a month: nobody could open their settings any more.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn forget_lost(&self) -> Result<(), ResidentError> {
         for subscriber in self.store.lost_residents(self.clock.now() - QUIET, ROUND).await? {
-            self.erase(subscriber).await?;
+            self.erase_all(subscriber, true).await?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::limits::{FOR, UNASKED};
 use super::sign_up::{ResidentError, Residents};
 use crate::delivery::{Address, mask};
 use crate::messages::{Reader, opens_by_link};
-use crate::store::{Entry, StoreError};
+use crate::store::{Entry, StoreError, allow_again, refuse};
 
 /// Words that end it, in any case, with blanks and full stops around them.
 const STOP: [&str; 10] = ["stop", "td", "t", "退订", "取消", "unsubscribe", "quit", "end", "cancel", "stopall"];
@@ -15,7 +15,10 @@ const STOP: [&str; 10] = ["stop", "td", "t", "退订", "取消", "unsubscribe", 
 const OPEN: [&str; 5] = ["open", "dl", "登录", "登陆", "设置"];
 
 /// What to answer somebody who has just left.
-pub const LEFT: &str = "已退订，此号码不会再收到预警。Done: no more warnings to this number.";
+pub const LEFT: &str = "已退订，此号码不会再收到预警和验证码。要恢复请回复“登录”。Done: no more warnings or codes to this number. To come back answer OPEN.";
+
+/// What to answer somebody who has come back to sign up again.
+const AGAIN: &str = "此号码可以重新登记了。This number can be signed up again.";
 
 impl Residents {
     /// Reads a short message from a number; gives the one answer to send back: a confirmation to whoever leaves, the way to their settings
@@ -32,12 +35,18 @@ impl Residents {
         if OPEN.contains(&word.as_str()) { self.open(&address).await } else { Ok(None) }
     }
 
-    /// A second time is answered with nothing.
+    /// No more warnings, and no codes that somebody else asks for. A second time is answered with nothing; so is a number that never got
+    /// anything.
     async fn stop(&self, address: &Address) -> Result<Option<String>, ResidentError> {
-        let now = self.clock.now();
-        if !self.store.leave_by(address, now).await? {
+        let (now, name) = (self.clock.now(), self.store.unasked_name(address));
+        let left = self.store.leave_by(address, now).await?;
+        let was_sent = self.store.has_refused(&name).await? == Some(false);
+        if !left && !was_sent {
             return Ok(None);
         }
+        let mut tx = self.store.begin().await?;
+        refuse(&mut tx, &name, now).await?;
+        tx.commit().await.map_err(StoreError::from)?;
         let detail = serde_json::json!({"channel": "sms"});
         self.store.record_one(now, &Entry::new("resident", "resident.stop", mask(&address.value), detail)).await?;
         Ok(Some(LEFT.to_owned()))
@@ -46,20 +55,30 @@ impl Residents {
     /// Who can write from a number has it, whatever strangers asked for in its name. Some gateways let a sender be forged: so no more than
     /// anybody gets unasked.
     async fn open(&self, address: &Address) -> Result<Option<String>, ResidentError> {
-        let now = self.clock.now();
-        let Some(subscriber) = self.store.resident_by(address).await?.filter(|_| !self.base.is_empty()) else {
+        let (now, name) = (self.clock.now(), self.store.unasked_name(address));
+        let refused = self.store.has_refused(&name).await? == Some(true);
+        let resident = match self.store.resident_by(address).await?.filter(|_| !self.base.is_empty()) {
+            Some(subscriber) => self.store.resident(subscriber).await?,
+            None => None,
+        };
+        if resident.is_none() && !refused {
             return Ok(None);
-        };
-        let Some(resident) = self.store.resident(subscriber).await? else { return Ok(None) };
+        }
         let mut tx = self.store.begin().await?;
-        let name = self.store.vault.digest("open", &self.store.digest(address));
-        let reader = Reader { language: resident.language, tongue: &resident.tongue };
-        let link = match self.store.count_use(&mut tx, &name, (UNASKED, FOR), now).await? {
-            true => Some(self.link_for(&mut tx, address, reader, now).await?),
-            false => None,
-        };
+        let opens = self.store.vault.digest("open", &self.store.digest(address));
+        let mut answer = None;
+        if self.store.count_use(&mut tx, &opens, (UNASKED, FOR), now).await? {
+            allow_again(&mut tx, &name).await?;
+            answer = Some(match &resident {
+                Some(resident) => {
+                    let reader = Reader { language: resident.language, tongue: &resident.tongue };
+                    opens_by_link(reader, &self.link_for(&mut tx, address, reader, now).await?)
+                }
+                None => AGAIN.to_owned(),
+            });
+        }
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(link.map(|link| opens_by_link(reader, &link)))
+        Ok(answer)
     }
 }
 

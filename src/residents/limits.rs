@@ -37,11 +37,12 @@ impl Default for SignUpLimits {
     }
 }
 
-/// Messages that an address gets without its owner having confirmed one, in [`FOR`].
+/// Messages that an address gets without its owner having confirmed one. Then each comes twice as long after the one before, [`FOR`] at
+/// first.
 pub(crate) const UNASKED: i64 = 3;
 /// Messages in a day that somebody is sent on asking from a browser that has proved their address before. Strangers cannot use them up.
 const OWN: i64 = 5;
-/// See [`UNASKED`].
+/// See [`UNASKED`]; in so long a number may ask for its settings as often.
 pub(crate) const FOR: TimeDelta = TimeDelta::days(7);
 const HOUR: TimeDelta = TimeDelta::hours(1);
 
@@ -104,7 +105,7 @@ pub(crate) async fn allow(
             return Ok(Allowed::No);
         }
     }
-    let own = store.count_use(tx, &store.digest(address), (UNASKED, FOR), now).await?;
+    let own = store.count_unasked(tx, address, (UNASKED, FOR), now).await?;
     Ok(if own { Allowed::Yes } else { Allowed::Silently })
 }
 

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use super::sign_up::{Ask, ResidentError};
 use super::test_world::{HERE, World};
 use super::{SignUpLimits, work};
+use crate::clock::Clock as _;
 
 #[tokio::test]
 async fn an_owners_click_gives_their_address_to_nobody_else() {
@@ -57,6 +58,46 @@ async fn nobody_can_be_made_to_get_more_than_three_messages() {
         world.residents.ask(World::ask("victim@example.org"), from, "").await.unwrap();
     }
     assert_eq!(world.sent().await.len(), 1 + 3);
+}
+
+#[tokio::test]
+async fn whoever_never_answers_is_left_alone_longer_and_longer() {
+    let world = World::new().await;
+    let days = async |days: std::ops::Range<u32>| {
+        for day in days {
+            let from = IpAddr::from([198, 51, u8::try_from(day % 250).unwrap(), 1]);
+            assert!(world.residents.ask(World::ask("13812345678"), from, "").await.is_ok(), "the usual answer");
+            world.later(TimeDelta::days(1));
+            let now = world.clock.now();
+            world.store.prune_residents(chrono::DateTime::UNIX_EPOCH, now).await.unwrap();
+        }
+        world.sent().await.len()
+    };
+    assert_eq!(days(0..7).await, 3, "a week");
+    assert_eq!(days(7..70).await, 3 + 3, "ten weeks: after 7, 14 and 28 days");
+    assert_eq!(days(70..365).await, 6 + 2, "a year");
+    // An owner who comes in has a whole share again.
+    world.later(TimeDelta::days(365));
+    world.sign_up("13812345678").await;
+    assert_eq!(days(0..7).await, 8 + 1 + 3);
+}
+
+#[tokio::test]
+async fn one_mailbox_in_fifty_spellings_gets_three_messages_all_the_same() {
+    let world = World::new().await;
+    for n in 0..50_u32 {
+        let upper = |(at, c): (usize, char)| if n >> at & 1 == 1 { c.to_ascii_uppercase() } else { c };
+        let mut user: String = "victim".chars().enumerate().map(upper).collect();
+        match n % 3 {
+            0 => user += &format!("+{n}"),
+            1 => user.insert(3, '.'),
+            _ => {}
+        }
+        let from: IpAddr = format!("198.51.{n}.1").parse().unwrap();
+        assert!(world.residents.ask(World::ask(&format!("{user}@example.org")), from, "").await.is_ok());
+        world.later(TimeDelta::hours(1));
+    }
+    assert_eq!(world.sent().await.len(), 3);
 }
 
 #[tokio::test]
@@ -230,4 +271,63 @@ async fn under_load_a_few_come_in_without_a_script() {
     assert_eq!((let_in, world.sent().await.len()), (2 + 3, 5));
     world.later(TimeDelta::minutes(61));
     assert!(world.send("13900000000").await.is_ok(), "an hour later there is no load");
+}
+
+#[tokio::test]
+async fn who_wants_no_codes_gets_none_for_ever_also_a_number_that_never_signed_up() {
+    let world = World::new().await;
+    let hear = async |from: &str, text: &str| world.residents.hear(from, text).await.unwrap();
+    world.send("13812345678").await.unwrap();
+    assert!(world.text().await.contains("回复TD"), "as the code itself says");
+    assert!(hear("13812345678", "TD").await.unwrap().contains("已退订"));
+    assert_eq!(hear("13812345678", "TD").await, None, "confirmed once");
+    for n in 0..10 {
+        let from: IpAddr = format!("198.51.{n}.1").parse().unwrap();
+        assert!(world.residents.ask(World::ask("13812345678"), from, "").await.is_ok(), "the usual answer");
+        world.later(TimeDelta::days(200));
+        let now = world.clock.now();
+        world.store.prune_residents(chrono::DateTime::UNIX_EPOCH, now).await.unwrap();
+    }
+    assert_eq!(world.sent().await.len(), 1);
+    // Forged senders bring about few answers.
+    let mut answers = 0;
+    for _ in 0..20 {
+        answers += usize::from(hear("13812345678", "OPEN").await.is_some());
+        answers += usize::from(hear("13812345678", "STOP").await.is_some());
+    }
+    assert_eq!(answers, 6);
+    world.later(TimeDelta::days(8));
+    assert!(hear("13812345678", "OPEN").await.is_some(), "they have changed their mind");
+    world.sign_up("13812345678").await;
+}
+
+#[tokio::test]
+async fn a_mail_that_nobody_asked_for_has_a_link_that_ends_such_mails_for_ever() {
+    let world = World::new().await;
+    world.send("victim@example.org").await.unwrap();
+    let text = world.text().await;
+    let at = text.find("https://warn.example.org/sign-up/never/").expect("our own address");
+    let token = text[at..].lines().next().unwrap().rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    assert!(!world.residents.is_never(&token).await.unwrap(), "looking does nothing");
+    for forged in ["", "x", "x.y", &token[1..], &format!("{token}x")] {
+        assert!(matches!(world.residents.set_never(forged, true).await, Err(ResidentError::Proof)), "{forged}");
+    }
+    world.residents.set_never(&token, true).await.unwrap();
+    world.residents.set_never(&token, true).await.unwrap();
+    world.later(TimeDelta::days(1_000));
+    for spelling in ["victim@example.org", "Vic.tim+1@example.org"] {
+        assert!(world.send(spelling).await.is_ok(), "the usual answer");
+    }
+    assert_eq!(world.sent().await.len(), 1);
+    world.residents.set_never(&token, false).await.unwrap();
+    world.send("victim@example.org").await.unwrap();
+    assert_eq!(world.sent().await.len(), 2);
+}
+
+#[tokio::test]
+async fn no_code_promises_an_answer_that_nobody_hears() {
+    let mut world = World::new().await;
+    world.residents = world.residents.with_answers(false);
+    world.send("13812345678").await.unwrap();
+    assert!(!world.text().await.contains("TD"), "{}", world.text().await);
 }

@@ -7,23 +7,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tocsin_channels::ChannelKind;
 
-use super::concern::Concern;
 use super::sign_up::{PLACES, ResidentError, Residents, Span};
-use super::wishes::telling;
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
 use crate::messages::{Personal, Reader};
-use crate::rules::Decision;
 use crate::store::{
-    AlertState, Entry, Place, ResidentRow, StoreError, erase_resident, insert_personal_release, record,
+    Entry, Place, ResidentRow, StoreError, erase_resident, forget_unasked, insert_personal_release, keep_departures, record,
     remove_own_address, replace_places, set_resident, test_name,
 };
 
 /// Tests that somebody may ask for in an hour.
 const TESTS: i64 = 3;
-/// Alerts of the last year that are looked through.
-const LOOKED_AT: u16 = 1_000;
-/// Those of them that are shown.
-const SHOWN: usize = 50;
 
 /// Everything that is on record of somebody.
 #[derive(Debug, Clone)]
@@ -46,21 +39,6 @@ pub struct Tested {
     pub asked: DateTime<Utc>,
     /// When the provider answered.
     pub answered: Option<DateTime<Utc>>,
-}
-
-/// An alert of the last year that somebody would have been told of.
-#[derive(Debug, Clone)]
-pub struct Would {
-    /// Its id.
-    pub id: String,
-    /// Its headline.
-    pub headline: String,
-    /// When it was sent.
-    pub sent: DateTime<Utc>,
-    /// The names of the places that it concerned.
-    pub places: Vec<String>,
-    /// Their quiet hours would have held it back until then.
-    pub held: Option<DateTime<Utc>>,
 }
 
 impl Residents {
@@ -148,11 +126,26 @@ impl Residents {
     /// # Errors
     /// When the store cannot be written; nothing is deleted then.
     pub async fn erase(&self, subscriber: i64) -> Result<(), ResidentError> {
+        self.erase_all(subscriber, false).await
+    }
+
+    /// The same; `lost`: by us, of somebody who cannot be reached any more. Nobody shall bring back an address that they have left.
+    pub(super) async fn erase_all(&self, subscriber: i64, lost: bool) -> Result<(), ResidentError> {
         let now = self.clock.now();
         let digests: Vec<String> = self.store.all_digests(subscriber).await?;
+        let counts = self.store.unasked_names(subscriber).await?;
         let mut tx = self.store.begin().await?;
+        if lost {
+            keep_departures(&mut tx, subscriber).await?;
+        }
         erase_resident(&mut tx, subscriber, &digests).await?;
-        self.note(&mut tx, subscriber, "resident.erase", json!({"addresses": digests.len()}), now).await?;
+        for name in counts {
+            // That somebody wants nothing unasked holds for ever.
+            if self.store.has_refused(&name).await? == Some(false) {
+                forget_unasked(&mut tx, &name).await?;
+            }
+        }
+        self.note(&mut tx, subscriber, "resident.erase", json!({"addresses": digests.len(), "lost": lost}), now).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 
@@ -212,45 +205,6 @@ impl Residents {
             }
         }
         Ok(tested)
-    }
-
-    /// The alerts of the last year that somebody would have been told of with what they wish now, newest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn would_have(&self, subscriber: i64) -> Result<Vec<Would>, ResidentError> {
-        let places = self.store.places_of(subscriber).await?;
-        let (now, policy) = (self.clock.now(), self.policy.load_full());
-        let mut found = Vec::new();
-        for row in self.store.alerts(None, LOOKED_AT).await? {
-            let out = matches!(row.state, AlertState::Released | AlertState::Partly);
-            let warns = row.status == "Actual" && row.msg_type != "Cancel" && out;
-            if row.received_at < now - TimeDelta::days(365) || found.len() >= SHOWN {
-                break;
-            }
-            let Ok(decision) = serde_json::from_value::<Decision>(row.decision.clone()) else { continue };
-            if !warns || !places.iter().any(|place| decision.regions.contains(&place.region)) {
-                continue;
-            }
-            let concern = Concern::load(&self.store, &policy.map, &row.id).await?;
-            let means = |place: &&Place| {
-                let edge = concern.ground.is_edge(&place.region);
-                let inside = !edge || place.point.is_none_or(|point| concern.ground.covers(point));
-                decision.regions.contains(&place.region) && place.wishes.want(concern.danger) && inside
-            };
-            let own: Vec<&Place> = places.iter().filter(means).collect();
-            let Some(telling) = telling(own.iter().map(|place| &place.wishes), concern.danger, row.sent) else {
-                continue;
-            };
-            found.push(Would {
-                id: row.id,
-                headline: row.headline,
-                sent: row.sent,
-                places: own.iter().map(|place| place.name.clone()).collect(),
-                held: telling.hold,
-            });
-        }
-        Ok(found)
     }
 
     async fn note(

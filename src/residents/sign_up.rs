@@ -22,7 +22,7 @@ use crate::rules::{Lane, Reach};
 use crate::seal::{SecretError, random_token, token_digest};
 use crate::store::{
     Entry, NewDispatch, NewRelease, NewSignUp, Place, ReleaseKind, Store, StoreError, Tx, end_resident_session,
-    end_sign_up, forget_use, give_address, insert_personal_release, insert_planned_chunk, insert_release,
+    end_sign_up, forget_unasked, give_address, insert_personal_release, insert_planned_chunk, insert_release,
     insert_resident, insert_resident_session, record, replace_places,
 };
 
@@ -52,6 +52,8 @@ pub struct Residents {
     pub(super) channels: Vec<ChannelKind>,
     /// What knows where pushes may go.
     pub(super) push: Option<Arc<Push>>,
+    /// Whether an answer to a short message comes to us.
+    pub(super) answers: bool,
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -151,13 +153,20 @@ impl Residents {
         channels: Vec<ChannelKind>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
-        Self { store, policy, clock, base: base.trim_end_matches('/').to_owned(), limits, channels, push: None, wake }
+        let base = base.trim_end_matches('/').to_owned();
+        Self { store, policy, clock, base, limits, channels, push: None, answers: false, wake }
     }
 
     /// The same desk, for browsers too.
     #[must_use]
     pub fn with_push(self, push: Option<Arc<Push>>) -> Self {
         Self { push, ..self }
+    }
+
+    /// The same desk, where what people write by short message comes to it.
+    #[must_use]
+    pub fn with_answers(self, answers: bool) -> Self {
+        Self { answers, ..self }
     }
 
     /// A task for a form, and whether it must be solved just now.
@@ -260,10 +269,11 @@ impl Residents {
             ChannelKind::Push => format!("/sign-up/confirm/{}?by=push&lang={}", proof.link, ask.tongue),
             _ => format!("{}/sign-up/confirm/{}", self.base, proof.link),
         };
+        let never = self.never_link(&ask.address, &ask.tongue);
         let message = match ask.address.channel {
-            ChannelKind::Sms => Personal::Code { code: proof.code, known },
+            ChannelKind::Sms => Personal::Code { code: proof.code, known, answers: self.answers },
             ChannelKind::Push => Personal::Browser { link: &link, known },
-            _ => Personal::Link { link: &link, known },
+            _ => Personal::Link { link: &link, known, never: &never },
         };
         let mut packer = Packer::new();
         packer.push(sign_up_recipient(id), ELSEWHERE, &self.store.seal(&ask.address)?);
@@ -410,7 +420,7 @@ impl Residents {
         if new {
             replace_places(&self.store, &mut tx, subscriber, pending.places).await?;
         }
-        forget_use(&mut tx, &self.store.digest(&address)).await?;
+        forget_unasked(&mut tx, &self.store.unasked_name(&address)).await?;
         let (token, csrf) = (random_token()?, random_token()?);
         insert_resident_session(&mut tx, &token_digest(&token), subscriber, &csrf, now + SESSION).await?;
         let kind = if new { "resident.sign-up" } else { "resident.sign-in" };

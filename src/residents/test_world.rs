@@ -41,6 +41,7 @@ impl World {
         let time = Arc::clone(&clock) as Arc<dyn Clock>;
         let site = ("https://warn.example.org/", limits);
         let residents = Residents::new(store.clone(), policy, time, site, channels, Arc::new(|| {}));
+        let residents = residents.with_answers(true);
         Self { residents, store, clock, _folder: folder }
     }
 

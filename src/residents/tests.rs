@@ -178,7 +178,12 @@ async fn stop_by_short_message_ends_a_number_and_is_confirmed_once() {
     assert_eq!(hear("13900000000", "STOP").await, None, "a number that nobody knows");
     assert_eq!(hear("<script>", "STOP").await, None);
     assert_eq!(world.store.own_addresses(me).await.unwrap(), []);
-    // It is no prison: whoever signs up again is told again.
+    // For ever: nobody can have codes sent to it any more.
+    let sent = world.sent().await.len();
+    assert!(world.send("13812345678").await.is_ok(), "the usual answer");
+    assert_eq!(world.sent().await.len(), sent);
+    // It is no prison: whoever writes so and signs up again is told again.
+    assert!(hear("13812345678", "登录").await.is_some());
     assert_eq!(world.sign_up("13812345678").await, me);
     assert_eq!(world.store.own_addresses(me).await.unwrap().len(), 1);
 }
@@ -259,4 +264,47 @@ async fn a_drawn_shape_becomes_its_middle_or_every_county_that_it_touches() {
     ] {
         assert!(places(&place).unwrap_err().to_string().contains(why), "{why}");
     }
+}
+
+#[tokio::test]
+async fn whoever_leaves_with_the_last_address_is_forgotten_after_a_month_and_no_list_brings_them_back() {
+    let world = World::new().await;
+    let (me, other) = (world.sign_up("13812345678").await, world.sign_up("13912345678").await);
+    let address = Address::parse(ChannelKind::Sms, "13812345678").unwrap();
+    let own = world.store.own_addresses(me).await.unwrap()[0].0;
+    world.residents.leave(u64::try_from(own).unwrap()).await.unwrap();
+    world.later(TimeDelta::days(29));
+    world.residents.forget_lost().await.unwrap();
+    assert!(world.store.resident(me).await.unwrap().is_some(), "they may change their mind");
+    world.later(TimeDelta::days(2));
+    world.residents.forget_lost().await.unwrap();
+    assert!(world.store.resident(me).await.unwrap().is_none());
+    assert!(world.store.resident(other).await.unwrap().is_some(), "who stays stays");
+    for (place, text) in everything(&world.store).await {
+        assert!(!text.contains("13812345678"), "{place}: {text}");
+        assert!(!(place.ends_with(".subscriber") && text.trim() == me.to_string()), "{place}");
+    }
+    let imported = NewSubscriber {
+        audience: crate::rules::Audience::Public,
+        region: "310118".parse().unwrap(),
+        language: Language::Chinese,
+        addresses: vec![address],
+    };
+    let added = world.store.add_subscribers(&[imported], world.clock.now()).await.unwrap();
+    assert_eq!((added.subscribers, added.repeated), (0, 1), "they left");
+    // Themselves they can.
+    let again = world.sign_up("13812345678").await;
+    assert_eq!(world.store.own_addresses(again).await.unwrap()[0].1.value, "+8613812345678");
+}
+
+#[tokio::test]
+async fn leaving_by_the_link_of_a_message_is_on_record_once() {
+    let world = World::new().await;
+    let me = world.sign_up("13812345678").await;
+    let own = u64::try_from(world.store.own_addresses(me).await.unwrap()[0].0).unwrap();
+    world.residents.leave(own).await.unwrap();
+    world.residents.leave(own).await.unwrap();
+    let lines = world.store.record_from(1, 100).await.unwrap();
+    let kinds: Vec<_> = lines.iter().map(|line| (line.kind.as_str(), line.subject.as_str())).collect();
+    assert_eq!(kinds[1..], [("resident.leave", "+861********78")]);
 }

@@ -8,6 +8,7 @@ use sqlx::{QueryBuilder, Row};
 use super::{Store, StoreError, Tx, insert_incidents, insert_link, readable};
 use crate::cap;
 use crate::chains::Why;
+use crate::regions::RegionCode;
 
 /// Where an alert stands on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -155,6 +156,26 @@ impl Store {
             .fetch_all(&self.read)
             .await?;
         rows.iter().map(row).collect()
+    }
+
+    /// Warnings that went out since then whose decision names one of these regions, newest first, those after `last`.
+    pub(crate) async fn alerts_sent_out(
+        &self,
+        regions: &[RegionCode],
+        since: DateTime<Utc>,
+        last: Option<&(DateTime<Utc>, String)>,
+        limit: i64,
+    ) -> Result<Vec<AlertRow>, StoreError> {
+        let (at, id) = last.map_or((i64::MAX, ""), |(at, id)| (at.timestamp_millis(), id.as_str()));
+        let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM alert WHERE received_at >= "));
+        sql.push_bind(since.timestamp_millis()).push(" AND received_at <= ").push_bind(at);
+        sql.push(" AND (received_at < ").push_bind(at).push(" OR id > ").push_bind(id.to_owned());
+        sql.push(") AND status = 'Actual' AND msg_type <> 'Cancel' AND state IN ('released', 'partly') AND (");
+        for region in regions {
+            sql.push("decision LIKE ").push_bind(format!("%\"{region}\"%")).push(" OR ");
+        }
+        sql.push("1 = 0) ORDER BY received_at DESC, id LIMIT ").push_bind(limit);
+        sql.build().fetch_all(&self.read).await?.iter().map(row).collect()
     }
 
     /// What was found of an alert's areas, JSON.

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row};
 use tocsin_channels::ChannelKind;
 
 use super::addresses::{IDS, push_ids};
-use super::residents::forget_use;
+use super::unasked::forget_unasked;
 use super::{Store, StoreError, Tx};
 use crate::delivery::Address;
 use crate::messages::Language;
@@ -172,12 +172,14 @@ impl Store {
         Ok((whole(row.try_get("gone")?), whole(row.try_get("unheard")?)))
     }
 
-    /// Residents who cannot be reached any more: the last of their addresses was a browser that has been gone for so long.
+    /// Residents who cannot be reached any more: they have left with the last of their addresses, or it was a browser that is gone, for so
+    /// long.
     pub(crate) async fn lost_residents(&self, before: DateTime<Utc>, limit: i64) -> Result<Vec<i64>, StoreError> {
         Ok(sqlx::query_scalar(
             "SELECT DISTINCT address.subscriber FROM address JOIN resident ON resident.subscriber = address.subscriber
-             WHERE gone_at IS NOT NULL AND gone_at < $1 AND NOT EXISTS (
-                 SELECT 1 FROM address AS other WHERE other.subscriber = address.subscriber AND other.left_at IS NULL)
+             WHERE left_at < $1 AND NOT EXISTS (
+                 SELECT 1 FROM address AS other WHERE other.subscriber = address.subscriber
+                     AND (other.left_at IS NULL OR other.left_at >= $1))
              LIMIT $2",
         )
         .bind(before.timestamp_millis())
@@ -281,7 +283,7 @@ impl Store {
             .bind(self.digest(new))
             .execute(&mut **tx)
             .await?;
-        forget_use(tx, &self.digest(old)).await?;
+        forget_unasked(tx, &self.digest(old)).await?;
         Ok(done.rows_affected() == 1)
     }
 }

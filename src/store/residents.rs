@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tocsin_channels::ChannelKind;
 
 use super::alerts::time;
+use super::unasked::prune_unasked;
 use super::{Place, Store, StoreError, Tx, take_ids};
 use crate::delivery::Address;
 use crate::messages::Language;
@@ -105,6 +106,23 @@ impl Store {
             .bind(subscriber)
             .fetch_all(&self.read)
             .await?)
+    }
+
+    /// What is counted of what was sent unasked to somebody's addresses, by its name.
+    pub(crate) async fn unasked_names(&self, subscriber: i64) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("SELECT channel, value FROM address WHERE subscriber = $1")
+            .bind(subscriber)
+            .fetch_all(&self.read)
+            .await?;
+        let mut names = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (channel, value): (String, String) = (row.try_get("channel")?, row.try_get("value")?);
+            // One that is damaged is found by nobody any more.
+            let Ok(value) = self.vault.open(&value) else { continue };
+            let channel = channel.parse().map_err(StoreError::corrupt)?;
+            names.push(self.unasked_name(&Address { channel, value }));
+        }
+        Ok(names)
     }
 
     /// Keeps a sign-up until it is confirmed; gives its id.
@@ -265,6 +283,7 @@ impl Store {
             .bind((now - chrono::TimeDelta::days(8)).timestamp_millis())
             .execute(&mut *tx)
             .await?;
+        prune_unasked(&mut tx, now).await?;
         let old: Vec<i64> = sqlx::query_scalar("SELECT release FROM personal_release WHERE at < $1")
             .bind(before.timestamp_millis())
             .fetch_all(&mut *tx)
@@ -317,8 +336,8 @@ pub(crate) async fn give_address(
         "INSERT INTO address (id, subscriber, audience, channel, language, region, value, digest)
          VALUES ($1, $2, 'public', $3, $4, '', $5, $6)
          ON CONFLICT (audience, channel, digest) DO UPDATE SET
-             subscriber = excluded.subscriber, language = excluded.language, region = '', left_at = NULL,
-             gone_at = NULL, told_at = NULL",
+             subscriber = excluded.subscriber, language = excluded.language, region = '', value = excluded.value,
+             left_at = NULL, gone_at = NULL, told_at = NULL",
     )
     .bind(id)
     .bind(subscriber)
@@ -436,16 +455,13 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
             .await?;
         releases.extend(own);
         sqlx::query("DELETE FROM sign_up WHERE digest = $1").bind(digest).execute(&mut **tx).await?;
-        forget_use(tx, digest).await?;
     }
     for release in releases {
         forget_release(tx, release).await?;
     }
     forget_use(tx, &test_name(subscriber)).await?;
+    forget_acknowledgements(tx, subscriber).await?;
     for sql in [
-        "DELETE FROM acknowledgement WHERE recipient IN (SELECT id FROM address WHERE subscriber = $1)",
-        // The same address, told in another language.
-        "DELETE FROM acknowledgement WHERE recipient IN (SELECT id + 2305843009213693952 FROM address WHERE subscriber = $1)",
         "DELETE FROM address WHERE subscriber = $1",
         "DELETE FROM place WHERE subscriber = $1",
         "DELETE FROM resident_session WHERE subscriber = $1",
@@ -455,6 +471,29 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
     ] {
         sqlx::query(sql).bind(subscriber).execute(&mut **tx).await?;
     }
+    Ok(())
+}
+
+async fn forget_acknowledgements(tx: &mut Tx, subscriber: i64) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM acknowledgement WHERE recipient IN (SELECT id FROM address WHERE subscriber = $1)",
+        // The same address, told in another language.
+        "DELETE FROM acknowledgement WHERE recipient IN (SELECT id + 2305843009213693952 FROM address WHERE subscriber = $1)",
+    ] {
+        sqlx::query(sql).bind(subscriber).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// Takes the addresses that somebody has left from them, with what they say: a digest stays, so that no list brings back who left.
+pub(crate) async fn keep_departures(tx: &mut Tx, subscriber: i64) -> Result<(), StoreError> {
+    forget_acknowledgements(tx, subscriber).await?;
+    sqlx::query(
+        "UPDATE address SET subscriber = 0, value = '' WHERE subscriber = $1 AND left_at IS NOT NULL AND gone_at IS NULL",
+    )
+    .bind(subscriber)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

@@ -27,6 +27,12 @@ fn unknown(t: Words) -> Response {
     page(t, StatusCode::NOT_FOUND, false, t.s("This link leads nowhere."))
 }
 
+/// That of `?lang=`, which the page's form keeps; else as the browser wants.
+fn language(query: Option<&str>, headers: &HeaderMap) -> Words {
+    let asked = query.and_then(|query| query.strip_prefix("lang="));
+    asked.and_then(Words::of_tag).unwrap_or_else(|| Words::wanted(headers))
+}
+
 /// Asks whether to leave.
 pub(super) async fn ask(
     State(app): State<Arc<App>>,
@@ -34,8 +40,7 @@ pub(super) async fn ask(
     Path(token): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let asked = query.as_deref().and_then(|query| query.strip_prefix("lang="));
-    let t = asked.and_then(Words::of_tag).unwrap_or_else(|| Words::wanted(&headers));
+    let t = language(query.as_deref(), &headers);
     match app.leave.as_ref().and_then(|links| links.address(&token)) {
         Some(_) => page(t, StatusCode::OK, true, t.s("No more warnings at this address?")),
         None => unknown(t),
@@ -43,11 +48,16 @@ pub(super) async fn ask(
 }
 
 /// Leaves.
-pub(super) async fn leave(State(app): State<Arc<App>>, headers: HeaderMap, Path(token): Path<String>) -> Response {
-    let t = Words::wanted(&headers);
+pub(super) async fn leave(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let t = language(query.as_deref(), &headers);
     let Some(address) = app.leave.as_ref().and_then(|links| links.address(&token)) else { return unknown(t) };
-    match app.store.leave(address, app.clock.now()).await {
-        Ok(_) => page(t, StatusCode::OK, false, t.s("Done: no more warnings at this address.")),
+    match app.residents.leave(address).await {
+        Ok(()) => page(t, StatusCode::OK, false, t.s("Done: no more warnings at this address.")),
         Err(error) => {
             tracing::error!(%error, "a wish to leave could not be recorded");
             let text = t.s("Not possible just now; please try again later.");

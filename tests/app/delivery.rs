@@ -96,6 +96,42 @@ async fn a_typhoon_is_read_in_chinese_its_update_takes_its_place_and_only_the_en
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_reads_two_languages_gets_both_also_after_the_browser_was_closed_and_one_ring() {
+    let stage = Stage::start().await;
+    let profile = stage.profile();
+    let firefox = stage.open(&profile, "languages").await;
+    stage.sign_up_reading(&firefox, &["en"]).await;
+    let both = |chinese: &'static str, english: &'static str| {
+        move |all: &[Value]| {
+            let all = titles(all);
+            let has = |part: &str| all.iter().any(|title| title.contains(part));
+            all.len() == 2 && has(chinese) && has(english)
+        }
+    };
+
+    let first = Cma { colour: ORANGE, ..Cma::new("both-1") };
+    let id = stage.release(&first).await;
+    let up = firefox.notified("the warning in both", both("台风橙色预警", "Orange typhoon warning")).await;
+    let rings = up.iter().filter(|n| n["tag"] != "confirm" && n["silent"] == false).count();
+    assert_eq!(rings, 1, "{up:?}");
+    stage.seen(&id, "shown", 2).await;
+
+    firefox.close().await;
+    stage.eventually("the browser is away", || !stage.service.connected()).await;
+    let second = Cma { msg_type: "Update", colour: RED, ..Cma::new("both-2") }.refers_to(&first);
+    let id = stage.release(&second).await;
+    stage.server.until(&id, |states| states["states"]["accepted"] == 2).await;
+    assert_eq!(stage.service.waiting(), 2, "neither took the other's place at the service");
+    let firefox = stage.open(&profile, "languages-back").await;
+    firefox.goto("/app?lang=zh-CN").await;
+    firefox.notified("the update in both", both("台风红色预警", "Red typhoon warning")).await;
+    stage.seen(&id, "shown", 2).await;
+    let kept = "return (await (await (await caches.open('tocsin-state')).match('/state/told'))?.json())?.map((one) => one.lang).sort()";
+    firefox.until("the offline page may tell both", kept, |kept| *kept == serde_json::json!(["en", "zh-CN"])).await;
+    firefox.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_seen_and_said_without_a_network_is_reported_when_there_is_one() {
     let stage = Stage::start().await;
     let profile = stage.profile();

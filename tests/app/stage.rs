@@ -112,12 +112,20 @@ impl Stage {
 
     /// A person of Qingpu signs up with this browser, and confirms it by what comes to it.
     pub async fn sign_up(&self, firefox: &Firefox) {
+        self.sign_up_reading(firefox, &[]).await;
+    }
+
+    /// The same, by somebody who reads these languages too.
+    pub async fn sign_up_reading(&self, firefox: &Firefox, also: &[&str]) {
         firefox.goto("/sign-up?lang=zh-CN").await;
         firefox.click("[data-push] button").await;
         let told = "return document.querySelector('[data-push] output').textContent";
         firefox.until("the browser is taken", told, |told| told.as_str().is_some_and(|t| t.starts_with('✓'))).await;
         firefox.set("[name=county]", "310118").await;
         firefox.set("[name=level]", "blue").await;
+        for tag in also {
+            firefox.set(&format!("[name=language][value={tag}]"), "").await;
+        }
         firefox.set("[name=consent]", "1").await;
         firefox.shot("sign-up").await;
         firefox.follow("form[action='/sign-up'] button.wide").await;

@@ -43,7 +43,6 @@ impl Stage {
             .replace("127.0.0.1:13013", &sms.addr.to_string())
             .replace("secrets/kannel-password", &put("password", "secret"));
         let (rules, inbound) = (put("rules.toml", RULES), put("inbound", INBOUND));
-        let leave = put("leave", "a-secret-that-signs-leave-links-0123456789");
         let config = write_config(
             folder.path(),
             &format!(
@@ -57,7 +56,7 @@ impl Stage {
         let listen = format!("127.0.0.1:{}", free_port().unwrap());
         let text = std::fs::read_to_string(&config).unwrap();
         let own =
-            format!("listen = \"{listen}\"\npublic_url = \"http://{listen}\"\nleave_secret_file = \"{leave}\"\n{more}");
+            format!("listen = \"{listen}\"\npublic_url = \"http://{listen}\"\n{more}");
         std::fs::write(&config, text.replace("listen = \"127.0.0.1:0\"", &own)).unwrap();
         let server = Server::start_in(folder);
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();

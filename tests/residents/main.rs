@@ -342,6 +342,42 @@ async fn a_gateway_brings_stop_by_either_form_and_nobody_else_can() {
 }
 
 #[tokio::test]
+async fn the_link_to_leave_by_speaks_the_language_that_was_asked_for_and_its_secret_is_made_once() {
+    let mut site = Site::start();
+    site.sign_up("13812345678").await;
+    let secret = std::fs::read(site.server.folder.path().join("leave.key")).expect("made where config names none");
+    let link = tocsin::delivery::LeaveLinks::new("/leave", &secret).link(1);
+    for (tag, asks, done) in [("en", "No more warnings at this address?", "Done:"), ("zh-CN", "不再", "已退订")] {
+        let path = format!("{link}?lang={tag}");
+        assert!(site.get(&path, "").await.body.contains(asks), "{tag}");
+        let left = site.post(&path, "", &[]).await;
+        assert!(left.status == 200 && left.body.contains(done), "{tag}: {}", left.body);
+    }
+    assert!(site.server.stop());
+    site.server.run();
+    assert_eq!(site.post(&link, "", &[]).await.status, 200, "old links go on working");
+}
+
+#[tokio::test]
+async fn a_mail_that_nobody_asked_for_can_be_the_last() {
+    let site = Site::start();
+    site.ask("victim@example.org").await;
+    let said = site.said().await;
+    let token = said.split("/sign-up/never/").nth(1).unwrap().split('?').next().unwrap().to_owned();
+    let path = format!("/sign-up/never/{token}");
+    let looked = site.get(&format!("{path}?lang=en"), "").await;
+    assert!(looked.status == 200 && looked.body.contains("No more mails to confirm this mailbox?"), "{}", looked.body);
+    assert_eq!(site.get("/sign-up/never/x.y", "").await.status, 404);
+    let before = site.messages().await;
+    site.ask("victim@example.org").await;
+    assert_eq!(site.messages().await, before + 1, "looking does nothing");
+    let done = site.post(&path, "", &[("lang", "en"), ("never", "1")]).await;
+    assert!(done.body.contains("No such mails come to this mailbox."), "{}", done.body);
+    assert_eq!(site.ask("victim@example.org").await.status, 200);
+    assert_eq!(site.messages().await, before + 1);
+}
+
+#[tokio::test]
 async fn the_browser_that_proved_an_address_is_let_in_whatever_strangers_asked_for() {
     let site = Site::start();
     let token = field(&site.ask("13812345678").await.body, "token");

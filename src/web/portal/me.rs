@@ -42,6 +42,7 @@ struct TestLine {
 
 struct WouldLine {
     headline: String,
+    language: String,
     sent: String,
     places: String,
     held: String,
@@ -61,6 +62,8 @@ struct MePage {
     tests: Vec<TestLine>,
     testing: bool,
     would: Option<Vec<WouldLine>>,
+    /// The last year had more than is shown.
+    more: bool,
     consent: String,
     push_key: String,
 }
@@ -115,7 +118,7 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
     let tested = residents.tested(subscriber).await?;
     let would = match view.year.as_str() {
         "" => None,
-        _ => Some(residents.would_have(subscriber).await?),
+        _ => Some(residents.would_have(subscriber, t.language).await?),
     };
     let comma = t.s(", ");
     let now = site.app.clock.now();
@@ -142,14 +145,16 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
                 answered: one.answered.map_or_else(|| "—".into(), clock),
             })
             .collect(),
-        would: would.map(|all| {
+        more: would.as_ref().is_some_and(|year| year.more),
+        would: would.map(|year| {
             let line = |one: crate::residents::Would| WouldLine {
                 headline: one.headline,
+                language: one.language,
                 sent: clock(one.sent),
                 places: one.places.join(comma),
                 held: one.held.map_or_else(String::new, clock),
             };
-            all.into_iter().map(line).collect()
+            year.told.into_iter().map(line).collect()
         }),
         push_key: super::browser::push_key(site),
         consent: format!("{} · {}", mine.resident.consent, clock(mine.resident.consent_at)),

@@ -39,6 +39,7 @@ pub(super) fn router() -> Router<Site> {
         .route("/sign-up", get(sign_up::show).post(sign_up::ask))
         .route("/sign-up/code", post(sign_up::code))
         .route("/sign-up/confirm/{link}", get(sign_up::link).post(sign_up::confirm))
+        .route("/sign-up/never/{token}", get(sign_up::ask_never).post(sign_up::never))
         .route("/app", get(browser::show))
         .route("/app/receipt", post(browser::receipt))
         .route("/app/subscription", post(browser::moved))

@@ -180,6 +180,39 @@ pub(super) async fn confirm(State(site): State<Site>, Path(link): Path<String>, 
     }
 }
 
+#[derive(Template)]
+#[template(path = "portal_never.html")]
+struct NeverPage {
+    t: Words,
+    never: bool,
+}
+
+fn never_page(t: Words, never: Result<bool, ResidentError>) -> Response {
+    match never {
+        Ok(never) => page(&NeverPage { t, never }),
+        Err(ResidentError::Proof) => notice(StatusCode::NOT_FOUND, t, ("T6203", NOWHERE)),
+        Err(error) => refused(&error, t),
+    }
+}
+
+const NOWHERE: &str = "链接无效 / this link leads nowhere";
+
+/// Somebody wants no more mails that others ask for: looking does nothing.
+pub(super) async fn ask_never(
+    State(site): State<Site>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    Query(wish): Query<Wish>,
+) -> Response {
+    never_page(language(&headers, &wish.lang), site.app.residents.is_never(&token).await)
+}
+
+/// And changes their mind by the same page.
+pub(super) async fn never(State(site): State<Site>, Path(token): Path<String>, form: Form) -> Response {
+    let never = form.fields.is_on("never");
+    never_page(form.t, site.app.residents.set_never(&token, never).await.map(|()| never))
+}
+
 fn welcome(site: &Site, entered: &Entered, marks: &str) -> Response {
     let to = if entered.new { "/me?new=1" } else { "/me" };
     let before = marks.split('.').filter(|mark| !mark.is_empty() && *mark != entered.mark);

@@ -19,14 +19,15 @@ function page(told) {
   return pathname + search + hash;
 }
 
-// An update takes the place of what its event said before, and rings again only if the level rose, or if what was said was wrong.
+// An update takes the place of what its event said before, and rings again only if the level rose, or if what was said was wrong. What
+// comes in two languages rings once.
 async function rings(told, rank) {
   if (!told.event) return true;
   let before;
   await change("events", [], (events) => {
-    before = events.find((one) => one.tag === told.tag);
-    const rest = events.filter((one) => one.tag !== told.tag);
-    return [{ tag: told.tag, rank }, ...rest].slice(0, EVENTS);
+    before = events.find((one) => one.event === told.event);
+    const rest = events.filter((one) => one.event !== told.event);
+    return [{ event: told.event, rank }, ...rest].slice(0, EVENTS);
   });
   if (told.variant === "correction") return true;
   return before === undefined || (told.variant === "warn" && rank < before.rank);
@@ -57,7 +58,7 @@ async function show(told) {
 // The offline page is kept current by each push, without asking the server: on a typhoon's day everybody is pushed to at once.
 function remember({ event, title, body, variant, level, lang, expires }, url) {
   const one = { event, title, body, variant, level, lang, expires, url, at: Date.now() };
-  return change("told", [], (told) => [one, ...told.filter((other) => other.event !== event)].slice(0, TOLD));
+  return change("told", [], (told) => [one, ...told.filter((other) => other.event !== event || other.lang !== lang)].slice(0, TOLD));
 }
 
 async function tell(message) {

@@ -1,0 +1,89 @@
+//! How much was sent to an address that its owner has not confirmed, and whether they want none of it any more.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Store, StoreError, Tx};
+use crate::delivery::Address;
+
+/// What nobody asked for in so long is forgotten; no pause is longer.
+const KEPT: TimeDelta = TimeDelta::days(400);
+/// The longest pause.
+const LONGEST: TimeDelta = TimeDelta::days(365);
+
+impl Store {
+    /// What an address is counted by here.
+    pub(crate) fn unasked_name(&self, address: &Address) -> String {
+        self.digest(&address.folded())
+    }
+
+    /// Counts one more message to an address without its owner having confirmed one; false if it may get none now. The first `share` are
+    /// free, then each pause is twice as long as the one before, `first` at first.
+    pub(crate) async fn count_unasked(
+        &self,
+        tx: &mut Tx,
+        address: &Address,
+        (share, first): (i64, TimeDelta),
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "INSERT INTO unasked (digest, n, last_at, pause) VALUES ($1, 1, $2, 0)
+             ON CONFLICT (digest) DO UPDATE SET n = unasked.n + 1, last_at = excluded.last_at, pause = CASE
+                 WHEN unasked.n + 1 < $3 THEN 0
+                 WHEN unasked.pause = 0 THEN $4
+                 WHEN unasked.pause * 2 > $5 THEN $5
+                 ELSE unasked.pause * 2 END
+             WHERE unasked.refused_at IS NULL AND unasked.last_at + unasked.pause <= excluded.last_at",
+        )
+        .bind(self.unasked_name(address))
+        .bind(now.timestamp_millis())
+        .bind(share)
+        .bind(first.num_milliseconds())
+        .bind(LONGEST.num_milliseconds())
+        .execute(&mut **tx)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether an address's owner wants nothing unasked, by the name of its count; None where nothing is known of it.
+    pub(crate) async fn has_refused(&self, name: &str) -> Result<Option<bool>, StoreError> {
+        let row: Option<Option<i64>> = sqlx::query_scalar("SELECT refused_at FROM unasked WHERE digest = $1")
+            .bind(name)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(row.map(|refused_at| refused_at.is_some()))
+    }
+}
+
+/// An address's owner wants nothing unasked any more; false if they had said so before.
+pub(crate) async fn refuse(tx: &mut Tx, name: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO unasked (digest, n, last_at, pause, refused_at) VALUES ($1, 0, $2, 0, $2)
+         ON CONFLICT (digest) DO UPDATE SET refused_at = excluded.refused_at WHERE unasked.refused_at IS NULL",
+    )
+    .bind(name)
+    .bind(now.timestamp_millis())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// They have changed their mind.
+pub(crate) async fn allow_again(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE unasked SET refused_at = NULL WHERE digest = $1").bind(name).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// An address's owner has confirmed it: what was sent before was not unasked.
+pub(crate) async fn forget_unasked(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM unasked WHERE digest = $1").bind(name).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Forgets counts of long ago.
+pub(super) async fn prune_unasked(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM unasked WHERE refused_at IS NULL AND last_at < $1")
+        .bind((now - KEPT).timestamp_millis())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

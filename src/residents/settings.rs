@@ -11,8 +11,8 @@ use super::sign_up::{PLACES, ResidentError, Residents, Span};
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
 use crate::messages::{Personal, Reader};
 use crate::store::{
-    Entry, Place, ResidentRow, StoreError, erase_resident, forget_unasked, insert_personal_release, keep_departures, record,
-    remove_own_address, replace_places, set_resident, test_name,
+    Entry, Place, ResidentRow, StoreError, erase_resident, forget_unasked, insert_personal_release, keep_departures,
+    record, remove_own_address, replace_places, set_resident, test_name,
 };
 
 /// Tests that somebody may ask for in an hour.
@@ -145,7 +145,8 @@ impl Residents {
                 forget_unasked(&mut tx, &name).await?;
             }
         }
-        self.note(&mut tx, subscriber, "resident.erase", json!({"addresses": digests.len(), "lost": lost}), now).await?;
+        self.note(&mut tx, subscriber, "resident.erase", json!({"addresses": digests.len(), "lost": lost}), now)
+            .await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 

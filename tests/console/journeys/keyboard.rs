@@ -63,7 +63,9 @@ async fn an_alert_is_written_and_another_stopped_and_corrected_by_keys_alone() {
     browser.goto("/console/compose/new").await;
     for field in ["hazard", "colour", "region"] {
         tab_to(&browser, &format!("select[name={field}]")).await;
-        if browser.run("return document.activeElement.selectedIndex < 1 && document.activeElement.value === ''").await == true {
+        if browser.run("return document.activeElement.selectedIndex < 1 && document.activeElement.value === ''").await
+            == true
+        {
             browser.press(DOWN).await;
         }
     }

@@ -188,3 +188,37 @@ async fn a_full_disk_refuses_clearly_and_takes_again_when_there_is_room() {
     server.run();
     assert_eq!(server.post(refused.0.xml()).await.0, 201, "sent again, it is taken");
 }
+
+/// On one thread: what is worked out there is done before anything that came later.
+#[tokio::test]
+async fn what_takes_long_to_measure_holds_up_no_other_bureau() {
+    use std::sync::{Arc, Mutex};
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let bureau = |name: &str| {
+        format!("[[bureau]]\nname = \"{name}\"\ntoken_sha256 = \"{}\"\nregions = [\"310000\"]\n", "0".repeat(64))
+    };
+    let file = support::write_config(folder.path(), &format!("{}{}", bureau("hostile"), bureau("good")));
+    let config = tocsin::config::Config::load(&file).unwrap();
+    let app = Arc::new(tocsin::app::App::start(&config, Arc::new(tocsin::clock::SystemClock)).await.unwrap());
+    let circles: String = (0..60).map(|n| format!("<circle>31.{n},121 300</circle>")).collect();
+    let hostile = |n: usize| Cma::new(&format!("h{n}")).xml().replace("<geocode>", &format!("{circles}<geocode>"));
+    assert!(hostile(1).len() < 64 * 1024, "it looks small");
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let send = |name: &'static str, xml: String| {
+        let bureau = config.bureaus.iter().find(|bureau| bureau.name == name).unwrap().clone();
+        let (app, order) = (Arc::clone(&app), Arc::clone(&order));
+        tokio::spawn(async move {
+            let taken = app.intake.accept(&bureau, xml.as_bytes(), tocsin::intake::Format::Xml).await;
+            order.lock().unwrap().push((name, taken.map(|_| ()).map_err(|refusal| refusal.code.as_str())));
+        })
+    };
+    let mut all: Vec<_> = (0..4).map(|n| send("hostile", hostile(n))).collect();
+    all.push(send("good", Cma::new("good").xml()));
+    for one in all {
+        one.await.unwrap();
+    }
+    let order = order.lock().unwrap();
+    assert_eq!(order.first(), Some(&("good", Ok(()))), "{order:?}");
+    assert!(order.iter().skip(1).all(|(_, taken)| *taken == Err("T4004")), "{order:?}");
+}

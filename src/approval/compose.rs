@@ -148,15 +148,17 @@ impl Draft<'_> {
     /// What each channel carries in each language and variant, mails with a place for the picture if there is one.
     pub(crate) fn render(&self, scene: Option<&Scene>) -> Result<Vec<NewDispatch>, ComposeError> {
         let places = self.places();
+        let facts = Language::ALL.map(|language| {
+            let names = self.policy.map.name_places(&places, language);
+            Facts { picture: scene.is_some(), ..Facts::of(self.alert, self.chain, names, language) }
+        });
         let mut dispatches = Vec::new();
         for channel in self.decision.channels.union(&self.replaced.channels) {
-            for language in Language::ALL {
-                let names = self.policy.map.name_places(&places, language);
-                let facts = Facts { picture: scene.is_some(), ..Facts::of(self.alert, self.chain, names, language) };
+            for facts in &facts {
                 for variant in self.variants() {
                     let template = self.decision.template.as_deref();
-                    let content = render(self.policy, *channel, &facts, *variant, template)?;
-                    dispatches.push(NewDispatch { language, variant: *variant, content });
+                    let content = render(self.policy, *channel, facts, *variant, template)?;
+                    dispatches.push(NewDispatch { language: facts.language, variant: *variant, content });
                 }
             }
         }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::ComposeError;
 use super::compose::{Draft, Replaced};
 use super::escalation::{Act, ActError, Effect, Escalation, Who};
-use super::page::{Call, Whom, callable, page, page_authors};
+use super::page::{Call, Whom, callable, page, page_menders};
 use super::split::Part;
 use crate::cap::{self, Alert};
 use crate::clock::Clock;
@@ -19,9 +19,9 @@ use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::rules::{Approval, Decision, Stage};
 use crate::store::{
-    AlertState, Entry, EscalationRow, OfficerRow, ReleaseKind, Store, StoreError, Tx, escalation_in, escalation_of,
-    hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state, set_alert_state,
-    update_escalation,
+    AlertRow, AlertState, Entry, EscalationRow, OfficerRow, ReleaseKind, Store, StoreError, Tx, escalation_in,
+    escalation_of, hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state,
+    set_alert_state, update_escalation,
 };
 use crate::world::{Exercise, Live, World};
 
@@ -98,6 +98,8 @@ pub(crate) struct Admission<'a> {
     pub(crate) material: &'a Material,
     pub(crate) parts: &'a [Part],
     pub(crate) authors: &'a BTreeSet<OfficerId>,
+    /// Where its row says that it stands.
+    pub(crate) state: AlertState,
 }
 
 impl Desk {
@@ -185,7 +187,7 @@ impl Desk {
         admission: &Admission<'_>,
         now: DateTime<Utc>,
     ) -> Result<(), DeskError> {
-        let Admission { id, material, parts, authors } = admission;
+        let Admission { id, material, parts, authors, state } = admission;
         let end = match material.alert.expires() {
             Some(end) if !material.alert.is_the_end() => end.to_utc(),
             _ => now + super::compose::HOLDS,
@@ -221,6 +223,9 @@ impl Desk {
             let mut row =
                 EscalationRow { id: row, alert: (*id).to_owned(), lane, created_at: now, closed_at: None, escalation };
             self.follow(tx, &mut row, effects, material, now).await?;
+        }
+        if *state == AlertState::Released && parts.iter().all(|part| part.approval.is_none()) {
+            return Ok(());
         }
         Ok(refresh_alert_state(tx, id).await?)
     }
@@ -294,8 +299,10 @@ impl Desk {
                     }
                     effects.extend(row.escalation.nobody_called(next, now));
                 }
-                Effect::CallAuthors => {
-                    page_authors(tx, &self.store, &policy, &call(0, Whom::Everybody), now).await?;
+                Effect::CallBack(n) => {
+                    if page_menders(tx, &self.store, &policy, &call(n, Whom::Everybody), now).await? == 0 {
+                        row.escalation.nobody_called_back();
+                    }
                 }
                 Effect::Release { by } => self.go_out(tx, row, &policy, material, by, now).await?,
             }
@@ -432,10 +439,20 @@ impl Desk {
     /// Everything that releases of an alert on record are made of, where it takes the place of these.
     pub(crate) async fn material_over(&self, id: &str, older: &[String]) -> Result<Material, DeskError> {
         let row = self.store.alert(id).await?.ok_or(DeskError::Unknown)?;
-        let decision: Decision = serde_json::from_value(row.decision).map_err(StoreError::corrupt)?;
         let (raw, format) = self.store.alert_raw(id).await?.ok_or(DeskError::Unknown)?;
-        let reading = if format == "json" { cap::read_json(&raw) } else { cap::read(&raw) };
-        let alert = reading.alert.ok_or_else(|| StoreError::corrupt(format!("alert {id}")))?;
+        self.material_of(row, (&raw, &format), older).await
+    }
+
+    /// Everything that releases are made of whose alert has this row and these bytes, where it takes the place of these.
+    pub(crate) async fn material_of(
+        &self,
+        row: AlertRow,
+        (raw, format): (&[u8], &str),
+        older: &[String],
+    ) -> Result<Material, DeskError> {
+        let decision: Decision = serde_json::from_value(row.decision).map_err(StoreError::corrupt)?;
+        let reading = if format == "json" { cap::read_json(raw) } else { cap::read(raw) };
+        let alert = reading.alert.ok_or_else(|| StoreError::corrupt(format!("alert {}", row.id)))?;
         let alert = super::complete(&self.store, alert, older).await?;
         let replaced = Replaced::of(&self.store, older).await?;
         Ok(Material { alert, headline: row.headline, chain: row.chain, decision, replaced })

@@ -112,9 +112,18 @@ impl<W: World> Escalation<W> {
     /// When the clock must look at it next.
     pub fn next_look(&self) -> Option<DateTime<Utc>> {
         match self.state {
-            State::Waiting | State::Approved => Some(self.due.map_or(self.end(), |due| due.min(self.end()))),
-            State::Returned { .. } => Some(self.end()),
+            State::Waiting | State::Returned { .. } | State::Approved => Some(self.due.map_or(self.end(), |due| due.min(self.end()))),
             _ => None,
+        }
+    }
+
+    /// Whether the first call for it was for nothing: a step went by and nobody looks at it, or nobody could be called.
+    pub fn is_unanswered(&self) -> bool {
+        let passed = self.step > 0 && self.taken.as_ref().is_none_or(|taken| taken.step != self.step);
+        match self.state {
+            State::Waiting => passed || self.overdue || self.uncalled,
+            State::Returned { .. } | State::Approved => self.overdue || self.uncalled,
+            _ => false,
         }
     }
 
@@ -146,8 +155,8 @@ impl<W: World> Escalation<W> {
                 let reason = judged(who, &reason)?;
                 self.state = State::Returned { by: who.name.clone(), reason };
                 self.signatures.clear();
-                (self.due, self.taken, self.overdue, self.uncalled) = (None, None, false, false);
-                Ok(vec![Effect::CallAuthors])
+                (self.taken, self.overdue) = (None, false);
+                Ok(self.call_back(0, now))
             }
             Act::Reject(reason) => {
                 self.waits()?;
@@ -182,6 +191,11 @@ impl<W: World> Escalation<W> {
                 vec![Effect::Release { by: self.approved_by.clone() }]
             }
             State::Waiting => self.deadline(now),
+            // Nobody has mended it: more are called, again and again.
+            State::Returned { .. } => {
+                self.overdue = true;
+                self.call_back(self.step + 1, now)
+            }
             _ => Vec::new(),
         }
     }
@@ -191,6 +205,11 @@ impl<W: World> Escalation<W> {
     pub fn steps_after(&self, step: usize) -> impl Iterator<Item = usize> {
         let goes_on = |at: &usize| self.approval.steps.get(*at).is_some_and(|step| step.then == Then::Next);
         (step..).take_while(goes_on).map(|at| at + 1).take_while(|at| *at < self.approval.steps.len())
+    }
+
+    /// Nobody who could mend it can be called.
+    pub fn nobody_called_back(&mut self) {
+        self.uncalled = true;
     }
 
     /// Nobody can be called for the step that it is at. Where a later one has somebody, they are called now; what their step ends
@@ -238,7 +257,7 @@ impl<W: World> Escalation<W> {
     ) -> Result<(Self, Vec<Effect>), ActError> {
         self.waits()?;
         self.still(seen, now)?;
-        if !who.any(&[Role::Author, Role::Reviewer, Role::Signer]) {
+        if !self.may_change(who) {
             return Err(ActError::NotYours);
         }
         if regions.iter().any(|region| !self.regions.contains(region)) {
@@ -294,6 +313,11 @@ impl<W: World> Escalation<W> {
         Ok(Vec::new())
     }
 
+    /// Whether this officer may change it: whoever has a role here, and its authors wherever they are at home.
+    pub fn may_change(&self, who: &Who) -> bool {
+        self.authors.contains(&who.id) || who.any(&[Role::Author, Role::Reviewer, Role::Signer])
+    }
+
     /// Whether this officer may say yes to this stage now.
     ///
     /// # Errors
@@ -336,7 +360,7 @@ impl<W: World> Escalation<W> {
         who: &Who,
         now: DateTime<Utc>,
     ) -> Result<Vec<Effect>, ActError> {
-        if !who.any(&[Role::Author, Role::Reviewer, Role::Signer]) {
+        if !self.may_change(who) {
             return Err(ActError::NotYours);
         }
         let reason = said(reason)?;
@@ -388,6 +412,14 @@ impl<W: World> Escalation<W> {
         self.due = self.ladder_step().map(|step| now + step.within.time());
         // Without a ladder nobody is called: it waits in the queue.
         if self.due.is_some() { vec![Effect::Page(step)] } else { Vec::new() }
+    }
+
+    /// It came back, and those who can mend it are called: more of them from call to call, each for a step's time.
+    fn call_back(&mut self, call: usize, now: DateTime<Utc>) -> Vec<Effect> {
+        (self.step, self.uncalled) = (call, false);
+        let step = self.approval.steps.get(call).or(self.approval.steps.last());
+        self.due = step.map(|step| now + step.within.time());
+        vec![Effect::CallBack(call)]
     }
 
     /// A step's time is over. Whoever is called next has the step's whole time, however late the clock looks.

@@ -12,7 +12,7 @@ use crate::messages::{Language, PageFacts, Templates};
 use crate::officers::Role;
 use crate::policy::Policy;
 use crate::regions::RegionCode;
-use crate::rules::{Lane, Reach, Stage, Then};
+use crate::rules::{Lane, Position, Reach, Stage, Then};
 use crate::store::{
     Entry, NewDispatch, NewRelease, OfficerRow, ReleaseKind, Store, Tx, insert_planned_chunk, insert_release, record,
 };
@@ -72,7 +72,7 @@ pub(super) async fn callable<W: World>(
     for at in escalation.steps_after(escalation.step) {
         let Some(step) = escalation.approval.steps.get(at) else { break };
         let mut recipients = Recipients::default();
-        for officer in &officers(store, policy, &escalation.jurisdiction, step.page, now).await?.0 {
+        for officer in &officers(store, policy, &escalation.jurisdiction, &[step.page].into(), now).await?.0 {
             recipients.add(store, officer, &step.by).await?;
         }
         if recipients.len() > 0 {
@@ -93,13 +93,19 @@ pub(super) async fn page<W: World>(
 ) -> Result<usize, DeskError> {
     let Some(step) = call.escalation.approval.steps.get(call.step) else { return Ok(0) };
     let jurisdiction = &call.escalation.jurisdiction;
+    // In the green channel the first call is to every position of the ladder at once.
+    let approval = &call.escalation.approval;
+    let all = approval.green && call.step == 0;
+    let steps = || approval.steps.iter().skip(call.step).take(if all { usize::MAX } else { 1 });
+    let positions: BTreeSet<_> = steps().map(|step| step.page).collect();
+    let by: BTreeSet<_> = steps().flat_map(|step| step.by.iter().copied()).collect();
     let (called, on_roster) = match call.whom {
-        Whom::OnDuty => officers(store, policy, jurisdiction, step.page, now).await?,
+        Whom::OnDuty => officers(store, policy, jurisdiction, &positions, now).await?,
         Whom::Everybody => (able(store, policy, jurisdiction).await?, false),
     };
     let mut recipients = Recipients::default();
     for officer in &called {
-        recipients.add(store, officer, &step.by).await?;
+        recipients.add(store, officer, &by).await?;
     }
     let names: Vec<_> = called.iter().map(|officer| officer.name.as_str()).collect();
     let reached = recipients.len();
@@ -112,7 +118,7 @@ pub(super) async fn page<W: World>(
             "nobody can be called: no officer of this jurisdiction is on duty with an address");
     }
     let detail = serde_json::json!({
-        "escalation": call.id, "jurisdiction": call.escalation.jurisdiction, "step": call.step, "position": step.page,
+        "escalation": call.id, "jurisdiction": call.escalation.jurisdiction, "step": call.step, "position": step.page, "all": all,
         "called": names, "on_roster": on_roster, "addresses": reached,
     });
     record(tx, now, &Entry::new("tocsin", "page", call.alert, detail)).await?;
@@ -122,27 +128,44 @@ pub(super) async fn page<W: World>(
     Ok(reached)
 }
 
-/// Calls those who wrote it, wherever they can be reached: it came back to them.
-pub(super) async fn page_authors<W: World>(
+/// Calls those who can mend what came back; gives how many addresses there are. First those who wrote it, wherever they can be
+/// reached; where none can be, or when nobody has mended it, those who write here too, and at last everyone who could decide.
+pub(super) async fn page_menders<W: World>(
     tx: &mut Tx,
     store: &Store,
     policy: &Policy,
     call: &Call<'_, W>,
     now: DateTime<Utc>,
-) -> Result<(), DeskError> {
-    let State::Returned { by, reason } = &call.escalation.state else { return Ok(()) };
+) -> Result<usize, DeskError> {
+    let State::Returned { by, reason } = &call.escalation.state else { return Ok(0) };
     let everything: BTreeSet<_> = ChannelKind::ALL.into_iter().collect();
+    let all: Vec<OfficerRow> = store.officers().await?.into_iter().filter(|officer| officer.active).collect();
+    let may = |officer: &OfficerRow, role| officer.grants.may(role, &call.escalation.jurisdiction, &policy.map);
+    let circle = |officer: &OfficerRow| match () {
+        () if call.escalation.authors.contains(&officer.id) => Some(0),
+        () if may(officer, Role::Author) => Some(1),
+        () if may(officer, Role::Reviewer) || may(officer, Role::Signer) => Some(2),
+        () => None,
+    };
     let mut recipients = Recipients::default();
     let mut names = Vec::new();
-    for id in &call.escalation.authors {
-        if let Some(officer) = store.officer(*id).await?.filter(|officer| officer.active) {
-            recipients.add(store, &officer, &everything).await?;
-            names.push(officer.name);
+    for nth in 0..=2 {
+        if nth > call.step && recipients.len() > 0 {
+            break;
         }
+        for officer in all.iter().filter(|officer| circle(officer) == Some(nth)) {
+            recipients.add(store, officer, &everything).await?;
+            names.push(officer.name.as_str());
+        }
+    }
+    let reached = recipients.len();
+    if reached == 0 {
+        tracing::error!(alert.id = call.alert, jurisdiction = %call.escalation.jurisdiction,
+            "returned, and nobody who could mend it can be called");
     }
     let detail = serde_json::json!({
         "escalation": call.id, "jurisdiction": call.escalation.jurisdiction, "position": "author", "called": names,
-        "addresses": recipients.len(),
+        "addresses": reached,
     });
     record(tx, now, &Entry::new("tocsin", "page", call.alert, detail)).await?;
     let called = names.join("、");
@@ -151,12 +174,13 @@ pub(super) async fn page_authors<W: World>(
         let reason: String = reason.chars().take(60).collect();
         PageFacts {
             asked: pick(&format!("修改（{by}退回：{reason}）"), &format!("Returned by {by} ({reason}), to be mended")),
-            then: pick("作废", "it lapses"),
-            until: beijing(call.escalation.end()),
+            take: String::new(),
+            then: pick("再次呼叫，预警到期则作废", "you are called again; it lapses when the alert ends"),
             ..facts(policy, call, language, called.clone(), now)
         }
     };
-    ring(tx, policy, call, "authors", recipients, make, now).await
+    ring(tx, policy, call, "authors", recipients, make, now).await?;
+    Ok(reached)
 }
 
 /// Writes a call as a release of its own, with everybody whom it reaches.
@@ -208,35 +232,44 @@ async fn ring<W: World>(
     Ok(())
 }
 
-/// Who is on duty: of the jurisdiction, else of the region above it; where nobody is, everyone who could decide. The second
-/// part says whether the roster named them.
+/// Who is on duty in one of these positions and could decide: of the jurisdiction, else of the region above it; where nobody is,
+/// everyone who could. The second part says whether the roster named them.
 async fn officers(
     store: &Store,
     policy: &Policy,
     jurisdiction: &RegionCode,
-    position: crate::rules::Position,
+    positions: &BTreeSet<Position>,
     now: DateTime<Utc>,
 ) -> Result<(Vec<OfficerRow>, bool), DeskError> {
     let roster = store.roster(now).await?;
-    let mut at = policy.map.get(jurisdiction);
-    while let Some(region) = at {
-        if let Some((officer, _)) = roster.on_duty(&region.code, position, now)
-            && let Some(officer) = store.officer(officer).await?.filter(|officer| officer.active)
-        {
-            return Ok((vec![officer], true));
+    let mut found: Vec<OfficerRow> = Vec::new();
+    for position in positions {
+        let mut at = policy.map.get(jurisdiction);
+        while let Some(region) = at {
+            if let Some((officer, _)) = roster.on_duty(&region.code, *position, now)
+                && let Some(officer) = store.officer(officer).await?.filter(|who| decides(who, jurisdiction, policy))
+            {
+                if found.iter().all(|known| known.id != officer.id) {
+                    found.push(officer);
+                }
+                break;
+            }
+            at = region.parent.as_ref().and_then(|above| policy.map.get(above));
         }
-        at = region.parent.as_ref().and_then(|above| policy.map.get(above));
     }
-    Ok((able(store, policy, jurisdiction).await?, false))
+    if found.is_empty() { Ok((able(store, policy, jurisdiction).await?, false)) } else { Ok((found, true)) }
 }
 
 /// Everyone who could decide for a jurisdiction.
 async fn able(store: &Store, policy: &Policy, jurisdiction: &RegionCode) -> Result<Vec<OfficerRow>, DeskError> {
-    let able = |officer: &OfficerRow| {
-        let may = |role| officer.grants.may(role, jurisdiction, &policy.map);
-        officer.active && (may(Role::Reviewer) || may(Role::Signer))
-    };
-    Ok(store.officers().await?.into_iter().filter(able).collect())
+    let all = store.officers().await?.into_iter();
+    Ok(all.filter(|officer| decides(officer, jurisdiction, policy)).collect())
+}
+
+/// Whether an officer could decide for a jurisdiction: a roster may still name somebody whose role was taken away.
+fn decides(officer: &OfficerRow, jurisdiction: &RegionCode, policy: &Policy) -> bool {
+    let may = |role| officer.grants.may(role, jurisdiction, &policy.map);
+    officer.active && (may(Role::Reviewer) || may(Role::Signer))
 }
 
 fn facts<W: World>(
@@ -261,10 +294,12 @@ fn facts<W: World>(
         }
         Some(Then::Lapse) => pick("作废", "it lapses"),
         Some(Then::Hold) => pick("标为超时并再次呼叫", "it is overdue, and you are called again"),
+        _ if escalation.approval.green => pick("再次呼叫", "those after you are called again"),
         _ => pick("呼叫下一位", "the next is called"),
     };
     let until = beijing(escalation.due.unwrap_or(now));
     let name = policy.map.get(&escalation.jurisdiction).map_or("", |region| region.name_in(language));
+    let at = |path| if call.base.is_empty() { String::new() } else { format!("{}{}{path}", call.base, W::BASE) };
     PageFacts {
         exercise: W::EXERCISE,
         headline: call.headline.chars().take(60).collect(),
@@ -274,11 +309,8 @@ fn facts<W: World>(
         until,
         then,
         called,
-        link: if call.base.is_empty() {
-            String::new()
-        } else {
-            format!("{}{}/alerts/{}#e{}", call.base, W::BASE, call.alert, call.id)
-        },
+        link: at(format!("/alerts/{}#e{}", call.alert, call.id)),
+        take: at(format!("/escalations/{}/take", call.id)),
         topic: format!("page{}", call.id),
     }
 }

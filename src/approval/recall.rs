@@ -203,6 +203,16 @@ impl Desk {
         Ok(id)
     }
 
+    /// Whether an alert has a release that an officer with one of these roles may stop, correct or send again.
+    pub(crate) async fn may_recall(
+        &self,
+        alert: &str,
+        officer: &OfficerRow,
+        roles: &[Role],
+    ) -> Result<bool, DeskError> {
+        Ok(!self.owned(alert, officer, roles).await?.is_empty())
+    }
+
     /// The releases of an alert where the officer has one of these roles, with a transaction to change them in.
     async fn own_releases<W: World>(
         &self,
@@ -213,24 +223,28 @@ impl Desk {
         let row = self.store.alert(alert).await?.filter(|row| row.status == W::STATUS.as_str());
         let row = row.ok_or(DeskError::Unknown)?;
         let tx = self.store.begin().await?;
-        let map = &self.policy.load().map;
-        let may = |release: &Release| {
-            // A release of the whole is everybody's: it takes a role for every county that it reaches.
-            let places: Vec<RegionCode> = match &release.jurisdiction {
-                Some(jurisdiction) => vec![jurisdiction.clone()],
-                None => release.regions.clone(),
-            };
-            let holds = |place: &RegionCode| roles.iter().any(|role| officer.grants.may(*role, place, map));
-            if places.is_empty() {
-                return roles.iter().any(|role| officer.grants.everywhere(*role));
-            }
-            places.iter().all(holds)
-        };
-        let own: Vec<_> = self.store.releases_of(&[row.id]).await?.into_iter().filter(may).collect();
+        let own = self.owned(&row.id, officer, roles).await?;
         if own.is_empty() {
             return Err(ActError::NotYours.into());
         }
         Ok((own, tx, self.clock.now()))
+    }
+
+    /// The releases of an alert that are this officer's: of their jurisdiction, or such that reach their counties only.
+    async fn owned(&self, alert: &str, officer: &OfficerRow, roles: &[Role]) -> Result<Vec<Release>, DeskError> {
+        let map = &self.policy.load().map;
+        // An end, and what lifts, speak to those told before, who are in no area of its own.
+        let told = Replaced::of(&self.store, &self.store.replaced_by(alert).await?).await?.regions();
+        let holds = |place: &RegionCode| roles.iter().any(|role| officer.grants.may(*role, place, map));
+        let own = |release: &Release| {
+            let within = |place: &&RegionCode| release.within.as_ref().is_none_or(|within| within.contains(place));
+            let mut places = release.regions.iter().chain(told.iter().filter(within)).peekable();
+            release.jurisdiction.as_ref().is_some_and(holds)
+                || (places.peek().is_some() && places.all(holds))
+                || roles.iter().any(|role| officer.grants.everywhere(*role))
+        };
+        let alerts = [alert.to_owned()];
+        Ok(self.store.releases_of(&alerts).await?.into_iter().filter(own).collect())
     }
 }
 

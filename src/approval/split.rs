@@ -27,10 +27,12 @@ pub(crate) struct Asked<'a> {
     pub(crate) approval: Approval,
 }
 
-/// The parts of a decision. An alert that needs nobody, and reaches nobody else's people, goes out whole.
+/// The parts of a decision. An alert that needs nobody, and reaches the people of one jurisdiction only, goes out whole. Where it
+/// reaches several, each has its own part, asked or not: so each can stop and correct what goes to its people.
 ///
-/// An Update raises only what is new: where officers have let the older alert go out, it was as urgent, and no county, channel
-/// or list is added, its successor needs nobody. People who were told and are no longer in the area are told so without asking.
+/// An Update raises only what is new: where officers have let the older alert go out, it was as urgent, and no channel or list is
+/// added, the counties told before need nobody, and only those that come to them are asked about. People who were told and are no
+/// longer in the area are told so without asking.
 pub(crate) fn split(
     decision: &Decision,
     alert: &Alert,
@@ -39,41 +41,55 @@ pub(crate) fn split(
     ask: &Approval,
     asked: &Asked<'_>,
 ) -> Vec<Part> {
+    let end = alert.is_the_end();
     let foreign = |region: &RegionCode| asked.regions.contains(region);
-    let any_foreign = decision.regions.iter().any(foreign);
-    if ask.is_none() && !any_foreign {
-        let regions = if alert.is_the_end() { Vec::new() } else { decision.regions.clone() };
+    let asks = !ask.is_none() || decision.regions.iter().any(foreign);
+    let level = if ask.is_none() { asked.approval.by } else { ask.by };
+    let told = replaced.regions();
+    // An end that nobody is asked about goes to those told, wherever it says that it is over.
+    let decided = decision.regions.iter().filter(|_| asks || !end || told.is_empty());
+    let mut parts: BTreeMap<(RegionCode, bool), BTreeSet<RegionCode>> = BTreeMap::new();
+    for region in decided.chain(&told) {
+        parts.entry((jurisdiction_of(region, level, map), foreign(region))).or_default();
+    }
+    if !asks && parts.len() <= 1 {
+        let regions = if end { Vec::new() } else { decision.regions.clone() };
         return vec![Part { jurisdiction: None, regions, within: None, approval: ask.clone() }];
     }
-    let level = if ask.is_none() { asked.approval.by } else { ask.by };
-    let place = |region: &RegionCode| (jurisdiction_of(region, level, map), foreign(region));
-    let mut parts: BTreeMap<(RegionCode, bool), BTreeSet<RegionCode>> = BTreeMap::new();
-    let told: BTreeSet<RegionCode> = replaced.regions();
     for region in &decision.regions {
-        parts.entry(place(region)).or_default().insert(region.clone());
-    }
-    for region in &told {
-        parts.entry(place(region)).or_default();
-    }
-    let grave = |area: &BTreeSet<RegionCode>| {
-        if alert.is_the_end() {
-            return true;
+        if let Some(area) = parts.get_mut(&(jurisdiction_of(region, level, map), foreign(region))) {
+            area.insert(region.clone());
         }
-        let older = replaced.covers(decision) && replaced.lane().is_some_and(|lane| lane <= decision.lane);
-        let added = area.iter().any(|region| !told.contains(region));
-        !area.is_empty() && (added || !older)
-    };
-    parts
-        .into_iter()
-        .map(|((jurisdiction, theirs), area)| {
-            let wanted = if theirs { asked.approval.clone().stricter(ask.clone()) } else { ask.clone() };
-            let approval = if grave(&area) { wanted } else { Approval::none() };
-            let below = map.counties_below(&jurisdiction).into_iter().map(|county| county.code.clone());
-            let within: Vec<_> = below.filter(|county| foreign(county) == theirs).collect();
-            let regions = if alert.is_the_end() { Vec::new() } else { area.into_iter().collect() };
-            Part { jurisdiction: Some(jurisdiction), regions, within: Some(within), approval }
-        })
-        .collect()
+    }
+    let older = replaced.covers(decision) && replaced.lane().is_some_and(|lane| lane <= decision.lane);
+    let mut all = Vec::new();
+    for ((jurisdiction, theirs), area) in parts {
+        let wanted = if theirs { asked.approval.clone().stricter(ask.clone()) } else { ask.clone() };
+        let below = map.counties_below(&jurisdiction).into_iter().map(|county| county.code.clone());
+        let mut within: Vec<_> = below.filter(|county| foreign(county) == theirs).collect();
+        let part = |regions: BTreeSet<RegionCode>, within, approval| {
+            let regions = if end { Vec::new() } else { regions.into_iter().collect() };
+            Part { jurisdiction: Some(jurisdiction.clone()), regions, within: Some(within), approval }
+        };
+        let grave = end || (!area.is_empty() && !older);
+        let added: BTreeSet<_> = area.difference(&told).cloned().collect();
+        match () {
+            () if grave => all.push(part(area, within, wanted)),
+            () if added.is_empty() || wanted.is_none() => all.push(part(area, within, Approval::none())),
+            () => {
+                let before = within.extract_if(.., |county| !added.contains(county)).collect::<Vec<_>>();
+                if before.iter().any(|county| told.contains(county)) {
+                    all.push(part(area.intersection(&told).cloned().collect(), before, Approval::none()));
+                } else {
+                    // Nobody was told here before: it is the jurisdiction's alone.
+                    within.extend(before);
+                    within.sort_unstable();
+                }
+                all.push(part(added, within, wanted));
+            }
+        }
+    }
+    all
 }
 
 /// The region of this level that a county lies in; the county itself where the map has none.

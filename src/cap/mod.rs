@@ -15,6 +15,7 @@ mod order;
 mod profiles;
 mod read;
 mod signature;
+mod strict;
 mod values;
 mod write;
 pub(crate) mod xml;
@@ -32,6 +33,7 @@ pub use id::{AlertId, BadAlertId};
 pub use profiles::{Profile, ProfileName, hold_against};
 pub use read::Reading;
 pub use signature::{Keys, SignatureError, SignatureFault, SignaturePolicy, SigningKey};
+pub use strict::is_strict;
 pub use write::{WriteError, write};
 pub use xml::MAX_BYTES;
 

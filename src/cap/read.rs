@@ -9,6 +9,7 @@ use super::alert::{
 use super::checks;
 use super::finding::{Code, Finding, Verdict};
 use super::order::{ALERT, AREA, INFO, RESOURCE};
+use super::strict::is_decimal;
 use super::values::{self, BadShape};
 use super::xml::{Node, Tree};
 
@@ -370,7 +371,7 @@ impl<'a> Reader<'a> {
 
     fn number<T: std::str::FromStr>(&mut self, spot: &Spot<'a>, name: &str) -> Option<T> {
         let text = self.text(spot, name)?;
-        let number = text.parse().ok();
+        let number = if is_decimal(&text) { text.parse().ok() } else { None };
         if number.is_none() {
             self.find(Code::BadNumber, &format!("{}/{name}", spot.path), &text);
         }

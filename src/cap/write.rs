@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset};
 use quick_xml::escape::escape;
 
 use super::alert::{Alert, Area, Info, NamedValue, Point, Resource};
-use super::china;
+use super::{china, strict};
 
 /// Why an alert cannot be written as CAP 1.2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,7 +70,7 @@ fn write_info(out: &mut Out, info: &Info) -> Result<(), WriteError> {
         return Err(WriteError::Missing("category"));
     }
     out.0.push_str("<info>\n");
-    out.text("language", &info.language)?;
+    out.text("language", if strict::is_language(&info.language) { &info.language } else { "und" })?;
     for category in &info.categories {
         out.text("category", category.as_str())?;
     }
@@ -90,7 +90,7 @@ fn write_info(out: &mut Out, info: &Info) -> Result<(), WriteError> {
     out.optional("headline", info.headline.as_deref())?;
     out.optional("description", info.description.as_deref())?;
     out.optional("instruction", info.instruction.as_deref())?;
-    out.optional("web", info.web.as_deref())?;
+    out.optional("web", info.web.as_deref().and_then(uri).as_deref())?;
     out.optional("contact", info.contact.as_deref())?;
     out.pairs("parameter", &info.parameters)?;
     for resource in &info.resources {
@@ -109,7 +109,7 @@ fn write_resource(out: &mut Out, resource: &Resource) -> Result<(), WriteError> 
     // CAP 1.2 requires it; what a 1.1 sender did not say is unknown bytes.
     out.text("mimeType", resource.mime_type.as_deref().unwrap_or("application/octet-stream"))?;
     out.optional("size", resource.size.map(|size| size.to_string()).as_deref())?;
-    out.optional("uri", resource.uri.as_deref())?;
+    out.optional("uri", resource.uri.as_deref().and_then(uri).as_deref())?;
     out.optional("derefUri", resource.deref_uri.as_deref())?;
     out.optional("digest", resource.digest.as_deref())?;
     out.0.push_str("</resource>\n");
@@ -148,6 +148,24 @@ fn position(point: &Point) -> Result<String, WriteError> {
     } else {
         Err(not_allowed("polygon", &format!("{},{}", point.lat, point.lon)))
     }
+}
+
+/// An address as XML's `anyURI`: what may not stand in one is escaped; None where it is none even then.
+fn uri(text: &str) -> Option<String> {
+    if strict::is_uri(text) {
+        return Some(text.to_owned());
+    }
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' | '[' | ']' => {
+                // Writing to a String cannot fail.
+                let _ = write!(escaped, "%{:02X}", u32::from(c));
+            }
+            _ => escaped.push(c),
+        }
+    }
+    strict::is_uri(&escaped).then_some(escaped)
 }
 
 fn quoted(words: &[String]) -> Option<String> {

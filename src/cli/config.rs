@@ -24,11 +24,16 @@ pub(super) async fn check(context: &Context) -> Result<bool, Failure> {
     config.server.languages.as_deref().map(crate::web::load_languages).transpose()?;
     let (rules, bureaus) = (policy.rules.rules.len(), policy.bureaus.len());
     let waits = waits(context, &config, policy).await?;
+    let remarks = remarks(&config);
     if context.json {
-        println!("{}", json!({"ok": true, "rules": rules, "bureaus": bureaus, "waits": waits}));
+        let found = json!({"ok": true, "rules": rules, "bureaus": bureaus, "waits": waits, "remarks": remarks});
+        println!("{found}");
         return Ok(true);
     }
     println!("{} holds: {rules} rules, {bureaus} bureaus, templates and map in order", context.path.display());
+    for remark in remarks {
+        println!("Mind: {remark}");
+    }
     if !waits.is_empty() {
         println!(
             "An administrator has to agree to what follows, on the console's page of people; until then the old holds:"
@@ -38,6 +43,13 @@ pub(super) async fn check(context: &Context) -> Result<bool, Failure> {
         }
     }
     Ok(true)
+}
+
+/// What holds, and is better otherwise.
+fn remarks(config: &Config) -> Vec<&'static str> {
+    let nowhere = config.server.public_url.is_none();
+    let calls = "[server] public_url is not set: calls to officers carry no link to take or decide by";
+    nowhere.then_some(calls).into_iter().collect()
 }
 
 /// What would wait; nothing where there is no store yet: the first configuration needs nobody.

@@ -1,19 +1,24 @@
 //! The front door: an alert is read, checked against who may say what where, decided on, and on disk before the answer.
 
+mod aside;
 mod authority;
 mod history;
 mod join;
+mod rates;
 mod refusal;
 mod weigh;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use aside::Aside;
 pub use authority::{Levels, Outside};
 use chrono::{DateTime, Utc};
 pub use history::{History, Join, LevelSince, Link};
 use join::Joined;
+use rates::Rates;
 pub use refusal::{Refusal, RefusalCode};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -22,7 +27,7 @@ use weigh::is_old;
 pub(crate) use weigh::weigh;
 
 use crate::approval::{Admission, Asked, Desk, Material, Replaced, complete, concerns_those_told, split};
-use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Status, Verdict};
+use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Reading, Status, Verdict};
 use crate::chains::takes_part;
 use crate::clock::Clock;
 use crate::config::BureauConfig;
@@ -68,8 +73,6 @@ pub struct Receipt {
     pub repeat: bool,
 }
 
-/// An alert of so many bytes takes a moment to understand: it gets a thread of its own.
-const LARGE: usize = 64 * 1024;
 /// So many findings of a refusal are kept; the bureau is told all of them.
 const MOST_SAID: usize = 200;
 
@@ -79,6 +82,9 @@ pub struct Intake {
     policy: Arc<ArcSwap<Policy>>,
     clock: Arc<dyn Clock>,
     desk: Arc<Desk>,
+    /// Where what takes a moment to understand holds up nobody else.
+    aside: Aside,
+    rates: Rates,
     /// One alert is joined to its chain at a time.
     turn: Mutex<()>,
 }
@@ -98,7 +104,15 @@ struct Understood {
 impl Intake {
     /// A door to this store.
     pub fn new(store: Store, policy: Arc<ArcSwap<Policy>>, clock: Arc<dyn Clock>, desk: Arc<Desk>) -> Self {
-        Self { store, policy, clock, desk, turn: Mutex::new(()) }
+        Self { store, policy, clock, desk, aside: Aside::default(), rates: Rates::default(), turn: Mutex::new(()) }
+    }
+
+    /// Counts an alert that a bureau is about to hand in, by whichever door; how long it has to wait where there were too many.
+    ///
+    /// # Errors
+    /// When there were more in a minute than agreed on.
+    pub fn count(&self, bureau: &BureauConfig) -> Result<(), Duration> {
+        self.rates.count(bureau)
     }
 
     /// Takes in an alert of a bureau. When this returns, the alert is on disk, and so is its release if it needs no officer.
@@ -131,7 +145,7 @@ impl Intake {
     ) -> Result<Receipt, Refusal> {
         let now = self.clock.now();
         let policy = self.policy.load_full();
-        let taken = match understand_aside(&policy, bureau, raw, format, now).await {
+        let taken = match self.understand(&policy, bureau, raw, format, now).await {
             Ok(understood) => self.record(&policy, bureau, authors, (raw, format), understood, now).await,
             Err(refusal) => Err(refusal),
         };
@@ -144,6 +158,36 @@ impl Intake {
             self.keep_refusal(bureau, raw, refusal, now).await;
         }
         taken
+    }
+
+    /// Reads and weighs an alert; one that takes a moment where it holds up nobody else.
+    async fn understand(
+        &self,
+        policy: &Arc<Policy>,
+        bureau: &BureauConfig,
+        raw: &[u8],
+        format: Format,
+        now: DateTime<Utc>,
+    ) -> Result<Understood, Refusal> {
+        if let Some(most) = bureau.max_bytes.filter(|most| raw.len() > *most) {
+            let too_large = Finding::new(Code::TooLarge, "", format!("{} > {most} bytes", raw.len()));
+            return Err(Refusal::with_findings(RefusalCode::Unreadable, "", vec![too_large]));
+        }
+        let mut read = None;
+        if !aside::is_large(raw) {
+            let reading = read_as(raw, format);
+            if !reading.alert.as_ref().is_some_and(aside::is_heavy) {
+                return understand(policy, bureau, (raw, format), reading, now);
+            }
+            read = Some(reading);
+        }
+        let (policy, own, raw) = (Arc::clone(policy), bureau.clone(), raw.to_vec());
+        let work = move || {
+            let reading = read.unwrap_or_else(|| read_as(&raw, format));
+            understand(&policy, &own, (&raw, format), reading, now)
+        };
+        let done = self.aside.run(&bureau.name, work).await;
+        done.unwrap_or_else(|error| Err(Refusal::new(RefusalCode::Unreadable, error.to_string())))
     }
 
     async fn record(
@@ -219,7 +263,7 @@ impl Intake {
         let material = Material { alert, headline: row.headline.clone(), chain, decision, replaced };
         let state = match state {
             AlertState::Withheld => state,
-            _ => self.admit(&mut tx, policy, bureau, &understood, &material, &asked, authors, now).await?,
+            state => self.admit(&mut tx, policy, bureau, &understood, (&material, state), &asked, authors, now).await?,
         };
         tx.commit().await.map_err(StoreError::from)?;
         tracing::info!(alert.id = %understood.id, bureau = %bureau.name, state = state.as_str(),
@@ -235,7 +279,7 @@ impl Intake {
         policy: &Policy,
         bureau: &BureauConfig,
         understood: &Understood,
-        material: &Material,
+        (material, state): (&Material, AlertState),
         asked: &Approval,
         authors: &BTreeSet<OfficerId>,
         now: DateTime<Utc>,
@@ -244,7 +288,7 @@ impl Intake {
         least.name = format!("{}（{} 转请 / asked by {}）", least.name, bureau.name, bureau.name);
         let theirs = Asked { regions: &understood.asked, approval: least };
         let parts = split(&material.decision, &material.alert, &material.replaced, &policy.map, asked, &theirs);
-        let admission = Admission { id: understood.id.as_str(), material, parts: &parts, authors };
+        let admission = Admission { id: understood.id.as_str(), material, parts: &parts, authors, state };
         match understood.alert.status {
             Status::Exercise => self.desk.admit::<Exercise>(tx, policy, &admission, now).await?,
             _ => self.desk.admit::<Live>(tx, policy, &admission, now).await?,
@@ -260,9 +304,12 @@ impl Intake {
     /// Whether the message on record says what this one says, byte for byte or as read.
     async fn says_the_same(&self, understood: &Understood, raw: &[u8]) -> Result<bool, Refusal> {
         let Some((old, format)) = self.store.alert_raw(understood.id.as_str()).await? else { return Ok(false) };
+        if old == raw {
+            return Ok(true);
+        }
         let reading = if format == Format::Json.as_str() { cap::read_json(&old) } else { cap::read(&old) };
         let plain = |alert: &Alert| Alert { unknown: Vec::new(), version: cap::Version::V1_2, ..alert.clone() };
-        Ok(old == raw || reading.alert.is_some_and(|old| plain(&old) == plain(&understood.alert)))
+        Ok(reading.alert.is_some_and(|old| plain(&old) == plain(&understood.alert)))
     }
 
     /// Some senders name what they refer to by its identifier alone: its sender and time are those that the bureau's newest alert of
@@ -318,38 +365,25 @@ impl Intake {
     }
 }
 
-/// Reads and weighs an alert; a large one where it holds up nobody else.
-async fn understand_aside(
-    policy: &Arc<Policy>,
-    bureau: &BureauConfig,
-    raw: &[u8],
-    format: Format,
-    now: DateTime<Utc>,
-) -> Result<Understood, Refusal> {
-    if raw.len() < LARGE {
-        return understand(policy, bureau, raw, format, now);
+fn read_as(raw: &[u8], format: Format) -> Reading {
+    match format {
+        Format::Xml => cap::read(raw),
+        Format::Json => cap::read_json(raw),
     }
-    let (policy, bureau, raw) = (Arc::clone(policy), bureau.clone(), raw.to_vec());
-    let done = tokio::task::spawn_blocking(move || understand(&policy, &bureau, &raw, format, now)).await;
-    done.unwrap_or_else(|error| Err(Refusal::new(RefusalCode::Unreadable, error.to_string())))
 }
 
 fn understand(
     policy: &Policy,
     bureau: &BureauConfig,
-    raw: &[u8],
-    format: Format,
+    message: (&[u8], Format),
+    reading: Reading,
     now: DateTime<Utc>,
 ) -> Result<Understood, Refusal> {
-    let reading = match format {
-        Format::Xml => cap::read(raw),
-        Format::Json => cap::read_json(raw),
-    };
     let mut findings = reading.findings;
     let Some(alert) = reading.alert else {
         return Err(Refusal::with_findings(RefusalCode::Unreadable, "", findings));
     };
-    let (located, mut asked) = match weigh(policy, bureau, (raw, format), &alert, &mut findings, now) {
+    let (located, mut asked) = match weigh(policy, bureau, message, &alert, &mut findings, now) {
         Ok(weighed) => weighed,
         // What the reader found may be the cause: a polygon that it left out lies nowhere.
         Err(refusal) if refusal.findings.is_empty() => return Err(Refusal { findings, ..refusal }),

@@ -35,7 +35,11 @@ pub(crate) fn weigh(
     if cap::hold_against(&bureau.profile, alert, findings) == Verdict::Refused {
         return Err(Refusal::with_findings(RefusalCode::Profile, "", std::mem::take(findings)));
     }
-    let located = policy.map.locate(&crate::approval::areas(alert), &locate_options(policy, bureau));
+    let located = policy.map.try_locate(&crate::approval::areas(alert), &locate_options(policy, bureau));
+    let located = located.map_err(|error| {
+        findings.push(Finding::new(Code::Shapes, "alert/info/area", error.to_string()));
+        Refusal::with_findings(RefusalCode::Unreadable, "", std::mem::take(findings))
+    })?;
     let asked = authority::check(&policy.map, bureau, alert, &located)?;
     if !asked.is_empty() {
         let names: Vec<_> = asked.iter().map(|code| authority::named(&policy.map, code)).collect();

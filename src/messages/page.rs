@@ -28,6 +28,8 @@ pub struct PageFacts {
     pub called: String,
     /// Where to decide; empty where the server has no public address.
     pub link: String,
+    /// Where to say that one looks at it; empty where there is nothing to take.
+    pub take: String,
     /// One per escalation: a later call replaces an earlier one on the screen.
     pub topic: String,
 }
@@ -54,6 +56,7 @@ impl Templates {
                 then => facts.then.as_str(),
                 called => facts.called.as_str(),
                 link => facts.link.as_str(),
+                take => facts.take.as_str(),
             };
             self.fill(part, language, &[], &context)
         };

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::errands::again;
 use super::press::Press;
 use crate::approval::{Amendment, DeskError};
+use crate::cap::Code;
 use crate::publish::{Publication, PublishError, Source, make, make_own, standings};
 use crate::regions::{Located, RegionCode};
 use crate::store::{OneRelease, Printed, Released, StoreError, Unpublished};
@@ -165,7 +166,12 @@ impl Press {
         if taken.is_empty() {
             return Ok(Some(release.clone()));
         }
-        let stands: BTreeSet<_> = self.older(release).await?.into_iter().flat_map(|(_, left)| left).collect();
+        let stands: BTreeSet<_> = self
+            .older(release, self.store.replaced_by(&release.alert).await?)
+            .await?
+            .into_iter()
+            .flat_map(|(_, left)| left)
+            .collect();
         let within: BTreeSet<RegionCode> = match &release.within {
             Some(within) => within.iter().cloned().collect(),
             None => {
@@ -191,14 +197,16 @@ impl Press {
         }
         let id = &release.alert;
         let Some(row) = self.store.alert(id).await? else { return Ok(None) };
-        let material = self.desk.material(id).await?;
-        let Some((raw, format)) = self.store.alert_raw(id).await? else { return Ok(None) };
+        let (raw, format) = self.store.alert_raw(id).await?.ok_or(DeskError::Unknown)?;
+        let replaced = self.store.replaced_by(id).await?;
+        let (bureau, verified) = (row.bureau.clone(), was_verified(&row.findings));
+        let material = self.desk.material_of(row, (&raw, &format), &replaced).await?;
         let located: Located = serde_json::from_value(self.store.located(id).await?).unwrap_or_default();
         let amendment = match release.escalation {
             Some(escalation) => self.store.escalation::<Live>(escalation).await?.map(|row| row.escalation.amendment),
             None => None,
         };
-        let older = self.older(release).await?;
+        let older = self.older(release, replaced).await?;
         let policy = self.policy.load_full();
         let source = Source {
             release: release.id,
@@ -208,9 +216,9 @@ impl Press {
             within: release.within.as_deref(),
             alert: &material.alert,
             raw: (&raw, format == "xml"),
-            chain: &row.chain,
-            bureau: &row.bureau,
-            ours: is_ours(&row.bureau, &material.alert),
+            chain: &material.chain,
+            bureau: &bureau,
+            verified,
             decided: &material.decision.regions,
             located: &located,
             amendment: &amendment.unwrap_or_else(Amendment::default),
@@ -230,8 +238,14 @@ impl Press {
     }
 
     /// Publications whose place a release takes, with the counties where each still stands.
-    async fn older(&self, release: &Released) -> Result<Vec<(Publication, Vec<RegionCode>)>, StoreError> {
-        let replaced = self.store.replaced_by(&release.alert).await?;
+    async fn older(
+        &self,
+        release: &Released,
+        replaced: Vec<String>,
+    ) -> Result<Vec<(Publication, Vec<RegionCode>)>, StoreError> {
+        if replaced.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut all = self.store.printed_of(&replaced).await?;
         // One whose row is damaged meanwhile is still shown, and must not stay so.
         let shown = self.shown();
@@ -262,9 +276,8 @@ fn told(release: &Released, printed: Option<&Printed>) {
     }
 }
 
-/// Whether this program wrote an alert.
-fn is_ours(bureau: &str, alert: &crate::cap::Alert) -> bool {
-    bureau.starts_with("console:")
-        || bureau.starts_with("officer:")
-        || (alert.sender == "tocsin" && alert.identifier.starts_with("absence-"))
+/// Whether a signature was found to hold when the alert came.
+fn was_verified(findings: &serde_json::Value) -> bool {
+    let good = format!("T{}", Code::SignatureGood.number());
+    findings.as_array().is_some_and(|all| all.iter().any(|finding| finding["code"] == good.as_str()))
 }

@@ -1,5 +1,7 @@
-//! From a release to a publication: the bureau's message byte for byte where nothing was changed, else one of our own.
+//! From a release to a publication: the bureau's message byte for byte where nothing was changed and every reader of CAP 1.2 can take
+//! it so, else written anew under its own name, or one of our own.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, FixedOffset, Utc};
@@ -33,8 +35,8 @@ pub struct Source<'a> {
     pub chain: &'a str,
     /// Who brought it.
     pub bureau: &'a str,
-    /// Whether this program wrote it: for an officer, or because a source lists it no more.
-    pub ours: bool,
+    /// Whether it carries a signature that was verified with its bureau's keys.
+    pub verified: bool,
     /// The counties that the rules decided on.
     pub decided: &'a [RegionCode],
     /// What was found of its areas.
@@ -74,32 +76,55 @@ pub struct Sent {
 /// What goes out as CAP.
 #[derive(Debug)]
 pub enum Outgoing<'a> {
-    /// The bureau's own bytes; whatever signature they carry still holds.
-    Verbatim(&'a [u8]),
+    /// The bureau's own bytes.
+    AsItCame(&'a str),
     /// One that we write.
     Own(&'a Alert),
 }
 
-/// Every CAP message that leaves for the public passes here; ours are signed, where there is a key. A warning that cannot be signed
+/// Every CAP message that leaves for the public passes here, and is signed where there is a key. A warning that cannot be signed
 /// goes out all the same and says so, unless config wants it signed or not at all.
 ///
 /// # Errors
 /// When CAP 1.2 cannot say it, or it must be signed and cannot be.
 pub fn outgoing(message: &Outgoing<'_>, signing: Option<&SigningKey>) -> Result<Sent, PublishError> {
-    let sent = |bytes: Vec<u8>| Sent { bytes, unsigned: false };
-    let alert = match message {
-        Outgoing::Verbatim(raw) => return Ok(sent(raw.to_vec())),
-        Outgoing::Own(alert) => alert,
+    let text = match message {
+        Outgoing::AsItCame(text) => Cow::Borrowed(*text),
+        Outgoing::Own(alert) => Cow::Owned(cap::write(alert)?),
     };
-    let written = cap::write(alert)?;
-    let Some(key) = signing else { return Ok(sent(written.into_bytes())) };
-    match key.sign(&written) {
-        Ok(signed) => Ok(sent(signed.into_bytes())),
+    let sent = |text: String, unsigned| Sent { bytes: text.into_bytes(), unsigned };
+    let Some(key) = signing else { return Ok(sent(text.into_owned(), false)) };
+    match key.sign(&text) {
+        Ok(signed) => Ok(sent(signed, false)),
         Err(error) if key.is_required() => Err(PublishError::Unsigned(error)),
         Err(error) => {
-            tracing::error!(%error, identifier = alert.identifier, "published UNSIGNED: it cannot be signed; see to the key of [signing]");
-            Ok(Sent { bytes: written.into_bytes(), unsigned: true })
+            tracing::error!(%error, "published UNSIGNED: it cannot be signed; see to the key of [signing]");
+            Ok(sent(text.into_owned(), true))
         }
+    }
+}
+
+/// The bureau's bytes, where any reader of CAP 1.2 can take them as they are; and whether they carry its signature. A signature that
+/// was not seen to hold is not passed on: whoever trusts us would trust it.
+fn as_it_came<'a>(source: &Source<'a>) -> Option<(&'a str, bool)> {
+    let (raw, xml) = source.raw;
+    let text = std::str::from_utf8(raw).ok().filter(|_| xml && cap::is_strict(raw))?;
+    let signed = source.alert.unknown.iter().any(|element| element.name == "Signature");
+    (!signed || source.verified).then_some((text, signed))
+}
+
+/// The message's own bytes, or it written anew; never without a word that says so where it should be signed, and is not.
+fn serialised(source: &Source<'_>, own: bool, shown: &mut Alert) -> Result<Sent, PublishError> {
+    match as_it_came(source).filter(|_| !own) {
+        Some((text, true)) => outgoing(&Outgoing::AsItCame(text), None),
+        Some((text, false)) => outgoing(&Outgoing::AsItCame(text), source.signing),
+        None => match outgoing(&Outgoing::Own(shown), source.signing) {
+            Err(PublishError::Write(_)) => {
+                mend(shown);
+                outgoing(&Outgoing::Own(shown), source.signing)
+            }
+            done => done,
+        },
     }
 }
 
@@ -148,17 +173,7 @@ fn made(source: &Source<'_>, anew: bool) -> Result<Option<(Publication, Vec<u8>)
     if own {
         shown = edition(source, shown, &regions, &seas, (whole, lifts), &ended);
     }
-    let Sent { bytes: cap, unsigned } = match (own, source.raw) {
-        (false, (raw, true)) if !source.ours || source.signing.is_none() => outgoing(&Outgoing::Verbatim(raw), None)?,
-        // It came as JSON, or it is ours.
-        _ => match outgoing(&Outgoing::Own(&shown), source.signing) {
-            Err(PublishError::Write(_)) => {
-                mend(&mut shown);
-                outgoing(&Outgoing::Own(&shown), source.signing)?
-            }
-            done => done?,
-        },
-    };
+    let Sent { bytes: cap, unsigned } = serialised(source, own, &mut shown)?;
     shown.unknown.clear();
     shown.infos.iter_mut().for_each(|info| info.unknown.clear());
     let publication = Publication {

@@ -84,9 +84,14 @@ impl Footprint {
         &self.shapes
     }
 
+    pub(super) fn count_holes(&self) -> usize {
+        self.holes.len()
+    }
+
     /// What the holes take of the row at this latitude.
     pub(super) fn holes(&self, lat: f64) -> Spans {
-        Spans::union(self.holes.iter().flat_map(|hole| hole.spans(lat).wrapped().iter().collect::<Vec<_>>()).collect())
+        let here = self.holes.iter().filter(|hole| hole.bounds().holds(lat));
+        Spans::union(here.flat_map(|hole| hole.spans(lat).wrapped().iter().collect::<Vec<_>>()).collect())
     }
 }
 

@@ -37,6 +37,14 @@ impl Default for LocateOptions {
     }
 }
 
+/// Shapes may meet regions so often: some hundred shapes of which each lies over the whole map.
+const MOST_WORK: usize = 40_000;
+
+/// Shapes lie over so many regions that nobody measures them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("shapes over regions: {0}")]
+pub struct TooMuch(usize);
+
 /// Share of a sea area that geometry must cover to warn its coast when it covers land as well.
 const COAST_SHARE: f64 = 0.1;
 
@@ -47,11 +55,30 @@ impl RegionMap {
     /// so that a village's polygon counts however large its county, and a border drawn a little off does not. A shape without
     /// surface (a circle of radius 0) matches the regions of its points.
     pub fn locate(&self, areas: &[Area], options: &LocateOptions) -> Located {
+        self.located(areas, &areas.iter().map(Footprint::of).collect::<Vec<_>>(), options)
+    }
+
+    /// The same for areas of anybody.
+    ///
+    /// # Errors
+    /// When their shapes lie over so many regions that measuring them would take seconds; with how many.
+    pub fn try_locate(&self, areas: &[Area], options: &LocateOptions) -> Result<Located, TooMuch> {
         let footprints: Vec<Footprint> = areas.iter().map(Footprint::of).collect();
+        let work = footprints.iter().map(|footprint| self.work(footprint)).sum();
+        if work > MOST_WORK { Err(TooMuch(work)) } else { Ok(self.located(areas, &footprints, options)) }
+    }
+
+    /// How often a shape of these meets a region's box; each is measured row by row, and the holes of its area with it.
+    fn work(&self, footprint: &Footprint) -> usize {
+        let met: usize = footprint.shapes().iter().map(|shape| self.places_in(shape.bounds()).count()).sum();
+        met * (1 + footprint.count_holes() / 4)
+    }
+
+    fn located(&self, areas: &[Area], footprints: &[Footprint], options: &LocateOptions) -> Located {
         let mut found = Found { map: self, matches: BTreeMap::new(), unknown: BTreeSet::new() };
-        found.geometry(&footprints);
+        found.geometry(footprints);
         let by_geometry = found.kind(RegionKind::County).next().is_some();
-        for (area, footprint) in areas.iter().zip(&footprints) {
+        for (area, footprint) in areas.iter().zip(footprints) {
             found.codes(area, options, options.geometry_is_truth && !footprint.is_empty());
         }
         let direct: Vec<RegionCode> = found.kind(RegionKind::County).map(|found| found.region.clone()).collect();

@@ -154,14 +154,18 @@ impl RegionMap {
 
     /// The province that a region lies in, itself if it is one; None for a sea area, an unknown code, or a map without provinces.
     pub fn province_of(&self, code: &RegionCode) -> Option<&Region> {
-        let up = |region: &&Region| region.parent.as_ref().and_then(|parent| self.get(parent));
-        std::iter::successors(self.get(code), up).find(|region| region.kind == RegionKind::Province)
+        self.upward(code).find(|region| region.kind == RegionKind::Province)
     }
 
     /// Whether a region is another one, or lies in it.
     pub fn is_in(&self, code: &RegionCode, above: &RegionCode) -> bool {
-        let up = |region: &&Region| region.parent.as_ref().and_then(|parent| self.get(parent));
-        std::iter::successors(self.get(code), up).any(|region| region.code == *above)
+        self.upward(code).any(|region| region.code == *above)
+    }
+
+    /// A region and everything that it lies in, from below.
+    pub(super) fn upward<'a>(&'a self, code: &RegionCode) -> impl Iterator<Item = &'a Region> {
+        let up = |region: &&'a Region| region.parent.as_ref().and_then(|parent| self.get(parent));
+        std::iter::successors(self.get(code), up)
     }
 
     /// The counties that border this one, across provinces too, by code.

@@ -26,7 +26,7 @@ pub use error::{FeatureFault, RegionError};
 pub use files::{MapFiles, Properties};
 pub use footprint::Footprint;
 pub use ground::Ground;
-pub use locate::LocateOptions;
+pub use locate::{LocateOptions, TooMuch};
 pub use map::RegionMap;
 pub use region::{BadRegionCode, Region, RegionCode, RegionKind};
 

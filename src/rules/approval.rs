@@ -125,7 +125,7 @@ impl Approval {
 
     /// One officer's yes, where a rule set says nothing else.
     pub fn one() -> Self {
-        Self { name: "one".into(), stages: vec![Stage::Sign], green: false, by: Level::default(), steps: usual() }
+        Self { name: "one".into(), stages: vec![Stage::Sign], green: true, by: Level::default(), steps: usual() }
     }
 
     /// Two officers' yes, where a rule set says nothing else.

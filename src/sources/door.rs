@@ -116,11 +116,16 @@ impl Door {
         delivered
     }
 
-    /// Hands in one alert.
+    /// Hands in one alert, when its bureau's turn comes: nobody is here to be told to come back later.
     pub(super) async fn hand_in(&self, bureau: &str, bytes: &[u8], format: Format, delivered: &mut Delivered) {
-        let bureau = match self.bureau(bureau) {
-            Ok(bureau) => bureau,
-            Err(problem) => return delivered.not_now = Some(problem),
+        let bureau = loop {
+            let bureau = match self.bureau(bureau) {
+                Ok(bureau) => bureau,
+                Err(problem) => return delivered.not_now = Some(problem),
+            };
+            let Err(wait) = self.intake.count(&bureau) else { break bureau };
+            tracing::warn!(bureau = %bureau.name, ?wait, "more alerts a minute than agreed on: one waits");
+            tokio::time::sleep(wait).await;
         };
         self.hand_in_as(&bureau, bytes, format, delivered).await;
     }
@@ -177,7 +182,7 @@ impl Door {
         let mut delivered = Delivered::default();
         // It is ours: what is agreed on about the bureau's signatures and profiles says nothing of it.
         let (signature, profile) = (SignaturePolicy::Ignored, Vec::new());
-        let voice = BureauConfig { signature, profile, ..self.bureau(bureau)? };
+        let voice = BureauConfig { signature, profile, max_bytes: None, ..self.bureau(bureau)? };
         self.hand_in_as(&voice, text.as_bytes(), Format::Xml, &mut delivered).await;
         if let Some(problem) = delivered.not_now.or_else(|| delivered.refused.pop()) {
             return Err(problem);

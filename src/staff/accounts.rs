@@ -259,9 +259,10 @@ impl Staff {
     /// Sets whose turns a position has.
     ///
     /// # Errors
-    /// When the administrator may not for this jurisdiction.
+    /// When the administrator may not for this jurisdiction, or somebody of it could not decide there.
     pub async fn set_rotation(&self, rotation: &Rotation, by: &OfficerRow) -> Result<(), StaffError> {
         self.may_roster(by, &rotation.jurisdiction)?;
+        self.all_decide(&rotation.officers, &rotation.jurisdiction).await?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         set_rotation(&mut tx, rotation).await?;
@@ -286,9 +287,10 @@ impl Staff {
     /// Lets somebody stand in.
     ///
     /// # Errors
-    /// When the officer may not for this jurisdiction.
+    /// When the officer may not for this jurisdiction, or who stands in could not decide there.
     pub async fn stand_in(&self, new: &Override, by: &OfficerRow) -> Result<(), StaffError> {
         self.may_swap(by, &new.jurisdiction)?;
+        self.all_decide(&[new.officer], &new.jurisdiction).await?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         insert_override(&mut tx, new).await?;
@@ -311,10 +313,25 @@ impl Staff {
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 
+    /// Whether each of these could decide for a jurisdiction.
+    async fn all_decide(&self, officers: &[OfficerId], place: &crate::regions::RegionCode) -> Result<(), StaffError> {
+        for id in officers {
+            let officer = self.store.officer(*id).await?.ok_or(StaffError::Unknown)?;
+            if !self.decides(&officer, place) {
+                return Err(StaffError::CannotDecide(officer.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn decides(&self, officer: &OfficerRow, jurisdiction: &crate::regions::RegionCode) -> bool {
+        let map = &self.policy.load().map;
+        [Role::Reviewer, Role::Signer].into_iter().any(|role| officer.grants.may(role, jurisdiction, map))
+    }
+
     /// Whoever may decide may also swap a turn.
     fn may_swap(&self, by: &OfficerRow, jurisdiction: &crate::regions::RegionCode) -> Result<(), StaffError> {
-        let map = &self.policy.load().map;
-        let own = [Role::Reviewer, Role::Signer].into_iter().any(|role| by.grants.may(role, jurisdiction, map));
+        let own = self.decides(by, jurisdiction);
         if own { Ok(()) } else { self.may_roster(by, jurisdiction) }
     }
 

@@ -64,6 +64,9 @@ pub enum StaffError {
     /// A proposal is not what was proposed.
     #[error("此项内容与提出时不符，未执行 / this is not what was proposed; nothing was done")]
     Forged,
+    /// Nobody is called who could not decide.
+    #[error("{0}在此地不能复核或签发，不能列入值班 / {0} may neither review nor sign there, and is not called")]
+    CannotDecide(String),
     /// A role or region that does not exist.
     #[error("角色或地区无效：{0} / no such role or region: {0}")]
     BadGrant(String),

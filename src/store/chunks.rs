@@ -91,7 +91,7 @@ impl Store {
 
     /// A chunk's windows in order, with their answers.
     pub(crate) async fn history(&self, chunk: i64) -> Result<Vec<WindowRecord>, StoreError> {
-        history(&mut *self.read.acquire().await?, chunk).await
+        history(&self.read, chunk).await
     }
 
     /// Ids of a release's chunks, oldest first.
@@ -174,7 +174,7 @@ impl Store {
     ) -> Result<BTreeMap<ChannelKind, StateCounts>, StoreError> {
         let mut counts: BTreeMap<ChannelKind, StateCounts> = BTreeMap::new();
         // One snapshot: a chunk that ends meanwhile is counted once.
-        let mut tx = self.read.begin().await?;
+        let mut tx = self.read.pool().begin().await?;
         let done = format!(
             "SELECT channel, CAST(SUM(accepted) AS BIGINT) AS accepted, CAST(SUM(failed) AS BIGINT) AS failed,
                  CAST(SUM(opted_out) AS BIGINT) AS opted_out, CAST(SUM(expired) AS BIGINT) AS expired,
@@ -219,7 +219,7 @@ impl Store {
             }
             let policy = WhenAmbiguous::of_lane(u8::try_from(lane).unwrap_or(3));
             let running = row.try_get::<i64, _>("state")? == 1;
-            let history = history(&mut tx, row.try_get("id")?).await?;
+            let history = history(&mut *tx, row.try_get("id")?).await?;
             *slot += StateCounts::of(Members::replay(n, policy, &history, running).states().iter().copied());
         }
         Ok(counts)
@@ -306,14 +306,17 @@ pub(super) async fn insert_chunks(tx: &mut Tx, chunks: &[NewChunk], now: DateTim
     Ok(())
 }
 
-async fn history(connection: &mut sqlx::AnyConnection, chunk: i64) -> Result<Vec<WindowRecord>, StoreError> {
+async fn history(
+    reader: impl sqlx::Executor<'_, Database = sqlx::Any>,
+    chunk: i64,
+) -> Result<Vec<WindowRecord>, StoreError> {
     let rows = sqlx::query(
         "SELECT members, classes FROM send_window LEFT JOIN outcome
          ON outcome.chunk = send_window.chunk AND outcome.seq = send_window.seq
          WHERE send_window.chunk = $1 ORDER BY send_window.seq",
     )
     .bind(chunk)
-    .fetch_all(connection)
+    .fetch_all(reader)
     .await?;
     rows.iter()
         .map(|row| {

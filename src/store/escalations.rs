@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{QueryBuilder, Row};
 
 use super::alerts::time;
+use super::record::{Entry, record};
 use super::{Store, StoreError, Tx, readable, refresh_alert_state, take_ids};
 use crate::approval::Escalation;
 use crate::regions::RegionCode;
@@ -116,6 +117,14 @@ impl Store {
         Ok(found)
     }
 
+    /// How many calls nobody has answered.
+    pub(crate) async fn unanswered<W: World>(&self) -> Result<i64, StoreError> {
+        // The column of what is overdue, by way of its index.
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM escalation
+             WHERE world = $1 AND state IN ('approved', 'waiting', 'returned') AND lane IN (0, 1, 2, 3) AND overdue = 1";
+        Ok(sqlx::query_scalar(sql).bind(W::SLUG).fetch_one(&self.read).await?)
+    }
+
     /// What the queue shows of these, in their order; who is open no more is left out.
     ///
     /// # Errors
@@ -180,7 +189,7 @@ pub(crate) async fn insert_escalation<W: World>(
     .bind(serde_json::to_string(escalation).map_err(StoreError::corrupt)?)
     .bind(now.timestamp_millis())
     .bind(escalation.next_look().map(|at| at.timestamp_millis()))
-    .bind(i64::from(escalation.overdue))
+    .bind(i64::from(escalation.is_unanswered()))
     .execute(&mut **tx)
     .await?;
     Ok(id)
@@ -207,7 +216,7 @@ pub(crate) async fn update_escalation<W: World>(
         .bind(serde_json::to_string(escalation).map_err(StoreError::corrupt)?)
         .bind(escalation.next_look().map(|at| at.timestamp_millis()))
         .bind(closed)
-        .bind(i64::from(escalation.overdue))
+        .bind(i64::from(escalation.is_unanswered()))
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -246,6 +255,8 @@ pub(crate) async fn withdraw_escalations<W: World>(
         if !meant(&jurisdiction) {
             continue;
         }
+        let detail = serde_json::json!({"escalation": id, "jurisdiction": jurisdiction, "by": by});
+        record(tx, now, &Entry::new("tocsin", "escalation.replaced", alert, detail)).await?;
         match readable("an escalation that is replaced", escalation_in::<W>(tx, id).await)?.flatten() {
             Some(mut row) => {
                 row.escalation.replaced(by);

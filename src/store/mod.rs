@@ -24,6 +24,7 @@ mod organisations;
 mod passkeys;
 mod places;
 mod publications;
+mod readers;
 mod record;
 mod refusals;
 mod releases;
@@ -35,6 +36,7 @@ mod subscribers;
 mod sync;
 mod unasked;
 mod unpublished;
+mod writer;
 
 pub(crate) use agreed::{insert_agreed, withdraw_settings};
 pub use alerts::{AlertRow, AlertState};
@@ -91,42 +93,27 @@ pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
 pub(crate) use unasked::{allow_again, forget_unasked, refuse};
 pub use unpublished::Unpublished;
+pub(crate) use writer::Tx;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, SqlSafeStr, Transaction};
+use sqlx::{AnyConnection, Connection as _, Executor, SqlSafeStr};
 
+use self::readers::{PATIENCE, READERS, Readers};
 use self::sync::Syncer;
+use self::writer::Writer;
 use crate::seal::{SecretError, Vault};
-
-/// A transaction of the writer.
-pub(crate) type Tx = Transaction<'static, Any>;
 
 /// The open store. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) read: AnyPool,
-    write: AnyPool,
-    begin: Begin,
+    pub(crate) read: Readers,
+    write: Writer,
     syncer: Syncer,
     pub(crate) vault: Vault,
 }
-
-/// How a transaction begins: one whose commit is on disk, and one whose commit is not yet.
-#[derive(Debug, Clone, Copy)]
-struct Begin {
-    durable: &'static str,
-    early: &'static str,
-}
-
-const SQLITE: Begin = Begin {
-    durable: "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
-    early: "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
-};
-const POSTGRESQL: Begin = Begin { durable: "BEGIN", early: "BEGIN" };
 
 /// What can go wrong with the record.
 #[derive(Debug, thiserror::Error)]
@@ -260,14 +247,13 @@ impl Store {
 
     /// Begins a transaction of the writer; it waits its turn.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(self.write.begin_with(self.begin.durable).await?)
+        Ok(self.write.begin(false).await?)
     }
 
     /// Begins a transaction whose commit others see before it is on disk: [`Store::on_disk`] is to be waited for before anybody is
     /// told.
     pub(crate) async fn begin_early(&self) -> Result<Tx, StoreError> {
-        let begin = if self.syncer.is_there() { self.begin.early } else { self.begin.durable };
-        Ok(self.write.begin_with(begin).await?)
+        Ok(self.write.begin(self.syncer.is_there()).await?)
     }
 
     /// Returns when everything that was committed before is on disk.
@@ -306,15 +292,14 @@ impl Store {
 
 /// The connections of a store that is not open yet.
 struct Pools {
-    write: AnyPool,
-    read: AnyPool,
-    begin: Begin,
+    write: Writer,
+    read: Readers,
     syncer: Syncer,
 }
 
 impl Pools {
     fn store(self, vault: Vault) -> Store {
-        Store { read: self.read, write: self.write, begin: self.begin, syncer: self.syncer, vault }
+        Store { read: self.read, write: self.write, syncer: self.syncer, vault }
     }
 
     /// Whether a key has been used on it.
@@ -344,8 +329,7 @@ async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
     let pool = |size: u32| {
         AnyPoolOptions::new()
             .max_connections(size)
-            .min_connections(1)
-            .acquire_timeout(Duration::from_secs(30))
+            .acquire_timeout(PATIENCE)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(!sqlite)
@@ -366,8 +350,7 @@ async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
     };
     let write = pool(1).connect_with(connect.clone()).await.map_err(failed)?;
     migrator().run(&write).await?;
-    let read = pool(4).connect_with(connect).await.map_err(failed)?;
-    let begin = if sqlite { SQLITE } else { POSTGRESQL };
+    let read = Readers::new(pool(READERS).connect_with(connect).await.map_err(failed)?, sqlite);
     let syncer = match options.url.strip_prefix("sqlite://") {
         // Without it, each commit has an fsync of its own.
         Some(path) => Syncer::of(Path::new(path)).unwrap_or_else(|error| {
@@ -376,7 +359,7 @@ async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
         }),
         None => Syncer::default(),
     };
-    Ok(Pools { write, read, begin, syncer })
+    Ok(Pools { write: Writer::new(write, sqlite), read, syncer })
 }
 
 /// Where the key of personal data lies if nobody says otherwise: beside the store's file.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::{QueryBuilder, Row};
 
 use super::alerts::time;
-use super::{Store, StoreError, Tx, take_ids};
+use super::{Store, StoreError, Tx};
 use crate::record::{GENESIS, Line};
 
 /// Lines about one subject that are read at once.
@@ -43,9 +43,13 @@ pub struct RecordFilter {
 
 /// Adds a line, chained to the last one.
 pub(crate) async fn record(tx: &mut Tx, at: DateTime<Utc>, entry: &Entry) -> Result<(), StoreError> {
-    let seq = take_ids(tx, "record", 1).await?;
-    let before: Option<String> =
-        sqlx::query_scalar("SELECT hash FROM record WHERE seq = $1").bind(seq - 1).fetch_optional(&mut **tx).await?;
+    let row = sqlx::query(
+        "INSERT INTO counter (name, value) VALUES ('record', 1) ON CONFLICT (name) DO UPDATE SET value = counter.value + 1
+         RETURNING value, (SELECT hash FROM record WHERE seq = counter.value - 1) AS before",
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    let (seq, before): (i64, Option<String>) = (row.try_get("value")?, row.try_get("before")?);
     let detail = entry.detail.to_string();
     let mut line = Line {
         seq,

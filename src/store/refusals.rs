@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::Row;
 
 use super::alerts::time;
+use super::record::{Entry, record};
 use super::{Store, StoreError, take_ids};
 
 /// The newest refusals of a bureau that are kept: whoever sends nonsense without end does not fill the disk.
@@ -37,6 +38,9 @@ impl Store {
         .bind(raw.get(..KEPT).unwrap_or(raw))
         .execute(&mut *tx)
         .await?;
+        // What was kept of it goes in time; that it was refused, and why, stays on record.
+        let detail = serde_json::json!({"code": code, "digest": digest});
+        record(&mut tx, at, &Entry::new(&format!("bureau:{bureau}"), "alert.refuse", digest, detail)).await?;
         sqlx::query(
             "DELETE FROM refusal WHERE bureau = $1 AND id <=
                  (SELECT id FROM refusal WHERE bureau = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)",

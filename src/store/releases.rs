@@ -105,12 +105,10 @@ pub(crate) fn escalation_of(name: &str) -> Option<i64> {
 /// Writes a release with its renderings; the audience is frozen at the newest address.
 pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<Utc>) -> Result<i64, StoreError> {
     let id = take_ids(tx, "release", 1).await?;
-    let watermark: i64 =
-        sqlx::query_scalar("SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM address").fetch_one(&mut **tx).await?;
     sqlx::query(
         "INSERT INTO release (id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin,
              signed_by, created_at, expires, watermark, scene)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, (SELECT COALESCE(MAX(id), 0) FROM address), $15)",
     )
     .bind(id)
     .bind(&new.name)
@@ -126,7 +124,6 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     .bind(&new.signed_by)
     .bind(now.timestamp_millis())
     .bind(new.expires.timestamp_millis())
-    .bind(watermark)
     .bind(new.scene.as_ref().map(json).transpose()?)
     .execute(&mut **tx)
     .await?;

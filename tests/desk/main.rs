@@ -12,6 +12,7 @@ mod bench;
 mod calls;
 mod damaged;
 mod pages;
+mod recall;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -170,7 +171,7 @@ async fn an_update_asks_for_what_is_new_and_an_end_asks_nobody() {
     assert_eq!(bench.post(&same).await.state, AlertState::Released, "no county, level, list or channel more");
     let wider = Cma { code: "310120000000".into(), ..Cma { identifier: "c".into(), ..same.clone() } }.refers_to(&same);
     let receipt = bench.post(&wider).await;
-    assert_eq!(receipt.state, AlertState::Waiting, "another county");
+    assert_eq!(receipt.state, AlertState::Partly, "another county; where it is over, people hear so at once");
     let id = bench.waiting(&receipt).await[0].id;
     assert!(bench.act(id, Act::Approve(Stage::Sign), 0, &signer).await);
     let redder = Cma { colour: RED, identifier: "d".into(), ..wider.clone() }.refers_to(&wider);

@@ -88,3 +88,26 @@ async fn two_who_write_on_one_draft_lose_nothing() {
     assert_eq!(li.post("/console/compose/1/save", &form(newest, "李的二稿")).await.0, 303);
     assert!(wang.get("/console/compose/1").await.1.contains("李的二稿"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_part_is_signed_under_its_own_texts() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let signer = crew.officer("signer", &["signer:*"]).await.browser(&server).await;
+    let (_, answer) = server.post(two(ORANGE, "n1").xml()).await;
+    let alert = answer["id"].as_str().unwrap();
+    assert_eq!(signer.post("/console/escalations/1/split", &[("seen", "0"), ("region", "310120")]).await.0, 303);
+    let form = [("seen", "1"), ("reason", "r"), ("region", "310120"), ("zh-CN.description", "奉贤另有说法。")];
+    assert_eq!(signer.post("/console/escalations/2/amend", &form).await.0, 303);
+    let (_, page) = signer.get(&format!("/console/alerts/{alert}")).await;
+    let (before, rest) = page.split_once("id=\"e1\"").unwrap();
+    let (first, second) = rest.split_once("id=\"e2\"").unwrap();
+    let reads = |part: &str| {
+        let texts: Vec<_> = part.split("<figure").skip(1).map(|text| text.split("</figure>").next().unwrap()).collect();
+        (texts.len(), texts.iter().any(|text| text.contains("奉贤另有说法")))
+    };
+    assert_eq!(reads(before), (0, false), "no text stands apart from what it is decided with");
+    let ((n, first), (m, second)) = (reads(first), reads(second));
+    assert!(n > 0 && m > 0, "each has its texts: {n}, {m}");
+    assert_eq!((first, second), (false, true), "and they are its own");
+}

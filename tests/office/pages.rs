@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::support::crew::{Browser, Crew};
-use super::support::{Cma, Server, write_config};
+use super::support::{Cma, ORANGE, Server, write_config};
 use super::typed;
 
 async fn found(browser: &Browser, base: &str, words: &str, more: &str) -> (Vec<String>, String) {
@@ -208,4 +208,17 @@ async fn whoever_came_by_https_is_told_to_come_by_https() {
             assert_eq!(header, wanted, "{address}{path}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_script_no_field_is_shown_that_does_nothing_and_the_count_of_what_waits_is_said() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let author = crew.officer("author", &["author:310000", "signer:310000"]).await.browser(&server).await;
+    let (_, page) = author.get("/console/compose/new").await;
+    let label = page.split("type=\"file\"").next().unwrap().rsplit("<label").next().unwrap().to_owned();
+    assert!(label.starts_with(" hidden>"), "the script reads the file, and shows its field: {label}");
+    server.post(Cma { colour: ORANGE, ..Cma::new("n1") }.xml()).await;
+    let (_, page) = author.get("/console").await;
+    assert!(page.contains("role=\"status\" data-words=\"For you: {}\">For you: 1<"), "{page}");
 }

@@ -160,3 +160,24 @@ async fn the_alert_page_says_why_whom_it_reaches_how_long_it_takes_and_what_it_c
     let (status, check) = li.post("/console/compose/check", &form).await;
     assert!(status == 200 && check.contains("short message 6,000 (") && check.contains("¥ "), "{check}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_of_a_county_that_officers_took_away_hear_nothing() {
+    let people = "310118,zh-CN,+8613831011800\n310120,zh-CN,+8613831012000\n";
+    let (server, sms) = texting(Tally::keeping_keys(), "", people).await;
+    let crew = Crew::of(&server).await;
+    let reviewer = crew.officer("reviewer", &["reviewer:310000"]).await.browser(&server).await;
+    let signer = crew.officer("signer", &["signer:310000"]).await.browser(&server).await;
+    let area = codes(&["310118", "310120"]);
+    let (status, answer) = server.post(Cma { colour: ORANGE, code: area, ..Cma::new("two") }.xml()).await;
+    assert_eq!((status, answer["state"].as_str()), (201, Some("waiting")), "{answer}");
+    let trim = [("seen", "0"), ("reason", "not there"), ("region", "310118")];
+    super::posted(&reviewer, "/console/escalations/1/amend", &trim).await;
+    super::posted(&signer, "/console/escalations/1/approve", &[("seen", "1"), ("stage", "sign"), ("word", "")]).await;
+    let alert = answer["id"].as_str().unwrap();
+    let over = |s: &serde_json::Value| s["planned"] == true && s["states"]["waiting"] == 0 && s["states"]["sending"] == 0;
+    let states = server.until(alert, over).await;
+    assert_eq!(states["channels"]["sms"]["accepted"], 1, "{states}");
+    let told: Vec<String> = sms.tally.keys().into_keys().collect();
+    assert!(told.iter().all(|to| to.contains("13831011800")) && told.len() == 1, "{told:?}");
+}

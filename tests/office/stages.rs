@@ -17,6 +17,39 @@ async fn leads_to(browser: &Browser, path: &str, form: &[(&str, &str)]) -> Strin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_author_of_a_prefecture_mends_what_the_province_returned_and_nobody_beside_them_does() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let author = crew.officer("suzhou", &["author:320500"]).await.browser(&server).await;
+    let beside = crew.officer("wuxi", &["author:320200"]).await.browser(&server).await;
+    let signer = crew.officer("jiangsu", &["signer:320000"]).await.browser(&server).await;
+    let end = typed(Utc::now() + TimeDelta::hours(3));
+    let form = [
+        ("msg_type", "Alert"),
+        ("hazard", "rainstorm"),
+        ("colour", "orange"),
+        ("region", "320500"),
+        ("expires", &*end),
+        ("places", "320509"),
+    ];
+    let draft = leads_to(&author, "/console/compose/new/save", &form).await;
+    let (_, page) = author.get(&draft).await;
+    let seen = page.split("name=\"seen\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let form = [&form[..], &[("seen", seen)]].concat();
+    let alert = leads_to(&author, &format!("{draft}/submit"), &form).await;
+    posted(&signer, "/console/escalations/1/return", &[("seen", "0"), ("reason", "which streets?")]).await;
+    let place = alert.split('#').next().unwrap();
+    let amend = "/console/escalations/1/amend";
+    assert!(author.get(place).await.1.contains(amend), "the form is there");
+    assert!(!beside.get(place).await.1.contains(amend));
+    let form = [("seen", "0"), ("reason", "named"), ("region", "320509"), ("zh-CN.headline", "暴雨橙色预警")];
+    assert_eq!(beside.post(amend, &form).await.0, 403);
+    posted(&author, amend, &form).await;
+    let row = crew.store.escalation::<tocsin::world::Live>(1).await.unwrap().unwrap().escalation;
+    assert_eq!((row.state.as_str(), row.revision), ("waiting", 1), "and it is in the queue again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_whole_journey_is_a_row_for_each_step_in_order_with_its_time() {
     let server = Server::start("");
     let crew = Crew::of(&server).await;

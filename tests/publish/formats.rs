@@ -82,7 +82,7 @@ fn hostile_text_stays_text_in_every_format() {
         raw: (b"{}", false),
         chain: "chain",
         bureau: "b",
-        ours: false,
+        verified: false,
         decided: &regions,
         located: &located,
         amendment: &Amendment::default(),
@@ -120,9 +120,12 @@ fn a_huge_alert_is_small_for_those_who_poll() {
         println!("skipped: the folder of real alerts, ../shared/corpus, is not here");
         return;
     };
-    let at = cap::read(&raw).alert.unwrap().sent.to_utc();
+    let alert = cap::read(&raw).alert.unwrap();
+    let at = alert.sent.to_utc();
     let (publication, cap) = Desk::default().release(&raw, at, How::default()).unwrap();
-    assert!(raw.len() > 1_500_000 && cap == raw);
+    // Its elements are out of order: it is written anew.
+    let areas = |alert: &cap::Alert| alert.infos.iter().map(|info| info.areas.clone()).collect::<Vec<_>>();
+    assert!(raw.len() > 1_500_000 && areas(&cap::read(&cap).alert.unwrap()) == areas(&alert));
     let entry = Entry { left: publication.regions.clone(), publication, standing: Standing::InForce };
     let value = feature(&entry, &MAP, &GROUND, &place());
     assert_eq!(value["geometry"]["coordinates"].as_array().unwrap().len(), 212);

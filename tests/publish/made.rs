@@ -38,7 +38,7 @@ fn drills_tests_and_what_is_meant_for_few_are_not_published() {
 
 #[test]
 #[cfg(feature = "signatures")]
-fn what_is_ours_is_signed_and_what_is_the_bureaus_stays_as_it_came() {
+fn everything_is_signed_but_what_carries_a_signature_that_holds() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (key, certificate) = (path("key.pem"), path("certificate.pem"));
@@ -58,13 +58,23 @@ fn what_is_ours_is_signed_and_what_is_the_bureaus_stays_as_it_came() {
     assert_eq!(verdict(&ours), Ok(()));
     let forged = String::from_utf8(ours).unwrap().replace("310118", "310120");
     assert!(verdict(forged.as_bytes()).is_err());
-    let how = How { signing: Some(&signer), ..How::default() };
-    let (_, theirs) = Desk::default().release(raw.as_bytes(), Utc::now(), how).unwrap();
-    assert_eq!(theirs, raw.as_bytes());
-    let how = How { signing: Some(&signer), ours: true, ..How::default() };
-    let (publication, composed) = Desk::default().release(raw.as_bytes(), Utc::now(), how).unwrap();
-    assert_eq!(verdict(&composed), Ok(()), "what an officer composed is ours from the first word");
-    assert!(!publication.own, "and nothing of it was changed");
+    let published = |raw: &str, verified| {
+        let how = How { signing: Some(&signer), verified, ..How::default() };
+        Desk::default().release(raw.as_bytes(), Utc::now(), how).unwrap()
+    };
+    let (publication, theirs) = published(&raw, false);
+    assert_eq!(verdict(&theirs), Ok(()), "what carries no signature gets ours");
+    assert_eq!(cap::read(&theirs).alert.unwrap().infos, read(&raw).infos);
+    assert!(!publication.own && !publication.unsigned, "and nothing of it was changed");
+    let commented = raw.replace("</alert>", "<!-- </no> --></alert><!-- </end> -->");
+    assert_eq!(verdict(&published(&commented, false).1), Ok(()));
+    let signed = String::from_utf8(theirs).unwrap();
+    assert_eq!(published(&signed, true).1, signed.as_bytes(), "the bureau's own stays where it was seen to hold");
+    let broken = signed.replace("310118", "310120");
+    let (publication, anew) = published(&broken, false);
+    assert_eq!((verdict(&anew), publication.own), (Ok(()), false), "one that does not hold goes");
+    let (_, bare) = Desk::default().release(broken.as_bytes(), Utc::now(), How::default()).unwrap();
+    assert!(!String::from_utf8(bare).unwrap().contains("Signature"));
 }
 
 #[test]

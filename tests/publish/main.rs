@@ -59,7 +59,7 @@ struct How<'a> {
     amendment: Amendment,
     replaces: &'a [&'a Alert],
     signing: Option<&'a cap::SigningKey>,
-    ours: bool,
+    verified: bool,
 }
 
 impl Desk {
@@ -86,7 +86,7 @@ impl Desk {
             raw: (raw, true),
             chain: "chain",
             bureau: "shanghai",
-            ours: how.ours,
+            verified: how.verified,
             decided: &decided,
             located: &located,
             amendment: &how.amendment,

@@ -6,10 +6,12 @@ use super::browser::Browser;
 pub const GRAVE: &str = "v.impact === 'serious' || v.impact === 'critical'";
 pub const ALL: &str = "true";
 
-/// Its script; None where it was not fetched.
+/// Its script; None where it was not fetched. Whoever says that the tools are there (`cargo xtask test` does) finds out if they are not.
 pub fn script() -> Option<String> {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules/axe-core/axe.min.js");
-    std::fs::read_to_string(file).ok()
+    let script = std::fs::read_to_string(&file).ok();
+    assert!(script.is_some() || std::env::var_os("TOCSIN_TOOLS").is_none(), "no axe-core at {}", file.display());
+    script
 }
 
 /// What is wrong with the page that is open.

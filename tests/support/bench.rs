@@ -71,6 +71,12 @@ impl Bench {
         self.intake.accept(&bureau, xml.as_bytes(), Format::Xml).await.unwrap()
     }
 
+    /// Posts what is not taken.
+    pub async fn refuse(&self, xml: &str) {
+        let bureau = BureauConfig { name: "all".into(), ..BureauConfig::default() };
+        assert!(self.intake.accept(&bureau, xml.as_bytes(), Format::Xml).await.is_err());
+    }
+
     pub async fn waiting(&self, alert: &Receipt) -> Vec<EscalationRow<Live>> {
         self.crew.store.escalations_of::<Live>(alert.id.as_str()).await.unwrap()
     }

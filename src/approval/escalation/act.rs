@@ -53,8 +53,8 @@ pub enum Act {
 pub enum Effect {
     /// Call the officers of this step.
     Page(usize),
-    /// Call those who wrote it: it came back to them.
-    CallAuthors,
+    /// Call those who can mend it, for it came back: those who wrote it, and more of them with each call.
+    CallBack(usize),
     /// Write the release.
     Release {
         /// Who signed, or which rule.

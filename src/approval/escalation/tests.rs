@@ -85,6 +85,15 @@ enum Event {
     Act { officer: usize, act: Kind, stale: bool },
     Split { officer: usize, mask: u8 },
     Replaced,
+    /// From now on so many of those who are called have an address: all, none, or somebody of a later step.
+    Reach(Reach),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    All,
+    Nobody,
+    Later,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +122,7 @@ fn event() -> impl Strategy<Value = Event> {
         12 => (0_usize..4, kind, proptest::bool::weighted(0.1)).prop_map(|(officer, act, stale)| Event::Act { officer, act, stale }),
         1 => (0_usize..4, 0_u8..64).prop_map(|(officer, mask)| Event::Split { officer, mask }),
         1 => proptest::bool::weighted(0.1).prop_map(|now| if now { Event::Replaced } else { Event::Tick }),
+        1 => prop_oneof![Just(Reach::All), Just(Reach::Nobody), Just(Reach::Later)].prop_map(Event::Reach),
     ]
 }
 
@@ -153,6 +163,8 @@ struct Bench {
     now: DateTime<Utc>,
     /// Whether the next messages can be made.
     makes: bool,
+    /// Who can be called.
+    reach: Reach,
 }
 
 impl Bench {
@@ -166,8 +178,24 @@ impl Bench {
                     assert_eq!((machine.step, &machine.state), (step, &State::Waiting));
                     let within = machine.approval.steps[step].within.time();
                     assert_eq!(machine.due, Some(now + within), "who is called has the whole step");
+                    if self.reach != Reach::All {
+                        let next = machine.steps_after(step).next().filter(|_| self.reach == Reach::Later);
+                        let effects = machine.nobody_called(next, now);
+                        let (at, calls) = next.map_or((step, Vec::new()), |next| (next, vec![Effect::Page(next)]));
+                        assert_eq!((machine.step, effects), (at, calls), "a later step's officers are called at once");
+                        assert_eq!(machine.uncalled, next.is_none(), "where there is nobody, it says so");
+                        let all: TimeDelta = machine.approval.steps[step..=at].iter().map(|s| s.within.time()).sum();
+                        assert_eq!(machine.due, Some(now + all), "and what follows comes no sooner");
+                    }
                 }
-                Effect::CallAuthors => assert!(matches!(machine.state, State::Returned { .. }), "it came back to them"),
+                Effect::CallBack(call) => {
+                    assert!(matches!(machine.state, State::Returned { .. }), "it came back to them");
+                    assert_eq!((machine.step, machine.due), (call, Some(now + TimeDelta::minutes(3))), "and climbs on");
+                    if self.reach == Reach::Nobody {
+                        machine.nobody_called_back();
+                    }
+                    assert_eq!(machine.uncalled, self.reach == Reach::Nobody);
+                }
                 Effect::Release { by } => {
                     assert!(now < notebook.end, "nothing goes out after its end");
                     assert!(by_rule || notebook.everyone_has(&machine.approval), "a yes is missing");
@@ -187,6 +215,7 @@ impl Bench {
 
     fn happen(&mut self, event: &Event, officers: &[Who]) {
         match event {
+            Event::Reach(reach) => self.reach = *reach,
             Event::Wait(seconds) => self.now += TimeDelta::seconds(*seconds),
             Event::Tick => (0..self.parts.len()).for_each(|at| self.tick(at)),
             Event::Act { officer, act, stale } => {
@@ -256,7 +285,8 @@ impl Bench {
                 let (regions, expires) = (chosen(mask), new_end(minutes));
                 let fits = regions.iter().all(|code| notebook.regions.contains(code)) && !regions.is_empty();
                 let ends = expires.is_none_or(|end| now < end && end <= before.expires);
-                let may = judge || who.roles.contains(&Role::Author);
+                let own = notebook.authors.contains(&who.id.0);
+                let may = own || judge || who.roles.contains(&Role::Author);
                 let amendment = Amendment { expires, ..Amendment::default() };
                 (Act::Amend { amendment, regions, reason: "why".into() }, fits && ends && may)
             }
@@ -329,7 +359,10 @@ impl Bench {
             match machine.state {
                 State::Waiting => assert!(machine.due.is_some(), "the ladder goes on until somebody decides"),
                 State::Approved => assert!(machine.due.is_some(), "it is tried again"),
-                State::Returned { .. } => assert_eq!(machine.next_look(), Some(notebook.end)),
+                State::Returned { .. } => {
+                    assert!(machine.due.is_some(), "those who can mend it are called until somebody does");
+                    assert!(machine.next_look() <= Some(notebook.end));
+                }
                 _ => assert_eq!(machine.next_look(), None, "the clock has no more business with it"),
             }
         }
@@ -354,7 +387,7 @@ proptest! {
             end: machine.expires,
             returned: false,
         };
-        let mut bench = Bench { parts: vec![(machine, notebook)], now: noon(), makes: true };
+        let mut bench = Bench { parts: vec![(machine, notebook)], now: noon(), makes: true, reach: Reach::All };
         bench.follow(0, effects, false);
         for event in &events {
             bench.happen(event, &officers);
@@ -376,7 +409,7 @@ proptest! {
         let notebook = Notebook {
             authors: BTreeSet::new(), yes: Vec::new(), regions: machine.regions.iter().cloned().collect(), end: machine.expires, returned: false,
         };
-        let mut bench = Bench { parts: vec![(machine, notebook)], now: noon(), makes: false };
+        let mut bench = Bench { parts: vec![(machine, notebook)], now: noon(), makes: false, reach: Reach::All };
         for event in &events {
             bench.happen(event, &officers);
         }

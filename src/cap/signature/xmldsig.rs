@@ -131,7 +131,10 @@ impl SigningKey {
             return Err(no("it is signed already".into()));
         }
         let body = document(&tree);
-        let end = body.rfind("</").filter(|_| tree.root.name == "alert").ok_or_else(|| no("it is no alert".into()))?;
+        // What follows the root element may hold anything, in comments.
+        let after = tree.text.len() - tree.root.end;
+        let root = body.get(..body.len().saturating_sub(after)).filter(|_| tree.root.name == "alert");
+        let end = root.and_then(|root| root.rfind("</")).ok_or_else(|| no("it is no alert".into()))?;
         let (head, tail) = body.split_at(end);
         let key_info = match &self.certificate {
             Some(text) => {

@@ -28,7 +28,7 @@ pub(super) async fn submit(
     body: Body,
 ) -> Result<Response, Problem> {
     let app = &site.app;
-    site.limits.alert(&bureau).map_err(Problem::TooMany)?;
+    app.intake.count(&bureau).map_err(Problem::TooMany)?;
     let most = bureau.max_bytes.map_or(cap::MAX_BYTES, |bytes| bytes.min(cap::MAX_BYTES));
     let body = body::read(body, most).await.map_err(|error| match error {
         BodyError::TooLarge => Problem::TooLarge(most),

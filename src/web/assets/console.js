@@ -111,6 +111,15 @@ const listen = (url, told) => {
   window.addEventListener("pageshow", (event) => { if (event.persisted) open(); });
 };
 
+// A call that nobody has answered turns every page red, whatever the officer is at.
+const unanswered = $("#unanswered");
+const alarm = ({ unanswered: calls }) => {
+  const link = $("a", unanswered);
+  const text = unanswered.dataset.words.replace("{}", calls);
+  if (link.textContent !== text) link.textContent = text;
+  unanswered.hidden = calls === 0;
+};
+
 const beep = () => {
   const audio = new AudioContext();
   [0, 0.35, 0.7].forEach((at) => {
@@ -148,11 +157,15 @@ if (queue) {
     const held = link?.getAttribute("href");
     queue.innerHTML = await answer.text();
     const own = Number($("[data-own]", queue).dataset.own);
+    const waiting = $("#waiting");
+    const count = waiting.dataset.words.replace("{}", own);
+    if (waiting.textContent !== count) waiting.textContent = count;
     document.title = own > 0 ? `(${own}) ${title}` : title;
     if (held) $$(`#queue a[href="${CSS.escape(held)}"]`).at(nth)?.focus({ preventScroll: true });
     return true;
   };
   listen(queue.dataset.events, async (told) => {
+    alarm(told);
     if (red >= 0 && told.newest_red > red && localStorage.sound === "on") beep();
     red = Math.max(red, told.newest_red);
     if (digest !== told.digest && await refresh()) digest = told.digest;
@@ -183,6 +196,7 @@ if (live) {
   };
   setInterval(pace, 1_000);
   listen(live.dataset.events, (told) => {
+    alarm(told);
     const sample = { at: performance.now(), done: {}, open: {}, accepted: {} };
     const rows = $$("tr[data-channel]", live);
     if (Object.keys(told.channels).some((name) => !rows.some((row) => row.dataset.channel === name))) { renew(); return; }
@@ -201,6 +215,7 @@ if (live) {
       $$("[data-state]", row).forEach((cell) => { cell.textContent = number.format(counts[cell.dataset.state] ?? 0); });
     });
     samples.push(sample);
+    document.dispatchEvent(new CustomEvent("told"));
     pace();
     $("[data-held]", live).hidden = !told.held;
     $$("[data-lamp]", live).forEach((lamp) => {
@@ -216,6 +231,7 @@ if (live) {
     let before = "";
     // Somebody else's decision shows at once; what is being typed is not lost.
     listen(open.dataset.events, (told) => {
+      alarm(told);
       const now = JSON.stringify([told.state, told.parts]);
       const busy = () => $$("details[open] form", open).length > 0 || typing(document.activeElement ?? document.body);
       if (before && before !== now) renew(busy);
@@ -223,6 +239,9 @@ if (live) {
     });
   }
 }
+
+// A page has one line only, because browsers hold few to one place.
+if (unanswered && !queue && !$("[data-events]:not(#unanswered)")) listen(unanswered.dataset.events, alarm);
 
 // --- Composing: checks as it is typed -----------------------------------------------------------------------------------
 const compose = $("#compose");

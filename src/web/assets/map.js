@@ -76,7 +76,9 @@ if (place && window.L) {
       if (answer?.ok) { shares = await answer.json(); layer.setStyle(style); place.dataset.shares = Object.keys(shares).length; }
     };
     refresh();
-    setInterval(refresh, 5_000);
+    // Whenever numbers are told, soon after them and not for each of them: counties are counted once for all who look.
+    let soon = 0;
+    document.addEventListener("told", () => { soon ||= setTimeout(() => { soon = 0; refresh(); }, 3_000); });
   }
 
   if ("draw" in place.dataset) compose(map, layer, drawn, line, (now) => { chosen = now; layer.setStyle(style); raise(); });
@@ -152,6 +154,7 @@ function compose(map, layer, drawn, line, choose) {
     }
   });
   const upload = $("[data-upload]");
+  upload.closest("label").hidden = false;
   upload.addEventListener("change", async () => {
     const [file] = upload.files;
     if (!file) return;

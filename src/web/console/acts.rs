@@ -2,19 +2,69 @@
 
 use std::collections::BTreeMap;
 
+use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::alert::confirms;
-use crate::approval::{Act, Amendment, Correction, Words};
+use super::queue::asked;
+use crate::approval::{Act, Amendment, Correction, State as Stands, Words};
 use crate::messages::Language;
+use crate::officers::Role;
 use crate::regions::RegionCode;
 use crate::rules::Stage;
-use crate::web::page::{Fault, Frame};
-use crate::web::session::{Fields, Posted};
+use crate::web::page::{Fault, Frame, page};
+use crate::web::session::{Fields, Posted, SignedIn};
 use crate::web::site::Site;
 use crate::world::World;
+
+#[derive(Template)]
+#[template(path = "take.html")]
+struct TakePage {
+    frame: Frame,
+    headline: String,
+    jurisdiction: String,
+    asked: String,
+    alert: String,
+    id: i64,
+    revision: u32,
+}
+
+/// Where a call's second link leads: one button to say that one looks at it. What cannot be taken any more shows as it stands.
+pub(super) async fn ask<W: World>(
+    State(site): State<Site>,
+    SignedIn(session): SignedIn,
+    Path((id, what)): Path<(i64, String)>,
+) -> Response {
+    let frame = Frame::of::<W>(&session, "queue");
+    let found = async {
+        let row = site.app.store.escalation::<W>(id).await?.filter(|_| what == "take").ok_or(Fault::Unknown)?;
+        let alert = site.app.store.alert(&row.alert).await?.ok_or(Fault::Unknown)?;
+        Ok::<_, Fault>((row, alert))
+    };
+    let (row, alert) = match found.await {
+        Ok(found) => found,
+        Err(fault) => return fault.show(&frame),
+    };
+    let e = &row.escalation;
+    let who = site.app.desk.who(&session.officer, &e.jurisdiction);
+    let judges = [Role::Reviewer, Role::Signer].into_iter().any(|role| who.roles.contains(&role));
+    if e.state != Stands::Waiting || !judges {
+        return Redirect::to(&format!("{}/alerts/{}#e{id}", W::BASE, row.alert)).into_response();
+    }
+    let policy = site.app.policy.load();
+    let name = policy.map.get(&e.jurisdiction).map_or("", |region| region.name_in(frame.t.language));
+    page(&TakePage {
+        headline: alert.headline,
+        jurisdiction: name.to_owned(),
+        asked: asked(e, frame.t),
+        alert: row.alert,
+        id,
+        revision: e.revision,
+        frame,
+    })
+}
 
 /// An act on an escalation: take, approve, return, reject, amend, split, withdraw.
 pub(super) async fn act<W: World>(
@@ -32,7 +82,7 @@ pub(super) async fn act<W: World>(
 async fn perform<W: World>(site: &Site, id: i64, what: &str, posted: &Posted) -> Result<String, Fault> {
     let (fields, officer) = (&posted.fields, &posted.session.officer);
     let row = site.app.store.escalation::<W>(id).await?.ok_or(Fault::Unknown)?;
-    let seen: u32 = fields.get("seen").parse().map_err(|_| Fault::Bad("seen".into()))?;
+    let seen: u32 = fields.get("seen").parse().map_err(|_| Fault::Bad("请从预警页面操作 / act from the alert's page: what you saw is missing".into()))?;
     let reason = || fields.get("reason").to_owned();
     let act = match what {
         "take" => Act::Take,
@@ -40,7 +90,7 @@ async fn perform<W: World>(site: &Site, id: i64, what: &str, posted: &Posted) ->
             let stage = match fields.get("stage") {
                 "review" => Stage::Review,
                 "sign" => Stage::Sign,
-                other => return Err(Fault::Bad(other.to_owned())),
+                _ => return Err(Fault::Bad("请选择复核或签发 / choose review or signature".into())),
             };
             let e = &row.escalation;
             let policy = site.app.policy.load();
@@ -161,8 +211,13 @@ pub(super) const fn correct_word<W: World>(language: Language) -> &'static str {
 
 /// Sends again to those missed.
 pub(super) async fn resend<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
-    let done = site.app.desk.resend::<W>(&id, &reason(posted.fields.get("reason")), &posted.session.officer).await;
-    back::<W>(&id, &posted, done.map(drop).map_err(Fault::from))
+    let done = async {
+        site.app.staff.prove(&posted.session, posted.fields.get("code")).await?;
+        site.app.desk.resend::<W>(&id, &reason(posted.fields.get("reason")), &posted.session.officer).await?;
+        Ok(())
+    };
+    let done = done.await;
+    back::<W>(&id, &posted, done)
 }
 
 fn back<W: World>(id: &str, posted: &Posted, done: Result<(), Fault>) -> Response {

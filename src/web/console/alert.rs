@@ -11,7 +11,7 @@ use serde_json::json;
 use super::diff::{Change, Piece, change};
 use super::preview::{Forecast, Text, forecast, language_name, rendered, texts};
 use super::queue::{asked, countdown, kind, stands};
-use super::stages;
+use super::{stages, why};
 use crate::app::App;
 use crate::approval::{Amendment, Material, Words as Said};
 use crate::cap::{Alert, AlertId, Colour};
@@ -69,6 +69,9 @@ struct Part {
     words: Vec<InLanguage>,
     end: String,
     regions: Vec<Place>,
+    /// What goes out of this part, and to whom, where there are several.
+    texts: Vec<Text>,
+    forecast: Vec<Forecast>,
 }
 
 struct Link {
@@ -139,15 +142,22 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
     let rows = app.store.escalations_of::<W>(id.as_str()).await?;
     let now = app.clock.now();
     let words = frame.t;
+    let several = rows.len() > 1;
     let mut parts = Vec::with_capacity(rows.len());
     for row in &rows {
-        parts.push(part::<W>(app, &policy, session, row, &material, words, now).await?);
+        let mut part = part::<W>(app, &policy, session, row, &material, words, now).await?;
+        if several && (part.open || row.escalation.state.as_str() == "released") {
+            // Each is signed under its own words, and under nobody else's.
+            let regions = &row.escalation.regions;
+            let rendered = rendered(&policy, &material, &row.escalation.amendment.apply(&material.alert), regions)?;
+            part.forecast = forecast(app, &material, &rendered, regions, words).await?;
+            part.texts = texts(&rendered, words);
+        }
+        parts.push(part);
     }
-    // The texts shown are those of the first part that is this officer's to decide.
-    let own = rows.iter().find(|row| !app.desk.who(&session.officer, &row.escalation.jurisdiction).roles.is_empty());
-    let (amended, regions) = match own.or(rows.first()) {
-        Some(row) => (row.escalation.amendment.apply(&material.alert), row.escalation.regions.clone()),
-        None => (material.alert.clone(), material.decision.regions.clone()),
+    let (amended, regions) = match rows.as_slice() {
+        [row] => (row.escalation.amendment.apply(&material.alert), row.escalation.regions.clone()),
+        _ => (material.alert.clone(), material.decision.regions.clone()),
     };
     let rendered = rendered(&policy, &material, &amended, &regions)?;
     // What officers took away is on the map no more; what they decide on is.
@@ -172,8 +182,10 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         shapes: shapes(&material.alert),
         places: places(&policy, &decided, &located, words),
         forecast: forecast(app, &material, &rendered, &regions, words).await?,
-        rules: material.decision.rules.clone(),
-        texts: texts(&rendered, words),
+        rules: (material.decision.rules.iter())
+            .map(|rule| RuleVerdict { why: rule.why.iter().map(|l| why::line(l, words)).collect(), ..rule.clone() })
+            .collect(),
+        texts: if several { Vec::new() } else { texts(&rendered, words) },
         escalations: parts,
         since: since(app, &policy, &chain, &alert, &material, words).await?,
         chain: chain.iter().map(|row| link(row, &alert.id, words, now)).collect(),
@@ -251,7 +263,7 @@ async fn part<W: World>(
             .chain(changes(&material.alert, &amended, words))
             .collect(),
         changed_why: e.changed_why.clone(),
-        uncalled: e.uncalled && waiting,
+        uncalled: e.uncalled && open,
         revision: e.revision,
         can_take: waiting && judge,
         stage: stage.map(Stage::as_str),
@@ -260,7 +272,7 @@ async fn part<W: World>(
         reaches,
         why_not,
         can_judge: waiting && judge,
-        can_amend: open && (judge || who.roles.contains(&Role::Author)),
+        can_amend: open && e.may_change(&who),
         can_withdraw: open && (e.authors.contains(&who.id) || who.roles.contains(&Role::Signer)),
         words: Language::ALL
             .into_iter()
@@ -272,6 +284,8 @@ async fn part<W: World>(
             .collect(),
         end: beijing(end).format("%Y-%m-%dT%H:%M").to_string(),
         regions: e.regions.iter().map(|code| named(policy, code, words)).collect(),
+        texts: Vec::new(),
+        forecast: Vec::new(),
         jurisdiction: name,
     })
 }

@@ -141,6 +141,7 @@ async fn load(app: &App, session: &Session, frame: Frame, called: Option<usize>)
         officers: officers
             .iter()
             .filter(|officer| officer.active)
+            .filter(|officer| [Role::Reviewer, Role::Signer].into_iter().any(|role| officer.grants.has(role)))
             .map(|officer| Officer { id: officer.id.0, name: officer.name.clone() })
             .collect(),
         may_keep: session.officer.grants.has(Role::Administrator),
@@ -189,7 +190,7 @@ pub(super) async fn stand_in(State(site): State<Site>, posted: Posted) -> Respon
     let fields = &posted.fields;
     let done = async {
         let (jurisdiction, position) = place(fields)?;
-        let officer = fields.get("officer").parse().map_err(|_| Fault::Bad("officer".into()))?;
+        let officer = fields.get("officer").parse().map_err(|_| Fault::Bad("请选择值班员 / choose an officer".into()))?;
         let (from, to) = (beijing_time(fields.get("from"))?, beijing_time(fields.get("to"))?);
         if from >= to {
             return Err(Fault::Bad("结束须晚于开始 / the end is after the beginning".into()));
@@ -212,7 +213,7 @@ pub(super) async fn rotation(State(site): State<Site>, posted: Posted) -> Respon
             officers.push(known.ok_or_else(|| Fault::Bad(format!("没有值班员 {login} / no officer {login}")))?.id);
         }
         let days = fields.get("days").parse().ok().filter(|days| (1..=60).contains(days));
-        let days = days.ok_or_else(|| Fault::Bad("days".into()))?;
+        let days = days.ok_or_else(|| Fault::Bad("每班为 1 至 60 天 / a turn lasts 1 to 60 days".into()))?;
         let starts = beijing_time(fields.get("starts"))?;
         if officers.is_empty() {
             return Err(Fault::Bad("至少一人 / at least one officer".into()));
@@ -238,7 +239,7 @@ pub(super) async fn end(State(site): State<Site>, Path((what, id)): Path<(String
 fn place(fields: &Fields) -> Result<(RegionCode, Position), Fault> {
     let jurisdiction = fields.get("jurisdiction").parse().map_err(|e| Fault::Bad(format!("{e}")))?;
     let position = Position::ALL.into_iter().find(|position| position.as_str() == fields.get("position"));
-    Ok((jurisdiction, position.ok_or_else(|| Fault::Bad("position".into()))?))
+    Ok((jurisdiction, position.ok_or_else(|| Fault::Bad("请选择岗位 / choose a position".into()))?))
 }
 
 fn back(posted: &Posted, done: Result<(), Fault>) -> Response {

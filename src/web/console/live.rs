@@ -61,11 +61,11 @@ impl Live {
         })
     }
 
-    fn alert(&self, id: &str) -> watch::Receiver<Snapshot> {
+    fn alert<W: World>(&self, id: &str) -> watch::Receiver<Snapshot> {
         let (app, alert) = (Arc::clone(&self.app), id.to_owned());
         self.watch(format!("alert/{id}"), move || {
             let (app, alert) = (Arc::clone(&app), alert.clone());
-            async move { alert_snapshot(&app, &alert).await }
+            async move { alert_snapshot::<W>(&app, &alert).await }
         })
     }
 
@@ -132,10 +132,11 @@ async fn queue_snapshot<W: World>(app: &App, watchers: &Watchers) -> Result<Stri
         })
         .collect();
     let digest = crate::officers::token_digest(&format!("{order}{seen}"));
-    Ok(json!({"total": total, "newest_red": newest, "digest": digest.get(..16)}).to_string())
+    let unanswered = app.store.unanswered::<W>().await?;
+    Ok(json!({"total": total, "newest_red": newest, "unanswered": unanswered, "digest": digest.get(..16)}).to_string())
 }
 
-async fn alert_snapshot(app: &App, id: &str) -> Result<String, StoreError> {
+async fn alert_snapshot<W: World>(app: &App, id: &str) -> Result<String, StoreError> {
     let channels = app.store.states(id).await?;
     let held = app.store.is_held(id).await?;
     let state = app.store.alert(id).await?.map(|row| (row.state, row.superseded_by));
@@ -147,7 +148,9 @@ async fn alert_snapshot(app: &App, id: &str) -> Result<String, StoreError> {
             (lamp.name.clone(), json!({"up": lamp.up, "zh": zh, "en": en}))
         })
         .collect();
-    Ok(json!({"channels": channels, "held": held, "state": state, "parts": parts, "lamps": lamps}).to_string())
+    let unanswered = app.store.unanswered::<W>().await?;
+    let told = json!({"channels": channels, "held": held, "state": state, "parts": parts, "lamps": lamps, "unanswered": unanswered});
+    Ok(told.to_string())
 }
 
 /// Why a provider's lamp shows what it shows: what it answered since the start beside "taken", and how much it was slowed down.
@@ -273,7 +276,7 @@ pub(super) async fn alert_events<W: World>(
     }
     let watching = Watching::new(&site.watchers, &id, &session.officer.name);
     let token = token(&site, &headers);
-    events(site.live.alert(&id), site, token, Some(watching))
+    events(site.live.alert::<W>(&id), site, token, Some(watching))
 }
 
 struct Cell {
@@ -331,7 +334,7 @@ pub(super) async fn show<W: World>(
 async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, frame: Frame) -> Result<LivePage, Fault> {
     let alert = app.store.alert(id).await?.filter(|row| row.status == W::STATUS.as_str()).ok_or(Fault::Unknown)?;
     let material = app.desk.material(id).await?;
-    let grants = &session.officer.grants;
+    let may = |roles: &'static [Role]| app.desk.may_recall(id, &session.officer, roles);
     let counts = app.store.states(id).await?;
     let row = |(kind, counts): (&tocsin_channels::ChannelKind, &crate::delivery::StateCounts)| ChannelRow {
         kind: kind.as_str(),
@@ -343,9 +346,9 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
     let regions: Vec<_> = material.decision.regions.iter().map(crate::regions::RegionCode::as_str).collect();
     Ok(LivePage {
         mark: mark(&alert, &material.alert),
-        can_stop: [Role::Operator, Role::Reviewer, Role::Signer].into_iter().any(|role| grants.has(role)),
-        can_resend: [Role::Operator, Role::Signer].into_iter().any(|role| grants.has(role)),
-        can_sign: grants.has(Role::Signer),
+        can_stop: may(&[Role::Operator, Role::Reviewer, Role::Signer]).await?,
+        can_resend: may(&[Role::Operator, Role::Signer]).await?,
+        can_sign: may(&[Role::Signer]).await?,
         held: app.store.is_held(id).await?,
         word: correct_word::<W>(session.officer.language),
         states: DeliveryState::ALL.iter().map(|state| Column { name: state_name(*state, frame.t) }).collect(),

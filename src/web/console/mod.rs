@@ -18,6 +18,7 @@ mod record;
 mod sources;
 mod stages;
 mod told;
+mod why;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -85,7 +86,7 @@ fn of_world<W: World>() -> Router<Site> {
         .route(&at("/alerts/{id}/resume"), post(acts::resume::<W>))
         .route(&at("/alerts/{id}/correct"), post(acts::correct::<W>))
         .route(&at("/alerts/{id}/resend"), post(acts::resend::<W>))
-        .route(&at("/escalations/{id}/{act}"), post(acts::act::<W>))
+        .route(&at("/escalations/{id}/{act}"), get(acts::ask::<W>).post(acts::act::<W>))
         .route(&at("/compose"), get(compose::drafts::<W>))
         .route(&at("/compose/new"), get(compose::fresh::<W>))
         .route(&at("/compose/check"), post(compose::check::<W>))

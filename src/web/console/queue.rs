@@ -38,6 +38,7 @@ pub(super) struct Card {
     watchers: String,
     overdue: bool,
     uncalled: bool,
+    unanswered: bool,
     from: i64,
     due: i64,
     share: i64,
@@ -165,6 +166,7 @@ fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, 
         watchers,
         overdue: escalation.overdue,
         uncalled: escalation.uncalled,
+        unanswered: escalation.is_unanswered(),
         from,
         due,
         share,
@@ -197,12 +199,16 @@ pub(super) fn countdown<W: World>(
     words: Words,
     now: DateTime<Utc>,
 ) -> (i64, i64, i64, String, String) {
-    let step = escalation.approval.steps.get(escalation.step);
-    let (Some(due), Some(step), Stands::Waiting) = (escalation.due, step, &escalation.state) else {
+    let steps = &escalation.approval.steps;
+    let returned = matches!(escalation.state, Stands::Returned { .. });
+    let step = steps.get(escalation.step).or(steps.last().filter(|_| returned));
+    let (Some(due), Some(step), Stands::Waiting | Stands::Returned { .. }) = (escalation.due, step, &escalation.state)
+    else {
         return (0, 0, 0, String::new(), String::new());
     };
     let (whole, left) = (step.within.time().num_milliseconds().max(1), (due - now).num_milliseconds().max(0));
     let then = match step.then {
+        _ if returned => words.s("then more officers are called to mend it"),
         Then::Next => words.s("then the next officer is called"),
         Then::ReleaseSigned => words.s("then one signature is enough"),
         Then::Release => words.s("then it goes out by itself"),

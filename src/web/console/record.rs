@@ -6,6 +6,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::stages::stage;
 use crate::app::App;
 use crate::officers::Role;
 pub(super) use crate::record::harmless;
@@ -36,6 +37,8 @@ struct Row {
     seq: i64,
     at: String,
     actor: String,
+    /// In words, where it is a step of an alert.
+    what: &'static str,
     kind: String,
     subject: String,
     detail: String,
@@ -93,10 +96,12 @@ pub(super) async fn show(
         Ok((found, lines, whole)) => {
             let now = app.clock.now();
             let older = found.get(PAGE - 1).map_or(0, |line| line.seq);
+            let words = frame.t;
             let rows = found.into_iter().map(|line| Row {
                 seq: line.seq,
                 at: clock(line.at, now),
                 actor: line.actor,
+                what: stage(&line.kind, &serde_json::from_str(&line.detail).unwrap_or_default(), words).unwrap_or(""),
                 kind: line.kind,
                 subject: line.subject,
                 detail: line.detail.chars().take(400).collect(),

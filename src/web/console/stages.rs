@@ -71,7 +71,7 @@ fn moment(app: &App, line: &Line, words: Words) -> Option<Moment> {
 }
 
 /// A line's stage in words; None for what is no step of the alert, such as a look at who was missed.
-fn stage(kind: &str, detail: &serde_json::Value, words: Words) -> Option<&'static str> {
+pub(super) fn stage(kind: &str, detail: &serde_json::Value, words: Words) -> Option<&'static str> {
     Some(match kind {
         "draft.save" => words.s("draft saved"),
         "draft.submit" => words.s("submitted"),
@@ -86,6 +86,7 @@ fn stage(kind: &str, detail: &serde_json::Value, words: Words) -> Option<&'stati
         "escalation.split" => words.s("split"),
         "escalation.reject" => words.s("rejected"),
         "escalation.withdraw" => words.s("withdrawn"),
+        "escalation.replaced" => words.s("replaced"),
         "escalation.deadline" => words.s("deadline passed"),
         "release" => words.s("released"),
         "release.failed" => words.s("approved, and its messages could not be made"),
@@ -181,7 +182,7 @@ mod tests {
             }
         }
         let mut all = String::new();
-        for room in ["approval", "intake", "web/console/compose.rs"] {
+        for room in ["approval", "intake", "store/escalations.rs", "web/console/compose.rs"] {
             read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(room), &mut all);
         }
         let begins = ["draft.", "alert.accept", "escalation.", "release."];

@@ -167,6 +167,8 @@ fn next_page(base: &str, query: &str, before: i64) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum As {
     Cap,
+    /// What the bureau sent, where `Cap` is that written anew.
+    Original,
     Geo,
     Json,
     Page,
@@ -183,6 +185,7 @@ pub(super) async fn one(
     let wanted = match suffix {
         "" => by_accept(headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()),
         "cap" | "xml" => As::Cap,
+        "original" => As::Original,
         "geojson" => As::Geo,
         "json" => As::Json,
         _ => return UNKNOWN.into_response(),
@@ -211,9 +214,13 @@ pub(super) async fn one(
         return Redirect::to(&format!("/events/{chain}#a-{id}")).into_response();
     }
     answer(&site, &headers, format!("/alerts/{id} {wanted:?}"), async |shown| {
+        let updated = printed.publication.at;
         if wanted == As::Cap {
-            let updated = printed.publication.at;
             return Ok(Doc { kind: CAP, body: printed.cap, updated });
+        }
+        if wanted == As::Original {
+            let (body, kind) = original(&site, &printed.publication).await?;
+            return Ok(Doc { kind, body, updated });
         }
         let entry = site.app.press.entry(printed.publication).await?;
         let place = site.app.press.place();
@@ -223,6 +230,15 @@ pub(super) async fn one(
         })
     })
     .await
+}
+
+/// What the bureau sent, byte for byte, and its kind. Of what officers changed or released in part, it is not for everybody.
+async fn original(site: &Site, publication: &Publication) -> Result<(Vec<u8>, &'static str), Problem> {
+    if publication.own {
+        return Err(UNKNOWN);
+    }
+    let (raw, format) = site.app.store.alert_raw(publication.alert.as_str()).await?.ok_or(UNKNOWN)?;
+    Ok((raw, if format == "json" { JSON } else { CAP }))
 }
 
 /// A bureau's message that officers changed stands under our own message's id: the newest part of it.

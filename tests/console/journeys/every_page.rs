@@ -158,6 +158,32 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
             }
         }
     }
+    // What is there for a moment only: the dialogs, and what was sent once it is stopped and corrected.
+    browser.dark(night).await;
+    browser.resize(NARROW).await;
+    let mut look = async |browser: &Browser, name: &str| {
+        browser.assert_fits().await;
+        browser.shot(name).await;
+        if let Some(axe) = &axe {
+            let faults = axe::faults(browser, axe, axe::GRAVE).await;
+            bad.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
+        }
+    };
+    for dialog in ["idle", "help"] {
+        browser.goto("/console").await;
+        browser.run(&format!("document.querySelector('#{dialog}').showModal()")).await;
+        look(&browser, dialog).await;
+    }
+    browser.goto(&format!("/console/alerts/{live}/live")).await;
+    browser.follow("form[action$='/stop'] button").await;
+    look(&browser, "stopped").await;
+    let correct = "form[action$='/correct']";
+    browser.fill(&format!("{correct} [name=word]"), if language == Language::Chinese { "更正" } else { "CORRECT" }).await;
+    if browser.has(&format!("{correct} [name=code]")).await {
+        browser.fill(&format!("{correct} [name=code]"), &signer.code().await).await;
+    }
+    browser.follow(&format!("{correct} button.go")).await;
+    look(&browser, "corrected").await;
     assert!(bad.is_empty(), "{bad:#?}");
 
     // On paper: what people are told, the map, every step; nothing to press.

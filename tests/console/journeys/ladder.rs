@@ -54,6 +54,14 @@ async fn a_call_that_nobody_takes_climbs_to_the_chief_and_the_card_turns_red() {
     assert_eq!(calls(3), (0, 0), "not the chief yet");
     eventually("then the chief", || calls(3) == (1, 1)).await;
     assert_eq!((calls(1), calls(2)), ((1, 1), (1, 1)), "each is called once");
+    // Every page says so from then on, whatever somebody is at.
+    let at_duty = Browser::open(&stage.server.url, "ladder-duty", DESKTOP).await;
+    at_duty.enter(&chief.session).await;
+    at_duty.goto("/console/duty").await;
+    at_duty.until("the page is red", "return !document.querySelector('#unanswered').hidden").await;
+    assert!(at_duty.text("#unanswered").await.contains("Calls that nobody has answered: 1"));
+    at_duty.shot("unanswered").await;
+    at_duty.assert_quiet().await;
     browser.until("the card is overdue", "return document.querySelector('.cards .card.overdue') !== null").await;
     let outline = browser.run("return getComputedStyle(document.querySelector('.card.overdue')).outlineColor").await;
     assert_eq!(outline, "rgb(200, 16, 46)", "red");
@@ -75,8 +83,14 @@ async fn a_call_that_nobody_takes_climbs_to_the_chief_and_the_card_turns_red() {
     assert!(other.place().await.starts_with("/console/alerts/"), "{}", other.place().await);
     assert!(other.has("form.grave").await);
 
-    // Whoever takes it is seen by the others, and so is who has it open.
+    // Whoever takes it, by the call's other link, is seen by the others, and so is who has it open.
+    let take = text.split_whitespace().filter(|word| word.contains("http://")).nth(1).unwrap();
+    let take = &take[take.find("http://").unwrap()..];
+    assert!(take.ends_with("/console/escalations/1/take"), "{text}");
+    other.goto(take).await;
+    other.shot("take").await;
     other.follow("form[action$='/take'] button").await;
+    assert!(other.place().await.starts_with("/console/alerts/"), "{}", other.place().await);
     browser.until("it is taken", "return document.querySelector('.cards').innerText.includes('初班')").await;
     browser.shot("taken").await;
     browser.assert_quiet().await;

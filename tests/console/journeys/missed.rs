@@ -17,7 +17,7 @@ async fn those_missed_hear_it_when_it_is_sent_again_and_nobody_twice() {
     let people: String = (0..10).map(|n| format!("310118,zh-CN,public,138000004{n:02},,\n")).collect();
     props.people(&people);
     let roll = props.roll(UNPROVED).await;
-    let operator = roll.officer("op", "Ops", Language::English, "operator:310000").await;
+    let mut operator = roll.officer("op", "Ops", Language::English, "operator:310000").await;
     let reviewer = roll.officer("rev", "Reviewer", Language::English, "reviewer:310000").await;
     roll.close().await;
     let stage = props.start();
@@ -52,6 +52,7 @@ async fn those_missed_hear_it_when_it_is_sent_again_and_nobody_twice() {
     one.goto(&page).await;
     one.unfold("details:has(form[action$='/resend'])").await;
     one.fill("form[action$='/resend'] [name=reason]", "the gateway is mended").await;
+    one.fill("form[action$='/resend'] [name=code]", &operator.code().await).await;
     one.shot("again").await;
     one.follow("form[action$='/resend'] button").await;
     eventually("everybody has heard it", || stage.texts().len() == 10).await;

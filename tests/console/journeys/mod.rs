@@ -5,6 +5,7 @@ mod drill;
 mod every_page;
 mod hostile;
 mod judge;
+mod keyboard;
 mod ladder;
 mod live;
 mod missed;

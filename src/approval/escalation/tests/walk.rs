@@ -54,6 +54,13 @@ fn successors(
         not_made.not_released(now);
         found.extend([(made, now), (not_made, now)]);
     }
+    if machine.state == State::Waiting && !machine.uncalled {
+        for later in [None, machine.steps_after(machine.step).next()] {
+            let mut next = machine.clone();
+            next.nobody_called(later, now);
+            found.push((next, now));
+        }
+    }
     for at in [machine.due, Some(machine.end())].into_iter().flatten() {
         let mut next = machine.clone();
         next.tick(at);

@@ -1,0 +1,173 @@
+//! Whoever is responsible for a place can stop and correct there what needed nobody's yes, and nowhere else.
+
+use chrono::Utc;
+use reqwest::Method;
+use serde_json::Value;
+use tocsin::approval::Correction;
+use tocsin::store::AlertState;
+use tocsin::world::Live;
+
+use super::bench::{Bench, count};
+use super::support::crew::{Crew, Officer};
+use super::support::{Cma, ORANGE, RED, Server, YELLOW};
+use super::{Act, SHIPPED, Stage, TimeDelta};
+
+const THREE: [&str; 3] = ["310118", "320509", "330421"];
+
+fn codes(counties: &[&str]) -> String {
+    counties.join("</value></geocode><geocode><valueName>GB/T 2260</valueName><value>")
+}
+
+fn over(counties: &[&str], identifier: &str) -> Cma {
+    let event = ("地震", "Earthquake");
+    Cma { colour: RED, event, code: codes(counties), ..Cma::new(identifier) }
+}
+
+/// How many releases of officers' alerts are stopped, by jurisdiction.
+async fn stopped(bench: &Bench) -> [i64; 2] {
+    let file = bench.folder.path().join("t.db");
+    let own = "SELECT COUNT(*) FROM release WHERE kind = 'alert' AND held_at IS NOT NULL AND jurisdiction = '310000'";
+    let all = "SELECT COUNT(*) FROM release WHERE kind = 'alert' AND held_at IS NOT NULL";
+    [count(&file, own).await, count(&file, all).await]
+}
+
+/// Stops and corrects as Shanghai's signer, and gives what of it is stopped, and the jurisdictions of the correction.
+async fn recalled(bench: &Bench, alert: &str, signer: &Officer) -> ([i64; 2], Vec<Value>) {
+    assert_eq!(bench.desk.stop::<Live>(alert, "wrong", &signer.row).await.unwrap(), 1);
+    let held = stopped(bench).await;
+    let words = Correction { zh: "有误".into(), en: "wrong".into() };
+    let correction = bench.desk.correct::<Live>(alert, &words, &signer.row).await.unwrap();
+    let own = bench.lines("release").await.into_iter().filter(|line| line.subject == correction.as_str());
+    let place = |detail: &str| serde_json::from_str::<Value>(detail).unwrap()["jurisdiction"].clone();
+    (held, own.map(|line| place(&line.detail)).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earthquake_over_three_provinces_is_stopped_and_corrected_by_one_of_them_for_its_own_people() {
+    let bench = Bench::new(SHIPPED).await;
+    let signer = bench.crew.officer("sh", &["signer:310000"]).await;
+    let receipt = bench.post(&over(&THREE, "quake")).await;
+    assert_eq!((receipt.state, bench.releases().await), (AlertState::Released, 3), "one for each, and nobody was asked");
+    let (held, corrected) = recalled(&bench, receipt.id.as_str(), &signer).await;
+    assert_eq!(held, [1, 1], "Shanghai's is held, and nobody else's");
+    assert_eq!(corrected, ["310000"], "and corrected to Shanghai's people");
+    let row = bench.crew.store.alert(receipt.id.as_str()).await.unwrap().unwrap();
+    assert_eq!(row.superseded_by, None, "it stands in the others");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_all_clear_over_three_provinces_is_stopped_and_corrected_by_one_of_them() {
+    let bench = Bench::new(SHIPPED).await;
+    let signer = bench.crew.officer("sh", &["signer:310000"]).await;
+    let first = over(&THREE, "quake");
+    bench.post(&first).await;
+    let end = Cma { msg_type: "Cancel", ..over(&THREE, "end") }.refers_to(&first);
+    let receipt = bench.post(&end).await;
+    assert_eq!((receipt.state, bench.releases().await), (AlertState::Released, 6));
+    let (held, corrected) = recalled(&bench, receipt.id.as_str(), &signer).await;
+    assert_eq!((held, corrected), ([1, 1], vec!["310000".into()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_county_stops_the_wrong_all_clear_that_speaks_to_its_people_alone() {
+    let bench = Bench::new(SHIPPED).await;
+    let county = bench.crew.officer("qingpu", &["signer:310118"]).await;
+    let other = bench.crew.officer("chongming", &["signer:310151"]).await;
+    let first = Cma { colour: YELLOW, code: codes(&["310118"]), ..Cma::new("wind") };
+    bench.post(&first).await;
+    let receipt = bench.post(&Cma { msg_type: "Cancel", ..Cma::new("end") }.refers_to(&first)).await;
+    let alert = receipt.id.as_str();
+    let refused = bench.desk.stop::<Live>(alert, "not mine", &other.row).await;
+    assert_eq!(refused.map_err(|error| error.code()), Err("T6009"), "its neighbour may not");
+    assert_eq!(bench.desk.stop::<Live>(alert, "wrong", &county.row).await.unwrap(), 1);
+    let words = Correction { zh: "有误".into(), en: "wrong".into() };
+    bench.desk.correct::<Live>(alert, &words, &county.row).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_county_cannot_stop_what_goes_to_others_as_well() {
+    let bench = Bench::new(SHIPPED).await;
+    let county = bench.crew.officer("qingpu", &["signer:310118"]).await;
+    let wide = Cma { colour: YELLOW, code: codes(&["310118", "310120"]), ..Cma::new("wind") };
+    let receipt = bench.post(&wide).await;
+    let refused = bench.desk.stop::<Live>(receipt.id.as_str(), "wrong here", &county.row).await;
+    assert_eq!(refused.map_err(|error| error.code()), Err("T6009"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_and_correct_are_offered_to_those_who_may() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let typhoon = Cma { colour: YELLOW, ..Cma::new("wind") };
+    let (status, receipt) = server.post(typhoon.xml()).await;
+    assert_eq!(status, 201, "{receipt}");
+    let path = format!("/console/alerts/{}/live", receipt["id"].as_str().unwrap());
+    for (login, grant, offered) in [("sh", "signer:310000", true), ("js", "signer:320000", false)] {
+        let browser = crew.officer(login, &[grant]).await.browser(&server).await;
+        let page = browser.send(Method::GET, &path, &[], &[]).await.text().await.unwrap();
+        let forms = ["/stop\"", "/correct\"", "/resend\""].map(|form| page.contains(form));
+        assert_eq!(forms, [offered; 3], "{login}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_asks_about_the_counties_that_it_adds_and_the_others_hear_it_at_once() {
+    let bench = Bench::new(SHIPPED).await;
+    let signer = bench.crew.officer("signer", &["signer:310000"]).await;
+    let first = Cma { colour: ORANGE, code: codes(&["310118"]), ..Cma::new("a") };
+    let receipt = bench.post(&first).await;
+    assert!(bench.act(bench.waiting(&receipt).await[0].id, Act::Approve(Stage::Sign), 0, &signer).await);
+    let sent = first.sent + TimeDelta::seconds(1);
+    let wider = Cma { msg_type: "Update", code: codes(&["310118", "310120"]), sent, ..first.clone() };
+    let wider = Cma { identifier: "b".into(), ..wider }.refers_to(&first);
+    let receipt = bench.post(&wider).await;
+    assert_eq!((receipt.state, bench.releases().await), (AlertState::Partly, 2), "the county told before waits for nobody");
+    let mut waiting = bench.waiting(&receipt).await;
+    assert_eq!(waiting.len(), 1);
+    let part = waiting.remove(0).escalation;
+    let counties = |codes: &[tocsin::regions::RegionCode]| codes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(counties(&part.regions), ["310120"], "the new county alone is asked about");
+    assert_eq!(counties(&part.within), ["310120"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sending_again_asks_for_a_proof_of_presence() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let operator = crew.officer("op", &["operator:310000"]).await;
+    let browser = operator.browser(&server).await;
+    let (_, receipt) = server.post(Cma { colour: YELLOW, ..Cma::new("wind") }.xml()).await;
+    let path = format!("/console/alerts/{}", receipt["id"].as_str().unwrap());
+    let long_ago = Utc::now() - TimeDelta::minutes(6);
+    let mut tables = super::support::tables(server.folder.path()).await;
+    let sql = "UPDATE session SET proved_at = $1";
+    sqlx::query(sql).bind(long_ago.timestamp_millis()).execute(&mut tables).await.unwrap();
+    let live = browser.get(&format!("{path}/live")).await.1;
+    let form = live.split("/resend\"").nth(1).unwrap().split("</form>").next().unwrap();
+    assert!(form.contains("name=\"code\""), "the form asks for it: {form}");
+    let again = format!("{path}/resend");
+    let (status, page) = browser.post(&again, &[("reason", "once more")]).await;
+    assert!(status == 403 && page.contains("T6108"), "{status}: {page}");
+    let code = operator.code().await;
+    assert_eq!(browser.post(&again, &[("reason", "once more"), ("code", &code)]).await.0, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_newer_alert_takes_out_of_the_queue_and_what_is_refused_go_on_record() {
+    let bench = Bench::new(SHIPPED).await;
+    let first = Cma { colour: ORANGE, ..Cma::new("a") };
+    let receipt = bench.post(&first).await;
+    let end = Cma { msg_type: "Cancel", identifier: "b".into(), ..first.clone() }.refers_to(&first);
+    let by = bench.post(&end).await;
+    let line = bench.lines("escalation.replaced").await.pop().unwrap();
+    let detail: Value = serde_json::from_str(&line.detail).unwrap();
+    assert_eq!((line.subject.as_str(), line.actor.as_str()), (receipt.id.as_str(), "tocsin"));
+    assert_eq!((detail["jurisdiction"].as_str(), detail["by"].as_str()), (Some("310000"), Some(by.id.as_str())));
+
+    bench.refuse("<alert>").await;
+    let line = bench.lines("alert.refuse").await.pop().unwrap();
+    let detail: Value = serde_json::from_str(&line.detail).unwrap();
+    assert_eq!(line.actor, "bureau:all");
+    assert!(detail["code"].as_str().unwrap().starts_with("T40"), "{detail}");
+    assert_eq!(detail["digest"].as_str(), Some(line.subject.as_str()), "by which what was sent is known again");
+}

@@ -109,6 +109,8 @@ impl Residents {
     /// When the store does not answer.
     pub async fn export(&self, subscriber: i64) -> Result<Value, ResidentError> {
         let Mine { resident, addresses, places } = self.mine(subscriber).await?;
+        let (contact, reports) =
+            (self.store.contact_of(subscriber).await?, self.store.reports_of(subscriber).await?);
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         self.note(&mut tx, subscriber, "resident.export", json!({}), now).await?;
@@ -120,6 +122,8 @@ impl Residents {
             "paused_until": (resident.paused_until > now).then_some(resident.paused_until),
             "addresses": addresses.iter().map(|(_, a)| json!({"channel": a.channel, "address": a.value})).collect::<Vec<_>>(),
             "places": places,
+            "contact": contact,
+            "reports": reports,
         }))
     }
 

@@ -109,8 +109,7 @@ impl Residents {
     /// When the store does not answer.
     pub async fn export(&self, subscriber: i64) -> Result<Value, ResidentError> {
         let Mine { resident, addresses, places } = self.mine(subscriber).await?;
-        let (contact, reports) =
-            (self.store.contact_of(subscriber).await?, self.store.reports_of(subscriber).await?);
+        let (contact, reports) = (self.store.contact_of(subscriber).await?, self.store.reports_of(subscriber).await?);
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         self.note(&mut tx, subscriber, "resident.export", json!({}), now).await?;

@@ -112,7 +112,9 @@ impl<W: World> Escalation<W> {
     /// When the clock must look at it next.
     pub fn next_look(&self) -> Option<DateTime<Utc>> {
         match self.state {
-            State::Waiting | State::Returned { .. } | State::Approved => Some(self.due.map_or(self.end(), |due| due.min(self.end()))),
+            State::Waiting | State::Returned { .. } | State::Approved => {
+                Some(self.due.map_or(self.end(), |due| due.min(self.end())))
+            }
             _ => None,
         }
     }

@@ -84,10 +84,12 @@ impl Personal<'_> {
             ChannelKind::Email => {
                 let body = quick_xml::escape::escape(text.as_str());
                 let html = match self {
-                    Self::Link { link, never, .. } => [link, never].into_iter().fold(body.into_owned(), |body, link| {
-                        let link = quick_xml::escape::escape(link);
-                        body.replace(&*link, &format!("<a href=\"{link}\">{link}</a>"))
-                    }),
+                    Self::Link { link, never, .. } => {
+                        [link, never].into_iter().fold(body.into_owned(), |body, link| {
+                            let link = quick_xml::escape::escape(link);
+                            body.replace(&*link, &format!("<a href=\"{link}\">{link}</a>"))
+                        })
+                    }
                     _ => body.into_owned(),
                 };
                 let html = format!(
@@ -157,8 +159,7 @@ impl Personal<'_> {
                 let end = say(
                     "链接24小时内有效，只能用一次。非本人操作请忽略，您不会收到任何预警。 / The link works once, within 24 hours. Not you? Ignore this mail, and you will get nothing.",
                 );
-                let never =
-                    tongues::fill(reader.say("不想再收到这样的邮件：{} / No more such mails: {}"), &[&never]);
+                let never = tongues::fill(reader.say("不想再收到这样的邮件：{} / No more such mails: {}"), &[&never]);
                 (subject, format!("{what}\n\n{link}\n\n{end}\n{never}"))
             }
             Self::Browser { known: true, .. } => (

@@ -14,6 +14,8 @@ use crate::store::{Store, StoreError, Tx};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SignUpLimits {
+    /// Countries, by their calling codes, whose numbers can be signed up: codes to the others cost most, and nobody's warned places lie there.
+    pub countries: Vec<String>,
     /// Codes by SMS, of all numbers together.
     pub sms: u32,
     /// Links by e-mail, of all addresses together.
@@ -33,7 +35,17 @@ pub struct SignUpLimits {
 
 impl Default for SignUpLimits {
     fn default() -> Self {
-        Self { sms: 600, mails: 6_000, pushes: 6_000, network: 20, prefix: 20, work_above: 100, without_work: 20 }
+        let countries = vec!["86".to_owned()];
+        Self {
+            countries,
+            sms: 600,
+            mails: 6_000,
+            pushes: 6_000,
+            network: 20,
+            prefix: 20,
+            work_above: 100,
+            without_work: 20,
+        }
     }
 }
 
@@ -45,6 +57,14 @@ const OWN: i64 = 5;
 /// See [`UNASKED`]; in so long a number may ask for its settings as often.
 pub(crate) const FOR: TimeDelta = TimeDelta::days(7);
 const HOUR: TimeDelta = TimeDelta::hours(1);
+
+impl SignUpLimits {
+    /// Whether codes may go to an address at all, known or not.
+    pub(crate) fn serve(&self, address: &Address) -> bool {
+        let number = address.value.strip_prefix('+').unwrap_or_default();
+        address.channel != ChannelKind::Sms || self.countries.iter().any(|code| number.starts_with(code.as_str()))
+    }
+}
 
 /// What may be sent to somebody who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

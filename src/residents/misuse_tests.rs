@@ -257,6 +257,20 @@ async fn a_code_cannot_be_guessed_over_many_forms() {
 }
 
 #[tokio::test]
+async fn no_codes_go_to_countries_that_are_not_served() {
+    let world = World::new().await;
+    for dear in ["+675 7123 4567", "+881 1234 56789", "+44 7700 900123", "+1 900 555 0100"] {
+        assert!(matches!(world.send(dear).await, Err(ResidentError::Input(_))), "{dear}");
+    }
+    assert_eq!(world.sent().await.len(), 0);
+    world.send("13812345678").await.unwrap();
+    let countries = vec!["86".to_owned(), "852".to_owned()];
+    let world = World::with(SignUpLimits { countries, ..SignUpLimits::default() }).await;
+    world.send("+852 5123 4567").await.unwrap();
+    assert!(world.send("+853 6612 3456").await.is_err());
+}
+
+#[tokio::test]
 async fn under_load_a_few_come_in_without_a_script() {
     let limits = SignUpLimits { work_above: 2, without_work: 3, network: 1_000, ..SignUpLimits::default() };
     let world = World::with(limits).await;

@@ -11,8 +11,8 @@ use super::sign_up::{PLACES, ResidentError, Residents, Span};
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
 use crate::messages::{Personal, Reader};
 use crate::store::{
-    Entry, Place, ResidentRow, StoreError, erase_resident, forget_unasked, insert_personal_release, keep_departures, record,
-    remove_own_address, replace_places, set_resident, test_name,
+    Entry, Place, ResidentRow, StoreError, erase_resident, forget_unasked, insert_personal_release, keep_departures,
+    record, remove_own_address, replace_places, set_resident, test_name,
 };
 
 /// Tests that somebody may ask for in an hour.
@@ -39,6 +39,8 @@ pub struct Tested {
     pub asked: DateTime<Utc>,
     /// When the provider answered.
     pub answered: Option<DateTime<Utc>>,
+    /// When the device showed it, where devices say so.
+    pub shown: Option<DateTime<Utc>>,
 }
 
 impl Residents {
@@ -107,6 +109,7 @@ impl Residents {
     /// When the store does not answer.
     pub async fn export(&self, subscriber: i64) -> Result<Value, ResidentError> {
         let Mine { resident, addresses, places } = self.mine(subscriber).await?;
+        let (contact, reports) = (self.store.contact_of(subscriber).await?, self.store.reports_of(subscriber).await?);
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         self.note(&mut tx, subscriber, "resident.export", json!({}), now).await?;
@@ -118,6 +121,8 @@ impl Residents {
             "paused_until": (resident.paused_until > now).then_some(resident.paused_until),
             "addresses": addresses.iter().map(|(_, a)| json!({"channel": a.channel, "address": a.value})).collect::<Vec<_>>(),
             "places": places,
+            "contact": contact,
+            "reports": reports,
         }))
     }
 
@@ -145,7 +150,8 @@ impl Residents {
                 forget_unasked(&mut tx, &name).await?;
             }
         }
-        self.note(&mut tx, subscriber, "resident.erase", json!({"addresses": digests.len(), "lost": lost}), now).await?;
+        self.note(&mut tx, subscriber, "resident.erase", json!({"addresses": digests.len(), "lost": lost}), now)
+            .await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 
@@ -193,6 +199,7 @@ impl Residents {
             .into_iter()
             .filter_map(|(id, address)| Some((u64::try_from(id).ok()?, address)))
             .collect();
+        let shown = self.store.shown_at(release).await?;
         let mut tested = Vec::new();
         for chunk in self.store.chunk_ids(release).await? {
             let Some(view) = self.store.chunk(chunk, true).await? else { continue };
@@ -201,7 +208,8 @@ impl Residents {
             for (recipient, state) in recipients.iter().zip(view.members.states()) {
                 let Some(address) = own.get(&recipient.id) else { continue };
                 let (channel, address) = (address.channel, mask(&address.value));
-                tested.push(Tested { channel, address, state: *state, asked, answered });
+                let shown = shown.get(&recipient.id).copied();
+                tested.push(Tested { channel, address, state: *state, asked, answered, shown });
             }
         }
         Ok(tested)

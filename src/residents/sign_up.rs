@@ -190,6 +190,11 @@ impl Residents {
         if !reachable || !crate::store::OWN.contains(&kind) {
             return Err(ResidentError::Channel);
         }
+        if !self.limits.serve(&ask.address) {
+            return Err(ResidentError::Input(
+                "此国家或地区的号码不能登记，请用邮箱 / numbers of this country cannot be signed up; use a mailbox",
+            ));
+        }
         if ask.places.len() > PLACES {
             return Err(ResidentError::Input("地点过多 / too many places"));
         }

@@ -13,7 +13,7 @@ use crate::cap::Point;
 use crate::clock::Clock as _;
 use crate::delivery::Address;
 use crate::messages::Language;
-use crate::store::{NewSubscriber, Store, StoreOptions};
+use crate::store::{Deed, Done, NewSubscriber, Store, StoreOptions};
 
 #[tokio::test]
 async fn a_confirmed_sign_up_is_a_resident_and_a_second_one_opens_the_settings_of_the_first() {
@@ -201,7 +201,26 @@ async fn tests_of_ones_own_channels_are_few_and_their_result_is_shown() {
     let tested = world.residents.tested(me).await.unwrap();
     assert_eq!(tested.len(), 1);
     assert_eq!((tested[0].channel, tested[0].address.as_str()), (ChannelKind::Sms, "+861********78"));
-    assert_eq!(tested[0].state.as_str(), "waiting");
+    assert_eq!((tested[0].state.as_str(), tested[0].shown), ("waiting", None));
+    let release = world.store.tests_of(me, 1).await.unwrap()[0].0;
+    let recipient = u64::try_from(world.store.own_addresses(me).await.unwrap()[0].0).unwrap();
+    let done = Done { release, recipient, deed: Deed::Shown, at: world.clock.now() };
+    world.store.acknowledge_all(&[done]).await.unwrap();
+    let all = world.residents.export(me).await.unwrap();
+    assert_eq!((all["reports"].as_array().unwrap().len(), &all["contact"]), (1, &serde_json::Value::Null), "{all}");
+    let mut tx = world.store.begin().await.unwrap();
+    let sealed = world.store.vault.seal("李明").unwrap();
+    sqlx::query("INSERT INTO contact (subscriber, organisation, name, duty, source, entered_by) VALUES ($1, 'qp-port', $2, '安全员', 'f', 'shen')")
+        .bind(me)
+        .bind(sealed)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let all = world.residents.export(me).await.unwrap();
+    let contact = (&all["contact"]["name"], &all["contact"]["duty"], &all["contact"]["entered_by"]);
+    assert_eq!(contact, (&"李明".into(), &"安全员".into(), &"shen".into()), "all that is kept of them");
+    assert_eq!(world.residents.tested(me).await.unwrap()[0].shown, Some(world.clock.now()), "as its device says");
     assert!(!world.store.open_work().await.unwrap() || !world.sent().await.is_empty());
 }
 

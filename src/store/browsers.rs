@@ -88,6 +88,19 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
+    /// When each of a release's recipients was shown it, as far as their devices say.
+    pub(crate) async fn shown_at(&self, release: i64) -> Result<HashMap<u64, DateTime<Utc>>, StoreError> {
+        let rows = sqlx::query("SELECT recipient, at FROM acknowledgement WHERE release = $1")
+            .bind(release)
+            .fetch_all(&self.read)
+            .await?;
+        let one = |row: &sqlx::any::AnyRow| {
+            let recipient: i64 = row.try_get("recipient")?;
+            Ok((u64::try_from(recipient).unwrap_or_default(), super::alerts::time(row.try_get("at")?)))
+        };
+        rows.iter().map(one).collect()
+    }
+
     /// How many have seen an alert's messages.
     pub(crate) async fn seen(&self, alert: &str) -> Result<SeenCount, StoreError> {
         let row = sqlx::query(

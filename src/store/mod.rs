@@ -80,8 +80,8 @@ pub(crate) use releases::{
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{
     NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, give_address,
-    insert_personal_release, insert_resident, insert_resident_session, keep_departures, remove_own_address, replace_places,
-    set_resident, test_name,
+    insert_personal_release, insert_resident, insert_resident_session, keep_departures, remove_own_address,
+    replace_places, set_resident, test_name,
 };
 pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_sessions, end_token, fail_session, insert_invitation, insert_session,

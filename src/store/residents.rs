@@ -1,6 +1,7 @@
 //! Residents who signed up themselves: sign-ups that wait, sessions, what is theirs, and its end.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row};
 use tocsin_channels::ChannelKind;
 
@@ -123,6 +124,47 @@ impl Store {
             names.push(self.unasked_name(&Address { channel, value }));
         }
         Ok(names)
+    }
+
+    /// What is kept of somebody as an organisation's contact.
+    pub(crate) async fn contact_of(&self, subscriber: i64) -> Result<Option<Value>, StoreError> {
+        let sql = "SELECT organisation, name, duty, source, entered_by FROM contact WHERE subscriber = $1";
+        let row = sqlx::query(sql).bind(subscriber).fetch_optional(&self.read).await?;
+        row.map(|row| {
+            let text = |name: &str| Ok::<String, StoreError>(row.try_get(name)?);
+            Ok(json!({
+                "organisation": text("organisation")?,
+                "name": self.vault.open(&text("name")?)?,
+                "duty": text("duty")?,
+                "file_sha256": text("source")?,
+                "entered_by": text("entered_by")?,
+            }))
+        })
+        .transpose()
+    }
+
+    /// What somebody's devices have reported of messages to them, oldest first.
+    pub(crate) async fn reports_of(&self, subscriber: i64) -> Result<Vec<Value>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT release.alert AS alert, acknowledgement.at AS at, opened_at, safe_at
+             FROM acknowledgement JOIN release ON release.id = acknowledgement.release
+             WHERE recipient IN (SELECT id FROM address WHERE subscriber = $1)
+                 OR recipient IN (SELECT id + 2305843009213693952 FROM address WHERE subscriber = $1)
+             ORDER BY acknowledgement.at, release.id",
+        )
+        .bind(subscriber)
+        .fetch_all(&self.read)
+        .await?;
+        let when = |at: Option<i64>| at.map(time);
+        let one = |row: &sqlx::any::AnyRow| {
+            Ok(json!({
+                "message": row.try_get::<String, _>("alert")?,
+                "shown_at": time(row.try_get("at")?),
+                "opened_at": when(row.try_get("opened_at")?),
+                "safe_at": when(row.try_get("safe_at")?),
+            }))
+        };
+        rows.iter().map(one).collect()
     }
 
     /// Keeps a sign-up until it is confirmed; gives its id.

@@ -7,10 +7,11 @@ use axum::extract::Query;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::assets;
 use super::words::Words;
+use crate::messages::Language;
 
 #[derive(Deserialize)]
 pub(super) struct Wish {
@@ -52,7 +53,19 @@ pub(super) async fn manifest(headers: HeaderMap, Query(wish): Query<Wish>) -> Re
     ([(header::CONTENT_TYPE, "application/manifest+json")], Json(manifest).into_response().into_body()).into_response()
 }
 
-/// The service worker, with a version that changes whenever a file that it keeps does.
+/// What the worker says by itself, in each language of the pages: first that of its readers, then English where a file has no word.
+fn worker_words() -> Value {
+    let words = |t: Words| {
+        let renewed =
+            [t.s("Warnings to this browser go on"), t.s("Its subscription was renewed. There is nothing to do.")];
+        json!({"dir": t.dir(), "open": t.s("Open"), "safe": t.s("I am safe"), "renewed": renewed})
+    };
+    let all = Words::from(Language::English).all();
+    let all = all.iter().filter_map(|one| Some((one.tag.to_owned(), words(Words::of_tag(one.tag)?))));
+    Value::Object(all.collect())
+}
+
+/// The service worker, with a version that changes whenever a file that it keeps does. Languages are read before it is asked for.
 static WORKER: LazyLock<String> = LazyLock::new(|| {
     let parts = concat!(
         include_str!("assets/worker/state.js"),
@@ -60,7 +73,7 @@ static WORKER: LazyLock<String> = LazyLock::new(|| {
         include_str!("assets/worker/subscription.js"),
         include_str!("assets/worker/offline.js"),
     );
-    format!("const VERSION = \"{}\";\n{parts}", assets::version())
+    format!("const VERSION = \"{}\";\nconst TONGUES = {};\n{parts}", assets::version(), worker_words())
 });
 
 /// The service worker: at the root, because it answers for every page below its own address.

@@ -93,7 +93,11 @@ async fn a_bureaus_alert_that_comes_back_calls_whoever_can_mend_it_and_more_of_t
     let alert = bench.post(&Cma { colour: ORANGE, ..Cma::new("n1") }).await;
     let id = bench.waiting(&alert).await[0].id;
     assert!(bench.act(id, Act::Return("哪些街道？".into()), 0, &signer).await);
-    assert_eq!(bench.calls().await.last(), Some(&("author".into(), 1)), "nobody wrote it here: who writes here is called");
+    assert_eq!(
+        bench.calls().await.last(),
+        Some(&("author".into(), 1)),
+        "nobody wrote it here: who writes here is called"
+    );
     bench.pass(TimeDelta::seconds(179)).await;
     let calls = bench.calls().await.len();
     bench.pass(TimeDelta::seconds(2)).await;

@@ -47,7 +47,11 @@ async fn an_earthquake_over_three_provinces_is_stopped_and_corrected_by_one_of_t
     let bench = Bench::new(SHIPPED).await;
     let signer = bench.crew.officer("sh", &["signer:310000"]).await;
     let receipt = bench.post(&over(&THREE, "quake")).await;
-    assert_eq!((receipt.state, bench.releases().await), (AlertState::Released, 3), "one for each, and nobody was asked");
+    assert_eq!(
+        (receipt.state, bench.releases().await),
+        (AlertState::Released, 3),
+        "one for each, and nobody was asked"
+    );
     let (held, corrected) = recalled(&bench, receipt.id.as_str(), &signer).await;
     assert_eq!(held, [1, 1], "Shanghai's is held, and nobody else's");
     assert_eq!(corrected, ["310000"], "and corrected to Shanghai's people");
@@ -121,7 +125,11 @@ async fn an_update_asks_about_the_counties_that_it_adds_and_the_others_hear_it_a
     let wider = Cma { msg_type: "Update", code: codes(&["310118", "310120"]), sent, ..first.clone() };
     let wider = Cma { identifier: "b".into(), ..wider }.refers_to(&first);
     let receipt = bench.post(&wider).await;
-    assert_eq!((receipt.state, bench.releases().await), (AlertState::Partly, 2), "the county told before waits for nobody");
+    assert_eq!(
+        (receipt.state, bench.releases().await),
+        (AlertState::Partly, 2),
+        "the county told before waits for nobody"
+    );
     let mut waiting = bench.waiting(&receipt).await;
     assert_eq!(waiting.len(), 1);
     let part = waiting.remove(0).escalation;

@@ -175,9 +175,11 @@ async fn people_of_a_county_that_officers_took_away_hear_nothing() {
     super::posted(&reviewer, "/console/escalations/1/amend", &trim).await;
     super::posted(&signer, "/console/escalations/1/approve", &[("seen", "1"), ("stage", "sign"), ("word", "")]).await;
     let alert = answer["id"].as_str().unwrap();
-    let over = |s: &serde_json::Value| s["planned"] == true && s["states"]["waiting"] == 0 && s["states"]["sending"] == 0;
-    let states = server.until(alert, over).await;
-    assert_eq!(states["channels"]["sms"]["accepted"], 1, "{states}");
+    let over = |states: &serde_json::Value| {
+        let sms = &states["channels"]["sms"];
+        states["planned"] == true && sms["accepted"] == 1 && sms["waiting"] == 0 && sms["sending"] == 0
+    };
+    server.until(alert, over).await;
     let told: Vec<String> = sms.tally.keys().into_keys().collect();
     assert!(told.iter().all(|to| to.contains("13831011800")) && told.len() == 1, "{told:?}");
 }

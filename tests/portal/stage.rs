@@ -55,8 +55,7 @@ impl Stage {
         );
         let listen = format!("127.0.0.1:{}", free_port().unwrap());
         let text = std::fs::read_to_string(&config).unwrap();
-        let own =
-            format!("listen = \"{listen}\"\npublic_url = \"http://{listen}\"\n{more}");
+        let own = format!("listen = \"{listen}\"\npublic_url = \"http://{listen}\"\n{more}");
         std::fs::write(&config, text.replace("listen = \"127.0.0.1:0\"", &own)).unwrap();
         let server = Server::start_in(folder);
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();

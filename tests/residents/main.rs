@@ -249,6 +249,39 @@ async fn links_carry_our_own_address_whatever_host_is_named_and_following_one_do
 }
 
 #[tokio::test]
+async fn no_header_and_no_spelling_of_a_path_leads_anybody_elsewhere() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let site = Site::start();
+    for (n, header) in ["x-forwarded-host", "x-host", "forwarded", "x-original-url"].into_iter().enumerate() {
+        let name = reqwest::header::HeaderName::from_static(header);
+        let value = if header == "forwarded" { "host=evil.example;proto=https" } else { "evil.example" };
+        let address = format!("a{n}@example.org");
+        let asked = site.post_with("/sign-up", "", &form(&address), &[(name, value)]).await;
+        assert_eq!(asked.status, 200, "{header}: {}", asked.body);
+        let said = site.said().await;
+        assert!(said.contains(&format!("{PAGE}/sign-up/confirm/")) && !said.contains("evil"), "{header}: {said}");
+    }
+    let host = site.server.url.strip_prefix("http://").unwrap();
+    // As it stands on the wire: no client tidies it up.
+    for (target, location) in [
+        ("/me", "/sign-up"),
+        ("http://evil.example/me", "/sign-up"),
+        ("//evil.example/me", ""),
+        ("/\\evil.example/me", ""),
+        ("/%2f%2fevil.example", ""),
+        ("/me?next=//evil.example", "/sign-up"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let found = answer.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("location: "));
+        assert_eq!(found.unwrap_or_default(), location, "{target}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn another_site_and_a_stale_form_change_nothing() {
     let site = Site::start();
     let me = site.sign_up("13812345678").await;

@@ -19,7 +19,7 @@ pub async fn faults(browser: &Browser, axe: &str, counts: &str) -> Vec<String> {
     if browser.run("return window.axe === undefined").await == true {
         browser.run(&format!("{axe}; window.axe = axe;")).await;
     }
-    browser.run("window.found = null; axe.run(document, {resultTypes: ['violations']}).then(r => { window.found = r.violations }, e => { window.found = [{id: String(e), impact: 'critical', nodes: []}] })").await;
+    browser.run("window.found = null; axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}}).then(r => { window.found = r.violations }, e => { window.found = [{id: String(e), impact: 'critical', nodes: []}] })").await;
     browser.until("axe is done", "return window.found !== null").await;
     let found = browser
         .run(&format!(

@@ -61,7 +61,12 @@ fn test(arguments: &[String]) -> Result<(), String> {
     let schema = tools::prepare()?;
     let mut command = cargo();
     // The servers that tests need are started by the tests themselves, on ports of their own, and stopped with them.
-    command.args(["test", "--workspace"]).args(arguments).env("TOCSIN_CAP_XSD", schema).env("INSTA_UPDATE", "no").env("TOCSIN_TOOLS", "1");
+    command
+        .args(["test", "--workspace"])
+        .args(arguments)
+        .env("TOCSIN_CAP_XSD", schema)
+        .env("INSTA_UPDATE", "no")
+        .env("TOCSIN_TOOLS", "1");
     run(&mut command)?;
     if !arguments.is_empty() {
         return Ok(());

@@ -82,8 +82,15 @@ impl Notebook {
 enum Event {
     Wait(i64),
     Tick,
-    Act { officer: usize, act: Kind, stale: bool },
-    Split { officer: usize, mask: u8 },
+    Act {
+        officer: usize,
+        act: Kind,
+        stale: bool,
+    },
+    Split {
+        officer: usize,
+        mask: u8,
+    },
     Replaced,
     /// From now on so many of those who are called have an address: all, none, or somebody of a later step.
     Reach(Reach),

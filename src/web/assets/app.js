@@ -75,7 +75,7 @@ async function anew(useless) {
     return subscribe(key);
   };
   const own = await recall("browser");
-  if (own && await move(renew)) await renewed(await navigator.serviceWorker.ready, own.lang);
+  if (own && await move(renew)) (await navigator.serviceWorker.ready).active.postMessage({ renewed: own.lang });
 }
 
 async function visit() {

@@ -42,6 +42,8 @@ if (place && window.L) {
       return text;
     }),
   }).addTo(map);
+  // A tip makes a browser stop at each county: keys would take minutes to get past the map. What it shows stands in words, too.
+  layer.eachLayer((shape) => shape.getElement()?.setAttribute("tabindex", "-1"));
   // No neighbour's border lies over that of a chosen one.
   const raise = () => {
     const inside = layer.getLayers().filter((shape) => chosen.has(shape.feature.properties.code));

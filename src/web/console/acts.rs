@@ -82,7 +82,10 @@ pub(super) async fn act<W: World>(
 async fn perform<W: World>(site: &Site, id: i64, what: &str, posted: &Posted) -> Result<String, Fault> {
     let (fields, officer) = (&posted.fields, &posted.session.officer);
     let row = site.app.store.escalation::<W>(id).await?.ok_or(Fault::Unknown)?;
-    let seen: u32 = fields.get("seen").parse().map_err(|_| Fault::Bad("请从预警页面操作 / act from the alert's page: what you saw is missing".into()))?;
+    let seen: u32 = fields
+        .get("seen")
+        .parse()
+        .map_err(|_| Fault::Bad("请从预警页面操作 / act from the alert's page: what you saw is missing".into()))?;
     let reason = || fields.get("reason").to_owned();
     let act = match what {
         "take" => Act::Take,

@@ -173,7 +173,8 @@ fn presence_name(presence: Presence, words: Words) -> &'static str {
 
 fn device(fields: &Fields) -> Result<Device, Fault> {
     let region = fields.get("region").trim().parse::<RegionCode>();
-    let kind = DeviceKind::parse(fields.get("kind")).ok_or_else(|| Fault::Bad("请选择设备种类 / choose a kind of device".into()))?;
+    let kind = DeviceKind::parse(fields.get("kind"))
+        .ok_or_else(|| Fault::Bad("请选择设备种类 / choose a kind of device".into()))?;
     let (lat, lon) = fields.get("point").split_once([',', '，']).unwrap_or((fields.get("point"), ""));
     Ok(Device {
         id: slug(fields.get("id"))?,

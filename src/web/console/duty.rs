@@ -190,7 +190,8 @@ pub(super) async fn stand_in(State(site): State<Site>, posted: Posted) -> Respon
     let fields = &posted.fields;
     let done = async {
         let (jurisdiction, position) = place(fields)?;
-        let officer = fields.get("officer").parse().map_err(|_| Fault::Bad("请选择值班员 / choose an officer".into()))?;
+        let officer =
+            fields.get("officer").parse().map_err(|_| Fault::Bad("请选择值班员 / choose an officer".into()))?;
         let (from, to) = (beijing_time(fields.get("from"))?, beijing_time(fields.get("to"))?);
         if from >= to {
             return Err(Fault::Bad("结束须晚于开始 / the end is after the beginning".into()));

@@ -113,7 +113,10 @@ pub(super) fn levels(words: Words, chosen: Colour) -> Vec<Choice> {
 
 /// The level of a form.
 pub(super) fn level_of(word: &str) -> Result<Colour, Fault> {
-    Colour::ALL.into_iter().find(|colour| colour.as_str() == word).ok_or_else(|| Fault::Bad("请选择级别 / choose a level".into()))
+    Colour::ALL
+        .into_iter()
+        .find(|colour| colour.as_str() == word)
+        .ok_or_else(|| Fault::Bad("请选择级别 / choose a level".into()))
 }
 
 /// The code of a form or an address.
@@ -258,7 +261,8 @@ fn organisation(fields: &Fields, now: DateTime<Utc>) -> Result<Organisation, Fau
     Ok(Organisation {
         code: slug(fields.get("code"))?,
         name: fields.get("name").to_owned(),
-        kind: OrganisationKind::parse(fields.get("kind")).ok_or_else(|| Fault::Bad("请选择单位种类 / choose a kind of organisation".into()))?,
+        kind: OrganisationKind::parse(fields.get("kind"))
+            .ok_or_else(|| Fault::Bad("请选择单位种类 / choose a kind of organisation".into()))?,
         regions: regions.map_err(|error| Fault::Bad(error.to_string()))?,
         lowest: level_of(fields.get("lowest"))?,
         created_at: now,

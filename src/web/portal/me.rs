@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::TimeDelta;
 use serde::Deserialize;
+use tocsin_channels::ChannelKind;
 
 use super::form::{Group, WishForm, channel_name, counties, wishes};
 use super::{MARKED, Own, Resident, located, notice, refused, set_cookie};
@@ -38,7 +39,11 @@ struct TestLine {
     state: &'static str,
     asked: String,
     answered: String,
+    shown: String,
 }
+
+/// A device that shows a test says so within moments.
+const SHOWN_SOON: TimeDelta = TimeDelta::seconds(20);
 
 struct WouldLine {
     headline: String,
@@ -134,7 +139,13 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
         groups: counties(&policy.map, t.language),
         fresh: WishForm::of("new-", &Wishes { languages: vec![t.language], ..Wishes::default() }, t),
         paused: if mine.resident.paused_until > now { clock(mine.resident.paused_until) } else { String::new() },
-        testing: tested.iter().any(|one| matches!(one.state, DeliveryState::Waiting | DeliveryState::Sending)),
+        testing: tested.iter().any(|one| match one.state {
+            DeliveryState::Waiting | DeliveryState::Sending => true,
+            DeliveryState::Accepted => {
+                one.channel == ChannelKind::Push && one.shown.is_none() && now - one.asked < SHOWN_SOON
+            }
+            _ => false,
+        }),
         tests: tested
             .into_iter()
             .map(|one| TestLine {
@@ -143,6 +154,7 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
                 state: state_name(one.state, t),
                 asked: clock(one.asked),
                 answered: one.answered.map_or_else(|| "—".into(), clock),
+                shown: one.shown.map_or_else(String::new, clock),
             })
             .collect(),
         more: would.as_ref().is_some_and(|year| year.more),

@@ -178,7 +178,9 @@ async fn walk(journey: &'static str, language: Language, night: bool) {
     browser.follow("form[action$='/stop'] button").await;
     look(&browser, "stopped").await;
     let correct = "form[action$='/correct']";
-    browser.fill(&format!("{correct} [name=word]"), if language == Language::Chinese { "更正" } else { "CORRECT" }).await;
+    browser
+        .fill(&format!("{correct} [name=word]"), if language == Language::Chinese { "更正" } else { "CORRECT" })
+        .await;
     if browser.has(&format!("{correct} [name=code]")).await {
         browser.fill(&format!("{correct} [name=code]"), &signer.code().await).await;
     }

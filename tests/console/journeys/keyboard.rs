@@ -11,13 +11,15 @@ const DOWN: &str = "\u{e015}";
 /// Goes on with the tabulator until this has the focus.
 async fn tab_to(browser: &Browser, css: &str) {
     let there = format!("return document.activeElement?.matches(`{css}`) ?? false");
+    let mut way = Vec::new();
     for _ in 0..120 {
         browser.press(TAB).await;
         if browser.run(&there).await == true {
             return;
         }
+        way.push(browser.run("return document.activeElement?.outerHTML.slice(0, 60) ?? ''").await);
     }
-    panic!("no key leads to {css}");
+    panic!("no key leads to {css}: {way:#?}");
 }
 
 /// Presses a button that has the focus, and waits for the page that follows.
@@ -61,7 +63,9 @@ async fn an_alert_is_written_and_another_stopped_and_corrected_by_keys_alone() {
     browser.goto("/console/compose/new").await;
     for field in ["hazard", "colour", "region"] {
         tab_to(&browser, &format!("select[name={field}]")).await;
-        if browser.run("return document.activeElement.selectedIndex < 1 && document.activeElement.value === ''").await == true {
+        if browser.run("return document.activeElement.selectedIndex < 1 && document.activeElement.value === ''").await
+            == true
+        {
             browser.press(DOWN).await;
         }
     }

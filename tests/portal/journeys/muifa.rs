@@ -122,6 +122,14 @@ async fn show(browser: &Browser, html: &str, picture: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn under_load_the_page_does_its_work_and_lets_people_in() {
+    let stage = Stage::start_with("[residents.limits]\nwork_above = 0\nwithout_work = 0").await;
+    let browser = Browser::open(&stage.server.url, "work", DESKTOP).await;
+    by_phone(&stage, &browser, "13812345678").await;
+    browser.assert_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_one_would_have_got_a_test_a_pause_and_ones_data() {
     let stage = Stage::start().await;
     let mut sent = Vec::new();

@@ -7,9 +7,13 @@ const EVENTS = 50;
 // Pushes that the offline page may have to tell of.
 const TOLD = 30;
 
-const words = (lang) => lang.startsWith("zh")
-  ? { open: "查看详情", safe: "我安全" }
-  : { open: "Open", safe: "I am safe" };
+// The language of the pages that is meant by a tag: that one, one of the same first part, else English.
+const tongueOf = (tag) => {
+  const first = (one) => one.toLowerCase().split("-")[0];
+  const all = Object.keys(TONGUES);
+  return all.find((one) => one.toLowerCase() === tag.toLowerCase()) ?? all.find((one) => first(one) === first(tag)) ?? "en";
+};
+const words = (tag) => TONGUES[tongueOf(tag)];
 
 // Where a notification leads: nothing but pages of this server is opened.
 function page(told) {

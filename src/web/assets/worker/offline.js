@@ -2,7 +2,8 @@
 // anybody's own.
 const CACHE = `tocsin-${VERSION}`;
 const FILES = ["/assets/public.css", "/assets/offline.js", "/assets/icon.svg", "/assets/icon-192.png"];
-const PAGES = ["/offline?lang=zh-CN", "/offline?lang=en"];
+const offlinePage = (tag) => `/offline?lang=${tag}`;
+const PAGES = Object.keys(TONGUES).map(offlinePage);
 // Pages that stay the browser's own affair.
 const OTHERS = /^\/(console|exercise|api|sign-in|invitation|me|leave)(\/|$)/;
 // A visitor who reads on asks once a minute.
@@ -37,7 +38,7 @@ async function offline(url) {
   const own = await recall("browser");
   const lang = url.searchParams.get("lang") ?? own?.lang ?? self.navigator.language ?? "zh-CN";
   const cache = await caches.open(CACHE);
-  return (await cache.match(lang.startsWith("zh") ? PAGES[0] : PAGES[1])) ?? Response.error();
+  return (await cache.match(offlinePage(tongueOf(lang)))) ?? Response.error();
 }
 
 self.addEventListener("install", (event) => event.waitUntil(install()));

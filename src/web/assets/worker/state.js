@@ -59,12 +59,3 @@ const move = (renew) => navigator.locks.request(at("move"), async () => {
   else if (await disowned(answer)) await keep("browser", undefined);
   return answer.ok;
 });
-
-// A quiet word to the person: their subscription was renewed.
-function renewed(registration, lang) {
-  const [title, body] = lang.startsWith("zh")
-    ? ["预警接收已续期", "此浏览器会继续收到预警，无需操作。"]
-    : ["Warnings to this browser go on", "Its subscription was renewed. There is nothing to do."];
-  const options = { body, tag: "renewed", lang, silent: true, icon: "/assets/icon-192.png", data: { url: "/app" } };
-  return registration.showNotification(title, options);
-}

@@ -1,3 +1,15 @@
+// A quiet word to the person: their subscription was renewed.
+function renewed(tag) {
+  const { dir, renewed: [title, body] } = words(tag);
+  const options = { body, tag: "renewed", lang: tongueOf(tag), dir, silent: true, icon: "/assets/icon-192.png", data: { url: "/app" } };
+  return self.registration.showNotification(title, options);
+}
+
+// A page has renewed it.
+self.addEventListener("message", (event) => {
+  if (typeof event.data?.renewed === "string") event.waitUntil(renewed(event.data.renewed));
+});
+
 // The browser changed its subscription: the server is told, and the person in a quiet word.
 async function renew(event) {
   const own = await recall("browser");
@@ -5,7 +17,7 @@ async function renew(event) {
   if (!own) return;
   const options = { userVisibleOnly: true, applicationServerKey: keyBytes(own.key) };
   const renew = () => event.newSubscription ?? self.registration.pushManager.subscribe(options);
-  if (await move(renew)) await renewed(self.registration, own.lang);
+  if (await move(renew)) await renewed(own.lang);
 }
 
 // What fails here is done when a page is opened next.

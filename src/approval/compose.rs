@@ -18,6 +18,9 @@ pub(crate) const HOLDS: TimeDelta = TimeDelta::hours(24);
 /// A Cancel longer than anybody's quiet hours, which are less than a day: its own `expires` is that of what it withdraws.
 pub(crate) const CANCEL_HOLDS: TimeDelta = TimeDelta::hours(26);
 
+/// By whom a release is signed that needs nobody's yes.
+pub(crate) const BY_RULE: &str = "rule";
+
 /// Why a release cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
@@ -113,6 +116,8 @@ pub(crate) struct Draft<'a> {
     /// Makes the release happen once.
     pub(crate) name: String,
     pub(crate) signed_by: &'a str,
+    /// Its parts needed nobody's yes, and say the same everywhere.
+    pub(crate) whole: bool,
     /// What was told before was wrong.
     pub(crate) correction: bool,
 }
@@ -131,11 +136,15 @@ impl Draft<'_> {
 
     /// The places that the messages name: the part's, or for a Cancel those that the alert itself names and the part reaches.
     fn places(&self) -> Vec<RegionCode> {
+        if self.whole && !self.decision.regions.is_empty() && !self.alert.is_the_end() {
+            return self.decision.regions.clone();
+        }
         if !self.part.regions.is_empty() {
             return self.part.regions.clone();
         }
         let located = self.policy.map.locate(&areas(self.alert), &self.policy.locate).counties;
-        let own = |code: &RegionCode| self.part.within.as_ref().is_none_or(|within| within.contains(code));
+        let own =
+            |code: &RegionCode| self.part.within.as_ref().is_none_or(|within| within.contains(code) || self.whole);
         located.into_iter().map(|found| found.region).filter(own).collect()
     }
 

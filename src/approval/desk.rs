@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::ComposeError;
-use super::compose::{Draft, Replaced};
+use super::compose::{BY_RULE, Draft, Replaced};
 use super::escalation::{Act, ActError, Effect, Escalation, Who};
 use super::page::{Call, Whom, callable, page, page_menders};
 use super::split::Part;
@@ -192,6 +192,7 @@ impl Desk {
             Some(end) if !material.alert.is_the_end() => end.to_utc(),
             _ => now + super::compose::HOLDS,
         };
+        let whole = parts.iter().all(|part| part.approval.is_none());
         for (n, part) in parts.iter().enumerate() {
             let Some(jurisdiction) = part.jurisdiction.clone().filter(|_| !part.approval.is_none()) else {
                 let place = part.jurisdiction.as_ref().map_or("all", RegionCode::as_str);
@@ -204,7 +205,8 @@ impl Desk {
                     part,
                     // One jurisdiction may have two parts: the sender's own, and what it asked others about.
                     name: format!("alert/{id}/{place}/{n}"),
-                    signed_by: "rule",
+                    signed_by: BY_RULE,
+                    whole,
                     correction: false,
                 };
                 self.release::<W>(tx, &release, id, now).await?;
@@ -224,7 +226,7 @@ impl Desk {
                 EscalationRow { id: row, alert: (*id).to_owned(), lane, created_at: now, closed_at: None, escalation };
             self.follow(tx, &mut row, effects, material, now).await?;
         }
-        if *state == AlertState::Released && parts.iter().all(|part| part.approval.is_none()) {
+        if whole && *state == AlertState::Released {
             return Ok(());
         }
         Ok(refresh_alert_state(tx, id).await?)
@@ -337,6 +339,7 @@ impl Desk {
             part: &part,
             name: format!("escalation/{}", row.id),
             signed_by: &by,
+            whole: false,
             correction: false,
         };
         match self.release::<W>(tx, &draft, &row.alert, now).await {
@@ -411,7 +414,7 @@ impl Desk {
         }
         // Nobody had been told of anything when it came, so it went to nobody; now there are people whom it concerns.
         if row.state == AlertState::Withheld && super::concerns_those_told(&material.decision, &material.replaced) {
-            parts.push((part(Vec::new(), None, None), head.to_owned(), "rule".to_owned(), None));
+            parts.push((part(Vec::new(), None, None), head.to_owned(), BY_RULE.to_owned(), None));
             set_alert_state(tx, head, AlertState::Released).await?;
         }
         for (part, name, signed_by, amended) in &parts {
@@ -424,6 +427,7 @@ impl Desk {
                 part,
                 name: format!("joined/{name}/{late}"),
                 signed_by,
+                whole: false,
                 correction: false,
             };
             self.release::<W>(tx, &draft, head, now).await?;

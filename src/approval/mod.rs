@@ -15,7 +15,7 @@ pub use amend::{Amendment, Words};
 #[cfg(test)]
 pub(crate) use compose::CANCEL_HOLDS;
 pub use compose::ComposeError;
-pub(crate) use compose::{HOLDS, Replaced, areas};
+pub(crate) use compose::{BY_RULE, HOLDS, Replaced, areas};
 pub(crate) use desk::{Admission, Material};
 pub use desk::{Desk, DeskError, Wake};
 pub use duty::{Override, Roster, Rotation};
@@ -73,6 +73,7 @@ pub(crate) fn preview(
         part: &part,
         name: String::new(),
         signed_by: "",
+        whole: false,
         correction: false,
     };
     draft.render(None)

@@ -179,6 +179,7 @@ impl Desk {
                 part: &part,
                 name: format!("correction/{}", release.id),
                 signed_by: &officer.name,
+                whole: false,
                 correction: true,
             };
             supersede_release(&mut tx, release.id, now).await?;

@@ -44,29 +44,39 @@ pub(crate) fn split(
     let end = alert.is_the_end();
     let foreign = |region: &RegionCode| asked.regions.contains(region);
     let asks = !ask.is_none() || decision.regions.iter().any(foreign);
-    let level = if ask.is_none() { asked.approval.by } else { ask.by };
+    // Where nobody is asked, nobody's level says who could be.
+    let level = match (asks, ask.is_none()) {
+        (false, _) => Level::Province,
+        (true, true) => asked.approval.by,
+        (true, false) => ask.by,
+    };
     let told = replaced.regions();
     // An end that nobody is asked about goes to those told, wherever it says that it is over.
     let decided = decision.regions.iter().filter(|_| asks || !end || told.is_empty());
-    let mut parts: BTreeMap<(RegionCode, bool), BTreeSet<RegionCode>> = BTreeMap::new();
+    // Of each part, what it warns, and all that it is about.
+    let mut parts: BTreeMap<(RegionCode, bool), (BTreeSet<RegionCode>, BTreeSet<RegionCode>)> = BTreeMap::new();
     for region in decided.chain(&told) {
-        parts.entry((jurisdiction_of(region, level, map), foreign(region))).or_default();
+        let (_, about) = parts.entry((jurisdiction_of(region, level, map), foreign(region))).or_default();
+        about.insert(region.clone());
     }
     if !asks && parts.len() <= 1 {
         let regions = if end { Vec::new() } else { decision.regions.clone() };
         return vec![Part { jurisdiction: None, regions, within: None, approval: ask.clone() }];
     }
     for region in &decision.regions {
-        if let Some(area) = parts.get_mut(&(jurisdiction_of(region, level, map), foreign(region))) {
+        if let Some((area, about)) = parts.get_mut(&(jurisdiction_of(region, level, map), foreign(region))) {
             area.insert(region.clone());
+            about.insert(region.clone());
         }
     }
     let older = replaced.covers(decision) && replaced.lane().is_some_and(|lane| lane <= decision.lane);
     let mut all = Vec::new();
-    for ((jurisdiction, theirs), area) in parts {
+    for ((jurisdiction, theirs), (area, about)) in parts {
         let wanted = if theirs { asked.approval.clone().stricter(ask.clone()) } else { ask.clone() };
         let below = map.counties_below(&jurisdiction).into_iter().map(|county| county.code.clone());
-        let mut within: Vec<_> = below.filter(|county| foreign(county) == theirs).collect();
+        // A county that was told and is on the map no more has people all the same.
+        let within: BTreeSet<_> = below.filter(|county| foreign(county) == theirs).chain(about).collect();
+        let mut within: Vec<_> = within.into_iter().collect();
         let part = |regions: BTreeSet<RegionCode>, within, approval| {
             let regions = if end { Vec::new() } else { regions.into_iter().collect() };
             Part { jurisdiction: Some(jurisdiction.clone()), regions, within: Some(within), approval }

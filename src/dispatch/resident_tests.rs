@@ -75,6 +75,38 @@ async fn somebody_with_several_places_and_addresses_is_told_once_by_the_first_ch
     assert_eq!(world.got("+8613800000002"), [], "another county");
 }
 
+/// What needs nobody's yes goes out in a part for each province: whoever has places in two of them is told as if it were one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_places_in_two_provinces_is_told_once_and_of_an_end_only_when_no_place_is_in_danger() {
+    const WUJIANG: &str = "320509";
+    const BOTH: [&str; 2] = ["310000", "320000"];
+    let world = World::new().await;
+    for (id, number, home, school) in [(1, "+8611", QINGPU, WUJIANG), (2, "+8622", WUJIANG, QINGPU)] {
+        let sms = || by(&[ChannelKind::Sms]);
+        let places = [("家", home, None, sms()), ("学校", school, None, sms())];
+        world.person(id, &[(ChannelKind::Sms, number)], &places).await;
+    }
+    let engine = world.engine(&[]).await;
+    let mut told = Vec::new();
+    let (update, end) = ([Variant::Warn, Variant::Lifted], [Variant::Cancel]);
+    for (name, counties, variants, old) in [
+        ("alert", &[QINGPU, WUJIANG][..], &[Variant::Warn][..], &[][..]),
+        ("left", &[QINGPU], &update, &["alert"]),
+        ("moved", &[WUJIANG], &update, &["alert", "left"]),
+        ("over", &[WUJIANG], &end, &["alert", "left", "moved"]),
+    ] {
+        world.release_parts(name, counties, &BOTH, variants, old).await;
+        engine.wake();
+        world.quiet(name).await;
+        told.push(format!("{name} {} zh-CN", variants[0].as_str()));
+        for number in ["+8611", "+8622"] {
+            let texts: Vec<_> = world.got(number).into_iter().map(|(_, text)| text).collect();
+            assert_eq!(texts, told, "{number}");
+        }
+    }
+    engine.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wishes_filter_and_quiet_hours_hold_a_message_until_the_morning() {
     let world = World::new().await;

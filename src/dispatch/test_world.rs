@@ -10,7 +10,7 @@ use tocsin_channels::{
 };
 
 use super::{Engine, EngineOptions, Provider, WaysOut};
-use crate::approval::{CANCEL_HOLDS, HOLDS};
+use crate::approval::{BY_RULE, CANCEL_HOLDS, HOLDS};
 use crate::cap::{Colour, Point};
 use crate::clock::{Clock, SetClock};
 use crate::config::Config;
@@ -143,10 +143,32 @@ impl World {
     ) {
         let area = match polygon {
             Some(polygon) => serde_json::json!({"areaDesc": "x", "polygon": polygon}),
-            None => {
-                serde_json::json!({"areaDesc": "x", "geocode": {"valueName": "CPEAS Geographic Code", "value": "310118000000"}})
-            }
+            None => counties(&[QINGPU]),
         };
+        self.release_in(name, (lane, colour), &area, &[], variants, old).await;
+    }
+
+    /// Releases a yellow typhoon in these counties, which needs nobody: a part for each of the provinces.
+    pub(super) async fn release_parts(
+        &self,
+        name: &str,
+        codes: &[&str],
+        provinces: &[&str],
+        variants: &[Variant],
+        old: &[&str],
+    ) {
+        self.release_in(name, (Lane::MODERATE, Colour::Yellow), &counties(codes), provinces, variants, old).await;
+    }
+
+    async fn release_in(
+        &self,
+        name: &str,
+        (lane, colour): (Lane, Colour),
+        area: &serde_json::Value,
+        provinces: &[&str],
+        variants: &[Variant],
+        old: &[&str],
+    ) {
         let raw = serde_json::json!({
             "identifier": name, "sender": "s", "sent": "2026-07-01T12:00:00+08:00", "status": "Actual", "msgType": "Alert", "scope": "Public",
             "info": {"language": "zh-CN", "category": "Met", "event": "台风", "headline": format!("台风{}预警", colour.name_zh()),
@@ -189,7 +211,7 @@ impl World {
                 dispatches.push(NewDispatch { language, variant, content });
             }
         }
-        let new = NewRelease {
+        let mut new = NewRelease {
             alert: name.into(),
             lane,
             name: format!("alert/{name}"),
@@ -205,11 +227,23 @@ impl World {
             regions,
             channels: [ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push].into(),
             expires: now + if variants == [Variant::Cancel] { CANCEL_HOLDS } else { HOLDS },
-            signed_by: "test".into(),
+            signed_by: BY_RULE.into(),
             dispatches,
             scene: None,
         };
-        insert_release(&mut tx, &new, now).await.unwrap();
+        if provinces.is_empty() {
+            insert_release(&mut tx, &new, now).await.unwrap();
+        }
+        let all = new.regions.clone();
+        for province in provinces {
+            let province: RegionCode = province.parse().unwrap();
+            let within: Vec<_> =
+                policy.map.counties_below(&province).iter().map(|county| county.code.clone()).collect();
+            new.name = format!("alert/{name}/{province}");
+            new.regions = all.iter().filter(|code| within.contains(code)).cloned().collect();
+            (new.jurisdiction, new.within) = (Some(province), Some(within));
+            insert_release(&mut tx, &new, now).await.unwrap();
+        }
         tx.commit().await.unwrap();
     }
 
@@ -272,6 +306,12 @@ impl World {
         let got = self.got.lock().unwrap();
         got.get(to).into_iter().flatten().map(|one| (one.kind, one.text.clone())).collect()
     }
+}
+
+fn counties(codes: &[&str]) -> serde_json::Value {
+    let named =
+        |code: &&str| serde_json::json!({"valueName": "CPEAS Geographic Code", "value": format!("{code}000000")});
+    serde_json::json!({"areaDesc": "x", "geocode": codes.iter().map(named).collect::<Vec<_>>()})
 }
 
 pub(super) fn by(channels: &[ChannelKind]) -> Wishes {

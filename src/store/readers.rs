@@ -40,7 +40,9 @@ pub(crate) struct Kept {
 struct Lent {
     connection: Option<AnyConnection>,
     idle: Arc<Mutex<Vec<AnyConnection>>>,
-    _permit: OwnedSemaphorePermit,
+    /// Whether its statement has run to its end.
+    done: bool,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Readers {
@@ -79,7 +81,7 @@ impl Kept {
             Some(connection) => connection,
             None => self.pool.acquire().await?.detach(),
         };
-        Ok(Lent { connection: Some(connection), idle: Arc::clone(&self.idle), _permit: permit })
+        Ok(Lent { connection: Some(connection), idle: Arc::clone(&self.idle), done: false, permit: Some(permit) })
     }
 
     async fn close(&self) {
@@ -103,15 +105,28 @@ impl Lent {
 
     /// One that has failed does not come back.
     fn checked<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
+        self.done = true;
         answer.inspect_err(|_| self.connection = None)
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // Dropped in the middle of a statement it is as good as any: its thread puts the statement away before it takes the next.
-        if let Some(connection) = self.connection.take() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let Some(mut connection) = self.connection.take() else { return };
+        let (idle, permit) = (Arc::clone(&self.idle), self.permit.take());
+        let back = move |connection| {
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            drop(permit);
+        };
+        if self.done {
+            back(connection);
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // Whoever asked went away in the middle: the connection's thread may be at it for a while, and nobody is to wait behind that.
+            runtime.spawn(async move {
+                if connection.ping().await.is_ok() {
+                    back(connection);
+                }
+            });
         }
     }
 }

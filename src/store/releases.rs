@@ -11,7 +11,7 @@ use tocsin_channels::ChannelKind;
 use super::alerts::time;
 use super::dispatches::{NewDispatch, insert_dispatches};
 use super::{Store, StoreError, Tx, readable, take_ids};
-use crate::approval::HOLDS;
+use crate::approval::{BY_RULE, HOLDS};
 use crate::messages::{Language, Scene};
 use crate::regions::RegionCode;
 use crate::rules::{Lane, Reach};
@@ -74,6 +74,13 @@ pub(crate) struct Release {
     pub(crate) scene: Option<Scene>,
     /// Parts of its row cannot be read: regions, lists or channels are not what they were.
     pub(crate) damaged: bool,
+}
+
+impl Release {
+    /// Whether it needed nobody's yes.
+    pub(crate) fn by_rule(&self) -> bool {
+        self.signed_by == BY_RULE
+    }
 }
 
 /// A release to be written; its dispatches are its frozen renderings.

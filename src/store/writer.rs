@@ -51,8 +51,8 @@ impl Writer {
         };
         match begun {
             Ok(()) => {}
-            // The database itself says no.
-            Err(error @ Error::Database(_)) => return Err(error),
+            // The database itself says no; a server says so too when it has ended the connection.
+            Err(error @ Error::Database(_)) if self.of_a_file => return Err(error),
             // It was not open, or has failed since.
             Err(_) => {
                 *pen = Pen { connection: Some(self.pool.acquire().await?.detach()), early: None };
@@ -78,8 +78,8 @@ impl Writer {
 
     /// Closes the connection, once nobody uses it.
     pub(super) async fn close(&self) {
-        let kept = self.pen.lock().await.connection.take();
-        if let Some(connection) = kept
+        let mut pen = self.pen.lock().await;
+        if let Some(connection) = pen.connection.take()
             && let Err(error) = connection.close().await
         {
             tracing::warn!(%error, "the store's writing connection does not close");

@@ -187,8 +187,10 @@ impl World {
             assert!(std::time::Instant::now() < deadline, "it never settles");
             for alert in self.alerts().await {
                 let out = matches!(alert.state.as_str(), "released" | "partly");
+                // What is planned has all its chunks: only then do they say whether anything is open.
+                let planned = !out || self.store.is_planned(&alert.id).await.unwrap();
                 let open: u64 = self.store.states(&alert.id).await.unwrap().values().map(|counts| counts.open()).sum();
-                if open > 0 || (out && !self.store.is_planned(&alert.id).await.unwrap()) {
+                if open > 0 || !planned {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                     continue 'again;
                 }

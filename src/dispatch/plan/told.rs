@@ -20,13 +20,14 @@ pub(super) type Heard = BTreeMap<(ChannelKind, Variant), RoaringTreemap>;
 
 impl<'a> Plan<'a> {
     /// Nobody is told the same twice: not by an alert that says again what they have heard, nor by a second release of one alert to
-    /// one jurisdiction, while the first is still on its way. Who only may have heard it is told.
+    /// one jurisdiction, while the first is still on its way; nor by two jurisdictions that nobody asked. Who only may have heard it is
+    /// told.
     pub(super) async fn spare(&mut self) -> Result<(), StoreError> {
         let (store, own) = (&self.planner.store, self.release);
         let mut heard = store.releases_of(&store.repeats(&own.alert).await?).await?;
         let sisters = store.releases_of(std::slice::from_ref(&own.alert)).await?.into_iter().filter(|other| {
             let whole = other.jurisdiction.is_none() || own.jurisdiction.is_none();
-            other.id < own.id && (whole || other.jurisdiction == own.jurisdiction)
+            other.id < own.id && (whole || other.jurisdiction == own.jurisdiction || (other.by_rule() && own.by_rule()))
         });
         let sisters: Vec<_> = sisters.collect();
         // These will still tell whom they have not told yet; stopped ones only when this one, too, may go on.
@@ -120,6 +121,7 @@ impl<'a> Plan<'a> {
         }
         let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
         let ended = self.ended(&older).await?;
+        let elsewhere = self.warned_elsewhere().await?;
         let mut night = Night::default();
         let mut unreached = Vec::new();
         for old in older {
@@ -144,6 +146,9 @@ impl<'a> Plan<'a> {
                     let mut region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
                     if region == ELSEWHERE && (old.damaged || !because.why.is_empty()) {
                         region = self.other_place(&recipient, &homes);
+                        if region == ELSEWHERE && homes.of(&recipient).iter().any(|home| elsewhere.contains(home)) {
+                            continue;
+                        }
                     }
                     let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
                     if now.variant == Variant::Correction {
@@ -208,6 +213,16 @@ impl<'a> Plan<'a> {
         let named = of_topic(recipient);
         let all = homes.of(recipient).iter().chain(&named);
         all.map(|home| self.region_index(home)).find(|at| *at != ELSEWHERE).unwrap_or(ELSEWHERE)
+    }
+
+    /// Where other jurisdictions' parts of this alert warn, that needed nobody's yes as this one: whoever has a place there hears of that,
+    /// and not that it is over.
+    async fn warned_elsewhere(&self) -> Result<BTreeSet<RegionCode>, StoreError> {
+        let own = self.release;
+        let sisters = self.planner.store.releases_of(std::slice::from_ref(&own.alert)).await?;
+        let warns =
+            |other: &Release| other.id != own.id && other.by_rule() && own.by_rule() && other.superseded_at.is_none();
+        Ok(sisters.into_iter().filter(warns).flat_map(|other| other.regions).collect())
     }
 
     /// Whether somebody whom an older release told is this release's to tell: another jurisdiction's people are not.

@@ -271,6 +271,23 @@ async fn no_codes_go_to_countries_that_are_not_served() {
 }
 
 #[tokio::test]
+async fn who_has_proved_an_address_before_comes_in_with_it_although_its_country_is_served_no_more() {
+    let countries = vec!["86".to_owned(), "852".to_owned()];
+    let mut world = World::with(SignUpLimits { countries, ..SignUpLimits::default() }).await;
+    let token = world.send("+852 5123 4567").await.unwrap();
+    let owner = world.residents.confirm_code(&token, &world.code().await).await.unwrap();
+    world.residents.limits = SignUpLimits::default();
+    assert!(world.send("+852 5123 4567").await.is_err(), "nothing tells that a number is known");
+    let own = Ask { marks: owner.mark, ..World::ask("+852 5123 4567") };
+    let settings = Ask { account: Some(owner.subscriber), ..World::ask("+852 5123 4568") };
+    for ask in [own, settings] {
+        let token = world.residents.ask(ask, HERE.parse().unwrap(), "").await.unwrap();
+        let entered = world.residents.confirm_code(&token, &world.code().await).await.unwrap();
+        assert_eq!(entered.subscriber, owner.subscriber);
+    }
+}
+
+#[tokio::test]
 async fn under_load_a_few_come_in_without_a_script() {
     let limits = SignUpLimits { work_above: 2, without_work: 3, network: 1_000, ..SignUpLimits::default() };
     let world = World::with(limits).await;

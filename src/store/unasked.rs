@@ -87,3 +87,9 @@ pub(super) async fn prune_unasked(tx: &mut Tx, now: DateTime<Utc>) -> Result<(),
         .await?;
     Ok(())
 }
+/// An address's owner is gone: what is counted goes too. That they want nothing unasked holds for ever.
+pub(crate) async fn forget_unrefused(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM unasked WHERE digest = $1 AND refused_at IS NULL").bind(name).execute(&mut **tx).await?;
+    Ok(())
+}
+

@@ -427,6 +427,7 @@ impl Residents {
             replace_places(&self.store, &mut tx, subscriber, pending.places).await?;
         }
         forget_unasked(&mut tx, &self.store.unasked_name(&address)).await?;
+        forget_unasked(&mut tx, &self.store.refused_name(&address)).await?;
         let (token, csrf) = (random_token()?, random_token()?);
         insert_resident_session(&mut tx, &token_digest(&token), subscriber, &csrf, now + SESSION).await?;
         let kind = if new { "resident.sign-up" } else { "resident.sign-in" };

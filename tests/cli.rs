@@ -81,6 +81,11 @@ fn a_broken_configuration_is_refused_with_its_place() {
     }
     let parsed = tocsin::config::Config::parse("[server]\npublic_url = \"x\"\n", "config.toml");
     assert!(parsed.is_err_and(|error| error.to_string().contains("public_url")));
+    for code in ["+86", "", "86 ", "cn", "86138"] {
+        let text = format!("[residents.limits]\ncountries = [\"852\", \"{code}\"]\n");
+        let error = tocsin::config::Config::parse(&text, "config.toml").unwrap_err().to_string();
+        assert!(error.contains("residents.limits: `countries`") && error.contains(&format!("`{code}`")), "{error}");
+    }
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
     let (well, out, _) = tocsin(&shipped, &["config", "check"]);
     assert!(well, "the shipped configuration runs as it is");

@@ -20,6 +20,12 @@ impl Config {
             }
         }
         self.check_sources()?;
+        let code = |code: &&String| !(1..=4).contains(&code.len()) || !code.bytes().all(|b| b.is_ascii_digit());
+        if let Some(wrong) = self.residents.limits.countries.iter().find(code) {
+            return Err(format!(
+                "residents.limits: `countries` has `{wrong}`: a calling code is one to four digits, without +"
+            ));
+        }
         let schedule = self.housekeeping.schedule.parse::<cron::Schedule>();
         schedule.map(drop).map_err(|e| format!("housekeeping: `schedule` has six fields, seconds first: {e}"))
     }

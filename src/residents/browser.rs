@@ -180,8 +180,9 @@ impl Residents {
     /// # Errors
     /// When the store does not answer.
     pub async fn forget_lost(&self) -> Result<(), ResidentError> {
-        for subscriber in self.store.lost_residents(self.clock.now() - QUIET, ROUND).await? {
-            self.erase_all(subscriber, true).await?;
+        let before = self.clock.now() - QUIET;
+        for subscriber in self.store.lost_residents(before, ROUND).await? {
+            self.erase_all(subscriber, Some(before)).await?;
         }
         Ok(())
     }

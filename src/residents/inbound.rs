@@ -38,7 +38,7 @@ impl Residents {
     /// No more warnings, and no codes that somebody else asks for. A second time is answered with nothing; so is a number that never got
     /// anything.
     async fn stop(&self, address: &Address) -> Result<Option<String>, ResidentError> {
-        let (now, name) = (self.clock.now(), self.store.unasked_name(address));
+        let (now, name) = (self.clock.now(), self.store.refused_name(address));
         let left = self.store.leave_by(address, now).await?;
         let was_sent = self.store.has_refused(&name).await? == Some(false);
         if !left && !was_sent {
@@ -52,16 +52,16 @@ impl Residents {
         Ok(Some(LEFT.to_owned()))
     }
 
-    /// Who can write from a number has it, whatever strangers asked for in its name. Some gateways let a sender be forged: so no more than
+    /// Who can write from a number has it, whatever strangers asked for in its name: it has its whole share again. Some gateways let a sender be forged: so no more than
     /// anybody gets unasked.
     async fn open(&self, address: &Address) -> Result<Option<String>, ResidentError> {
-        let (now, name) = (self.clock.now(), self.store.unasked_name(address));
-        let refused = self.store.has_refused(&name).await? == Some(true);
+        let (now, name) = (self.clock.now(), self.store.refused_name(address));
+        let was_sent = self.store.has_refused(&name).await?.is_some();
         let resident = match self.store.resident_by(address).await?.filter(|_| !self.base.is_empty()) {
             Some(subscriber) => self.store.resident(subscriber).await?,
             None => None,
         };
-        if resident.is_none() && !refused {
+        if resident.is_none() && !was_sent {
             return Ok(None);
         }
         let mut tx = self.store.begin().await?;

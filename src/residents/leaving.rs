@@ -20,14 +20,15 @@ impl Residents {
         Ok(())
     }
 
-    /// The link by which a mailbox's owner wants nothing unasked. It names the mailbox by its keyed digest, and nobody else can make it.
+    /// The link by which a mailbox's owner wants nothing unasked. It names the mailbox and its count by
+    /// keyed digests, and nobody else can make it.
     pub(super) fn never_link(&self, address: &Address, tongue: &str) -> String {
-        let name = self.store.unasked_name(address);
-        format!("{}/sign-up/never/{name}.{}?lang={tongue}", self.base, self.never_mark(&name))
+        let names = format!("{}.{}", self.store.refused_name(address), self.store.unasked_name(address));
+        format!("{}/sign-up/never/{names}.{}?lang={tongue}", self.base, self.never_mark(&names))
     }
 
-    fn never_mark(&self, name: &str) -> String {
-        self.store.vault.digest("never", name)
+    fn never_mark(&self, names: &str) -> String {
+        self.store.vault.digest("never", names)
     }
 
     /// Whether the mailbox of such a link gets nothing unasked.
@@ -35,7 +36,7 @@ impl Residents {
     /// # Errors
     /// When it is no link of ours, or the store cannot be read.
     pub async fn is_never(&self, token: &str) -> Result<bool, ResidentError> {
-        let name = self.never_name(token)?;
+        let (name, _) = self.never_names(token)?;
         Ok(self.store.has_refused(name).await? == Some(true))
     }
 
@@ -44,7 +45,7 @@ impl Residents {
     /// # Errors
     /// When it is no link of ours, or the store cannot be written.
     pub async fn set_never(&self, token: &str, never: bool) -> Result<(), ResidentError> {
-        let name = self.never_name(token)?;
+        let (name, count) = self.never_names(token)?;
         if self.is_never(token).await? == never {
             return Ok(());
         }
@@ -54,6 +55,7 @@ impl Residents {
             refuse(&mut tx, name, now).await?;
         } else {
             allow_again(&mut tx, name).await?;
+            allow_again(&mut tx, count).await?;
         }
         let kind = if never { "resident.refuse" } else { "resident.allow-again" };
         let detail = serde_json::json!({"channel": "email"});
@@ -61,9 +63,10 @@ impl Residents {
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 
-    fn never_name<'a>(&self, token: &'a str) -> Result<&'a str, ResidentError> {
-        let (name, mark) = token.split_once('.').ok_or(ResidentError::Proof)?;
-        let right = constant_time_equal(mark.as_bytes(), self.never_mark(name).as_bytes());
-        right.then_some(name).ok_or(ResidentError::Proof)
+    /// What a link names: the refusal and the count.
+    fn never_names<'a>(&self, token: &'a str) -> Result<(&'a str, &'a str), ResidentError> {
+        let (names, mark) = token.rsplit_once('.').ok_or(ResidentError::Proof)?;
+        let right = constant_time_equal(mark.as_bytes(), self.never_mark(names).as_bytes());
+        names.split_once('.').filter(|_| right).ok_or(ResidentError::Proof)
     }
 }

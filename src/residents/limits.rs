@@ -125,6 +125,9 @@ pub(crate) async fn allow(
             return Ok(Allowed::No);
         }
     }
+    if store.has_refused(&store.refused_name(address)).await? == Some(true) {
+        return Ok(Allowed::Silently);
+    }
     let own = store.count_unasked(tx, address, (UNASKED, FOR), now).await?;
     Ok(if own { Allowed::Yes } else { Allowed::Silently })
 }

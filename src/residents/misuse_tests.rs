@@ -75,11 +75,11 @@ async fn whoever_never_answers_is_left_alone_longer_and_longer() {
     };
     assert_eq!(days(0..7).await, 3, "a week");
     assert_eq!(days(7..70).await, 3 + 3, "ten weeks: after 7, 14 and 28 days");
-    assert_eq!(days(70..365).await, 6 + 2, "a year");
+    assert_eq!(days(70..365).await, 6 + 10, "a year: after 30 days each, and no longer");
     // An owner who comes in has a whole share again.
     world.later(TimeDelta::days(365));
     world.sign_up("13812345678").await;
-    assert_eq!(days(0..7).await, 8 + 1 + 3);
+    assert_eq!(days(0..7).await, 16 + 1 + 3);
 }
 
 #[tokio::test]
@@ -271,6 +271,23 @@ async fn no_codes_go_to_countries_that_are_not_served() {
 }
 
 #[tokio::test]
+async fn who_has_proved_an_address_before_comes_in_with_it_although_its_country_is_served_no_more() {
+    let countries = vec!["86".to_owned(), "852".to_owned()];
+    let mut world = World::with(SignUpLimits { countries, ..SignUpLimits::default() }).await;
+    let token = world.send("+852 5123 4567").await.unwrap();
+    let owner = world.residents.confirm_code(&token, &world.code().await).await.unwrap();
+    world.residents.limits = SignUpLimits::default();
+    assert!(world.send("+852 5123 4567").await.is_err(), "nothing tells that a number is known");
+    let own = Ask { marks: owner.mark, ..World::ask("+852 5123 4567") };
+    let settings = Ask { account: Some(owner.subscriber), ..World::ask("+852 5123 4568") };
+    for ask in [own, settings] {
+        let token = world.residents.ask(ask, HERE.parse().unwrap(), "").await.unwrap();
+        let entered = world.residents.confirm_code(&token, &world.code().await).await.unwrap();
+        assert_eq!(entered.subscriber, owner.subscriber);
+    }
+}
+
+#[tokio::test]
 async fn under_load_a_few_come_in_without_a_script() {
     let limits = SignUpLimits { work_above: 2, without_work: 3, network: 1_000, ..SignUpLimits::default() };
     let world = World::with(limits).await;
@@ -319,9 +336,7 @@ async fn who_wants_no_codes_gets_none_for_ever_also_a_number_that_never_signed_u
 async fn a_mail_that_nobody_asked_for_has_a_link_that_ends_such_mails_for_ever() {
     let world = World::new().await;
     world.send("victim@example.org").await.unwrap();
-    let text = world.text().await;
-    let at = text.find("https://warn.example.org/sign-up/never/").expect("our own address");
-    let token = text[at..].lines().next().unwrap().rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let token = world.never().await;
     assert!(!world.residents.is_never(&token).await.unwrap(), "looking does nothing");
     for forged in ["", "x", "x.y", &token[1..], &format!("{token}x")] {
         assert!(matches!(world.residents.set_never(forged, true).await, Err(ResidentError::Proof)), "{forged}");
@@ -329,13 +344,73 @@ async fn a_mail_that_nobody_asked_for_has_a_link_that_ends_such_mails_for_ever()
     world.residents.set_never(&token, true).await.unwrap();
     world.residents.set_never(&token, true).await.unwrap();
     world.later(TimeDelta::days(1_000));
-    for spelling in ["victim@example.org", "Vic.tim+1@example.org"] {
+    for spelling in ["victim@example.org", "Victim@Example.org"] {
         assert!(world.send(spelling).await.is_ok(), "the usual answer");
     }
     assert_eq!(world.sent().await.len(), 1);
     world.residents.set_never(&token, false).await.unwrap();
     world.send("victim@example.org").await.unwrap();
     assert_eq!(world.sent().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_wants_nothing_shuts_out_no_neighbour_whose_name_differs_by_a_dot() {
+    let world = World::new().await;
+    world.send("li.wei@example.org").await.unwrap();
+    world.residents.set_never(&world.never().await, true).await.unwrap();
+    for (spelling, gets) in [("li.wei@example.org", false), ("LI.WEI@example.org", false), ("liwei@example.org", true)]
+    {
+        let before = world.sent().await.len();
+        world.send(spelling).await.unwrap();
+        assert_eq!(world.sent().await.len() > before, gets, "{spelling}");
+    }
+    // That stays when the neighbour comes and goes, and ends when the mailbox's own owner comes in.
+    let neighbour = world.sign_up("liwei@example.org").await;
+    world.residents.erase(neighbour).await.unwrap();
+    let before = world.sent().await.len();
+    world.send("li.wei@example.org").await.unwrap();
+    assert_eq!(world.sent().await.len(), before);
+}
+
+#[tokio::test]
+async fn what_an_owner_refused_holds_after_all_is_deleted_and_ends_when_they_come_in_again() {
+    let world = World::new().await;
+    world.send("li.wei@example.org").await.unwrap();
+    let (never, early) = (world.never().await, world.link().await);
+    world.residents.set_never(&never, true).await.unwrap();
+    let me = world.residents.confirm_link(&early).await.unwrap().subscriber;
+    assert!(!world.residents.is_never(&never).await.unwrap(), "confirmed");
+    world.residents.set_never(&never, true).await.unwrap();
+    world.residents.erase(me).await.unwrap();
+    assert!(world.residents.is_never(&never).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_owner_who_takes_a_refusal_back_or_writes_open_has_a_whole_share_again() {
+    let world = World::new().await;
+    let ask = async |address: &str| {
+        for n in 0..9 {
+            let from: IpAddr = format!("198.51.{n}.1").parse().unwrap();
+            world.residents.ask(World::ask(address), from, "").await.unwrap();
+        }
+        world.later(TimeDelta::hours(2));
+        world.sent().await.len()
+    };
+    let hear = async |text: &str| world.residents.hear("13812345678", text).await.unwrap();
+    assert_eq!(ask("13812345678").await, 3);
+    assert!(hear("登录").await.unwrap().contains("可以重新登记"), "also who never signed up, nor refused");
+    assert_eq!(ask("13812345678").await, 6);
+    hear("TD").await.unwrap();
+    assert_eq!(ask("13812345678").await, 6);
+    hear("OPEN").await.unwrap();
+    assert_eq!(ask("13812345678").await, 9);
+
+    assert_eq!(ask("vic.tim@example.org").await, 9 + 3);
+    let never = world.never().await;
+    world.residents.set_never(&never, true).await.unwrap();
+    assert_eq!(ask("vic.tim@example.org").await, 9 + 3);
+    world.residents.set_never(&never, false).await.unwrap();
+    assert_eq!(ask("vic.tim@example.org").await, 9 + 6);
 }
 
 #[tokio::test]

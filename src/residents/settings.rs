@@ -11,8 +11,8 @@ use super::sign_up::{PLACES, ResidentError, Residents, Span};
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
 use crate::messages::{Personal, Reader};
 use crate::store::{
-    Entry, Place, ResidentRow, StoreError, erase_resident, forget_unasked, insert_personal_release, keep_departures,
-    record, remove_own_address, replace_places, set_resident, test_name,
+    Entry, Place, ResidentRow, StoreError, erase_resident, forget_unrefused, insert_personal_release, is_lost,
+    keep_departures, record, remove_own_address, replace_places, set_resident, test_name,
 };
 
 /// Tests that somebody may ask for in an hour.
@@ -131,27 +131,28 @@ impl Residents {
     /// # Errors
     /// When the store cannot be written; nothing is deleted then.
     pub async fn erase(&self, subscriber: i64) -> Result<(), ResidentError> {
-        self.erase_all(subscriber, false).await
+        self.erase_all(subscriber, None).await
     }
 
-    /// The same; `lost`: by us, of somebody who cannot be reached any more. Nobody shall bring back an address that they have left.
-    pub(super) async fn erase_all(&self, subscriber: i64, lost: bool) -> Result<(), ResidentError> {
+    /// The same; `lost`: by us, of somebody who cannot be reached any more since before then. Nobody shall bring back an address that they
+    /// have left. Whoever has come back meanwhile keeps everything.
+    pub(super) async fn erase_all(&self, subscriber: i64, lost: Option<DateTime<Utc>>) -> Result<(), ResidentError> {
         let now = self.clock.now();
         let digests: Vec<String> = self.store.all_digests(subscriber).await?;
         let counts = self.store.unasked_names(subscriber).await?;
         let mut tx = self.store.begin().await?;
-        if lost {
+        if let Some(before) = lost {
+            if !is_lost(&mut tx, subscriber, before).await? {
+                return Ok(());
+            }
             keep_departures(&mut tx, subscriber).await?;
         }
         erase_resident(&mut tx, subscriber, &digests).await?;
         for name in counts {
-            // That somebody wants nothing unasked holds for ever.
-            if self.store.has_refused(&name).await? == Some(false) {
-                forget_unasked(&mut tx, &name).await?;
-            }
+            forget_unrefused(&mut tx, &name).await?;
         }
-        self.note(&mut tx, subscriber, "resident.erase", json!({"addresses": digests.len(), "lost": lost}), now)
-            .await?;
+        let detail = json!({"addresses": digests.len(), "lost": lost.is_some()});
+        self.note(&mut tx, subscriber, "resident.erase", detail, now).await?;
         Ok(tx.commit().await.map_err(StoreError::from)?)
     }
 

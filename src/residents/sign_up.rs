@@ -190,7 +190,10 @@ impl Residents {
         if !reachable || !crate::store::OWN.contains(&kind) {
             return Err(ResidentError::Channel);
         }
-        if !self.limits.serve(&ask.address) {
+        // Who has an account, or had it in this browser, has proved to be a person.
+        let own = self.is_marked(&ask.address, &ask.marks);
+        let somebody = own || ask.account.is_some();
+        if !somebody && !self.limits.serve(&ask.address) {
             return Err(ResidentError::Input(
                 "此国家或地区的号码不能登记，请用邮箱 / numbers of this country cannot be signed up; use a mailbox",
             ));
@@ -199,9 +202,7 @@ impl Residents {
             return Err(ResidentError::Input("地点过多 / too many places"));
         }
         let now = self.clock.now();
-        // Who has an account, or had it in this browser, has proved to be a person.
-        let own = self.is_marked(&ask.address, &ask.marks);
-        let needs_work = ask.account.is_none() && !own && self.task().await?.1;
+        let needs_work = !somebody && self.task().await?.1;
         let worked = work::solves(&self.store.vault, solution, now);
         // The same is read and written for a known address and an unknown one.
         let known = self.store.resident_by(&ask.address).await?.is_some();
@@ -426,6 +427,7 @@ impl Residents {
             replace_places(&self.store, &mut tx, subscriber, pending.places).await?;
         }
         forget_unasked(&mut tx, &self.store.unasked_name(&address)).await?;
+        forget_unasked(&mut tx, &self.store.refused_name(&address)).await?;
         let (token, csrf) = (random_token()?, random_token()?);
         insert_resident_session(&mut tx, &token_digest(&token), subscriber, &csrf, now + SESSION).await?;
         let kind = if new { "resident.sign-up" } else { "resident.sign-in" };

@@ -99,6 +99,13 @@ impl World {
         text[at..].lines().next().unwrap().rsplit('/').next().unwrap().to_owned()
     }
 
+    /// What the link of the newest mail names by which its owner wants no more.
+    pub(super) async fn never(&self) -> String {
+        let text = self.text().await;
+        let at = text.find("https://warn.example.org/sign-up/never/").expect("our own address");
+        text[at..].lines().next().unwrap().rsplit('/').next().unwrap().split('?').next().unwrap().to_owned()
+    }
+
     pub(super) async fn sign_up(&self, address: &str) -> i64 {
         let token = self.send(address).await.unwrap();
         let entered = match address.contains('@') {

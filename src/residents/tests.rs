@@ -317,6 +317,32 @@ async fn whoever_leaves_with_the_last_address_is_forgotten_after_a_month_and_no_
 }
 
 #[tokio::test]
+async fn whoever_comes_back_just_before_the_month_is_over_keeps_everything() {
+    let world = World::new().await;
+    let me = world.sign_up("13812345678").await;
+    let own = world.store.own_addresses(me).await.unwrap()[0].0;
+    world.residents.leave(u64::try_from(own).unwrap()).await.unwrap();
+    world.later(TimeDelta::days(32));
+    // Found; before they are deleted they ask for a code, and come in.
+    let before = world.clock.now() - TimeDelta::days(31);
+    assert_eq!(world.store.lost_residents(before, 10).await.unwrap(), [me]);
+    let token = world.send("13812345678").await.unwrap();
+    world.residents.erase_all(me, Some(before)).await.unwrap();
+    assert!(world.store.resident(me).await.unwrap().is_some(), "a code is on its way");
+    let entered = world.residents.confirm_code(&token, &world.code().await).await.unwrap();
+    assert_eq!((entered.subscriber, entered.new), (me, false));
+    world.residents.erase_all(me, Some(before)).await.unwrap();
+    assert_eq!(world.residents.mine(me).await.unwrap().places.len(), 1, "they are back");
+    // Left again, and not yet for a month.
+    world.residents.leave(u64::try_from(own).unwrap()).await.unwrap();
+    world.residents.erase_all(me, Some(before)).await.unwrap();
+    assert!(world.store.resident(me).await.unwrap().is_some());
+    let after = world.clock.now() + TimeDelta::seconds(1);
+    world.residents.erase_all(me, Some(after)).await.unwrap();
+    assert!(world.store.resident(me).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn leaving_by_the_link_of_a_message_is_on_record_once() {
     let world = World::new().await;
     let me = world.sign_up("13812345678").await;

@@ -301,6 +301,19 @@ impl Store {
     }
 }
 
+/// Whether a lost resident still is, where they are deleted: they may have come back since they were found, or be about to.
+pub(crate) async fn is_lost(tx: &mut Tx, subscriber: i64, before: DateTime<Utc>) -> Result<bool, StoreError> {
+    let back: Option<i64> = sqlx::query_scalar(
+        "SELECT id FROM address WHERE subscriber = $1 AND (left_at IS NULL OR left_at >= $2
+             OR EXISTS (SELECT 1 FROM sign_up WHERE sign_up.digest = address.digest)) LIMIT 1",
+    )
+    .bind(subscriber)
+    .bind(before.timestamp_millis())
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(back.is_none())
+}
+
 /// Notes that the owner of an ended subscription was told, or that nobody could be.
 pub(crate) async fn told_of_end(tx: &mut Tx, address: i64, at: Option<DateTime<Utc>>) -> Result<(), StoreError> {
     sqlx::query("UPDATE address SET told_at = $2 WHERE id = $1")

@@ -42,7 +42,7 @@ pub(crate) use agreed::{insert_agreed, withdraw_settings};
 pub use alerts::{AlertRow, AlertState};
 pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
 pub use browsers::{Deed, SeenCount};
-pub(crate) use browsers::{Done, Gone, told_of_end};
+pub(crate) use browsers::{Done, Gone, is_lost, told_of_end};
 pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
 pub(crate) use chunks::NewChunk;
 pub(crate) use devices::{
@@ -91,7 +91,7 @@ pub(crate) use sources::EntryRow;
 pub use sources::SourceRow;
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
-pub(crate) use unasked::{allow_again, forget_unasked, refuse};
+pub(crate) use unasked::{allow_again, forget_unasked, forget_unrefused, refuse};
 pub use unpublished::Unpublished;
 pub(crate) use writer::Tx;
 

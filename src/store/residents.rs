@@ -109,7 +109,7 @@ impl Store {
             .await?)
     }
 
-    /// What is counted of what was sent unasked to somebody's addresses, by its name.
+    /// What is known of what was sent unasked to somebody's addresses, by its names.
     pub(crate) async fn unasked_names(&self, subscriber: i64) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query("SELECT channel, value FROM address WHERE subscriber = $1")
             .bind(subscriber)
@@ -121,7 +121,8 @@ impl Store {
             // One that is damaged is found by nobody any more.
             let Ok(value) = self.vault.open(&value) else { continue };
             let channel = channel.parse().map_err(StoreError::corrupt)?;
-            names.push(self.unasked_name(&Address { channel, value }));
+            let address = Address { channel, value };
+            names.extend([self.unasked_name(&address), self.refused_name(&address)]);
         }
         Ok(names)
     }

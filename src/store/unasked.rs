@@ -2,18 +2,29 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use tocsin_channels::ChannelKind;
+
 use super::{Store, StoreError, Tx};
 use crate::delivery::Address;
 
 /// What nobody asked for in so long is forgotten; no pause is longer.
 const KEPT: TimeDelta = TimeDelta::days(400);
 /// The longest pause.
-const LONGEST: TimeDelta = TimeDelta::days(365);
+const LONGEST: TimeDelta = TimeDelta::days(30);
 
 impl Store {
     /// What an address is counted by here.
     pub(crate) fn unasked_name(&self, address: &Address) -> String {
         self.digest(&address.folded())
+    }
+
+    /// What an address is refused by: its own spelling, capitals aside. Where dots count, what is folded with it may be somebody else's,
+    /// who has refused nothing.
+    pub(crate) fn refused_name(&self, address: &Address) -> String {
+        match address.channel {
+            ChannelKind::Email => self.vault.digest("refused", &address.value.to_ascii_lowercase()),
+            _ => self.digest(address),
+        }
     }
 
     /// Counts one more message to an address without its owner having confirmed one; false if it may get none now. The first `share` are
@@ -44,7 +55,7 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Whether an address's owner wants nothing unasked, by the name of its count; None where nothing is known of it.
+    /// Whether an address's owner wants nothing unasked, by the name of its refusal; None where nothing is known of it.
     pub(crate) async fn has_refused(&self, name: &str) -> Result<Option<bool>, StoreError> {
         let row: Option<Option<i64>> = sqlx::query_scalar("SELECT refused_at FROM unasked WHERE digest = $1")
             .bind(name)
@@ -67,15 +78,24 @@ pub(crate) async fn refuse(tx: &mut Tx, name: &str, now: DateTime<Utc>) -> Resul
     Ok(done.rows_affected() == 1)
 }
 
-/// They have changed their mind.
+/// They have changed their mind, and the address is theirs: by either name, they have a whole share again.
 pub(crate) async fn allow_again(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE unasked SET refused_at = NULL WHERE digest = $1").bind(name).execute(&mut **tx).await?;
+    sqlx::query("UPDATE unasked SET refused_at = NULL, n = 0, pause = 0 WHERE digest = $1")
+        .bind(name)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
 /// An address's owner has confirmed it: what was sent before was not unasked.
 pub(crate) async fn forget_unasked(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM unasked WHERE digest = $1").bind(name).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// An address's owner is gone: what is counted goes too. That they want nothing unasked holds for ever.
+pub(crate) async fn forget_unrefused(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM unasked WHERE digest = $1 AND refused_at IS NULL").bind(name).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -91,6 +91,29 @@ async fn without_a_network_the_app_says_what_was_in_force_and_what_to_do_and_hol
     assert_eq!(browser.run(console).await, "none");
 }
 
+#[test]
+fn a_page_in_a_language_that_nobody_here_reads_holds_up_no_installation() {
+    let worker = concat!(
+        "const VERSION = 't'; const TONGUES = { 'zh-CN': {}, en: {}, ja: {}, ko: {} };\n",
+        include_str!("../../src/web/assets/worker/state.js"),
+        include_str!("../../src/web/assets/worker/notifications.js"),
+        include_str!("../../src/web/assets/worker/subscription.js"),
+        include_str!("../../src/web/assets/worker/offline.js"),
+    );
+    for (reads, broken, kept) in [
+        ("ja-JP", "/none", "en ja ko zh-CN"),
+        ("ja-JP", "/offline?lang=ko", "en ja zh-CN"),
+        ("en-GB", "/offline?lang=zh-CN", "en ja ko"),
+        ("ja-JP", "/offline?lang=ja", "not installed"),
+        ("ja-JP", "/offline?lang=en", "not installed"),
+        ("ja-JP", "/assets/public.css", "not installed"),
+    ] {
+        let mut node = std::process::Command::new("node");
+        let said = node.args(["-e", include_str!("worker.js"), "--", worker, reads, broken]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), kept, "{reads} {broken}");
+    }
+}
+
 /// axe-core, where `cargo xtask test` has fetched it.
 fn axe() -> Option<String> {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules/axe-core/axe.min.js");

@@ -10,14 +10,26 @@ const OTHERS = /^\/(console|exercise|api|sign-in|invitation|me|leave)(\/|$)/;
 const MINUTE = 60_000;
 let asked = 0;
 
+const fresh = (path) => new Request(path, { cache: "no-cache" });
+
+// The language of this browser's reader.
+async function readersTag() {
+  return (await recall("browser"))?.lang ?? self.navigator.language ?? "zh-CN";
+}
+
+// The reader's own page and the English one, or nothing is as it was just seen. Of the others one that fails is held by no other, and
+// not kept either: it would look as new as those.
 async function fetchPages() {
   const cache = await caches.open(CACHE);
-  await cache.addAll(PAGES.map((page) => new Request(page, { cache: "no-cache" })));
+  const needed = [...new Set([tongueOf(await readersTag()), "en"])].map(offlinePage);
+  await cache.addAll(needed.map(fresh));
+  const others = PAGES.filter((page) => !needed.includes(page));
+  await Promise.all(others.map((page) => cache.add(fresh(page)).catch(() => cache.delete(page))));
   await keep("seen", Date.now());
 }
 
 async function install() {
-  await (await caches.open(CACHE)).addAll(FILES.map((file) => new Request(file, { cache: "no-cache" })));
+  await (await caches.open(CACHE)).addAll(FILES.map(fresh));
   await fetchPages();
   await self.skipWaiting();
 }
@@ -35,10 +47,13 @@ function refresh() {
 }
 
 async function offline(url) {
-  const own = await recall("browser");
-  const lang = url.searchParams.get("lang") ?? own?.lang ?? self.navigator.language ?? "zh-CN";
+  const own = await readersTag();
   const cache = await caches.open(CACHE);
-  return (await cache.match(offlinePage(tongueOf(lang)))) ?? Response.error();
+  for (const lang of [url.searchParams.get("lang") ?? own, own, "en"]) {
+    const page = await cache.match(offlinePage(tongueOf(lang)));
+    if (page) return page;
+  }
+  return Response.error();
 }
 
 self.addEventListener("install", (event) => event.waitUntil(install()));

@@ -42,6 +42,11 @@ const OVER_ALL: usize = 128;
 /// On a small map, shapes may meet regions so often all the same.
 const MOST_WORK: usize = 40_000;
 
+/// How often shapes may meet regions on a map of so many places.
+fn most_work(places: usize) -> usize {
+    MOST_WORK.max(OVER_ALL * places)
+}
+
 /// Shapes lie over so many regions that nobody measures them.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("shapes over regions: {met}")]
@@ -74,7 +79,7 @@ impl RegionMap {
     pub fn try_locate(&self, areas: &[Area], options: &LocateOptions) -> Result<Located, TooMuch> {
         let grounds = Grounds::of(areas);
         let met = grounds.footprints.iter().map(|footprint| self.work(footprint)).sum();
-        if met > MOST_WORK.max(OVER_ALL * self.count_places()) {
+        if met > most_work(self.count_places()) {
             return Err(TooMuch { met, by_codes: self.located(areas, &Grounds::default(), options) });
         }
         Ok(self.located(areas, &grounds, options))
@@ -131,8 +136,11 @@ impl Grounds {
     }
 }
 
+/// Rings, discs and holes, to the bit.
+type Drawn<'a> = (Vec<Vec<[u64; 2]>>, Vec<[u64; 3]>, Vec<&'a str>);
+
 /// All that an area's ground depends on.
-fn drawn(area: &Area) -> (Vec<Vec<[u64; 2]>>, Vec<[u64; 3]>, Vec<&str>) {
+fn drawn(area: &Area) -> Drawn<'_> {
     let bits = |point: &Point| [point.lat.to_bits(), point.lon.to_bits()];
     let rings = area.polygons.iter().map(|polygon| polygon.ring.iter().map(bits).collect());
     let discs = area.circles.iter().map(|circle| {
@@ -231,5 +239,16 @@ impl Found<'_> {
         let (sea, land) = self.matches.into_values().partition::<Vec<_>, _>(|(kind, _)| *kind == RegionKind::Sea);
         let matches = |list: Vec<(RegionKind, Match)>| list.into_iter().map(|(_, found)| found).collect();
         Located { counties: matches(land), sea_areas: matches(sea), unknown: self.unknown.into_iter().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_map_takes_as_many_shapes_over_all_of_it() {
+        assert_eq!(most_work(10), MOST_WORK);
+        assert_eq!(most_work(2_900) / 2_900, OVER_ALL);
     }
 }

@@ -97,6 +97,16 @@ async fn one_message_cannot_hide_behind_anothers_name() {
     let alert = Cma { status: "Test", ..Cma::new("same") };
     assert_eq!(server.post(alert.xml()).await.0, 201);
     assert_eq!(server.post(alert.xml().replace("><", ">\n<")).await.0, 200, "the same message written another way");
+    // As another Tocsin hands it on: without what CAP does not name, addresses escaped, codes in the national system.
+    let odd = Cma { status: "Test", ..Cma::new("odd") }
+        .xml()
+        .replace("<expires>", "<eventCode><valueName>p0001</valueName><value>p0001001</value></eventCode><expires>");
+    let odd = odd.replace("<area>", "<web>https://a.example/a b</web><parish>7</parish><area>");
+    let anew = tocsin::cap::write(&tocsin::cap::read(odd.as_bytes()).alert.unwrap()).unwrap();
+    assert!(!anew.contains("parish") && anew.contains("a%20b"), "{anew}");
+    assert_eq!(server.post(odd).await.0, 201);
+    assert_eq!(server.post(anew.clone()).await.0, 200, "our own writing of it is the same message");
+    assert_eq!(server.post(anew.replace("青浦区", "金山区")).await.0, 409, "and only what says the same");
     let (status, answer) = server.post(Cma { status: "Actual", ..alert.clone() }.xml()).await;
     assert_eq!((status, answer["code"].as_str()), (409, Some("T4011")), "never a silent repeat: {answer}");
     let (status, _) = server.post_as("tocsin_other-token", "text/xml", alert.xml().replace("310118", "330421")).await;

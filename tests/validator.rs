@@ -239,6 +239,8 @@ fn what_is_called_strict_and_what_is_written_is_valid_to_the_schema() {
         }
         let Some(Ok(written)) = cap::read(&bytes).alert.map(|alert| cap::write(&alert)) else { continue };
         assert!(cap::is_strict(written.as_bytes()), "{name}: {written}");
+        let again = cap::read(written.as_bytes()).alert.map(|alert| cap::write(&alert));
+        assert_eq!(again, Some(Ok(written.clone())), "{name}: what is written and read is the same message");
         keep(written.as_bytes(), format!("written-{}", name.replace('/', "-")));
     }
     assert!(strict > 100 && lenient > 50, "{strict} {lenient}");

@@ -12,6 +12,8 @@ use super::values;
 use super::xml::{self, Node};
 
 const CAP: &str = "urn:oasis:names:tc:emergency:cap:1.2";
+/// What XML calls white space; Unicode knows more of it.
+const WHITE: [char; 4] = [' ', '\t', '\r', '\n'];
 const DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";
 
 /// What an element holds.
@@ -136,7 +138,7 @@ fn holds(node: &Node, parts: &[Part]) -> bool {
         children = rest;
     }
     let signatures = node.name == "alert" && children.iter().all(|child| child.namespace.as_deref() == Some(DSIG));
-    node.trimmed().is_empty() && (children.is_empty() || signatures)
+    is_white(&node.text) && (children.is_empty() || signatures)
 }
 
 /// What our lenient reading of XML lets pass, and others' does not.
@@ -144,10 +146,20 @@ fn is_strict_xml(text: &str) -> bool {
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_comments = true;
     let mut first = true;
+    let mut depth = 0_usize;
     loop {
         let good = match reader.read_event() {
-            Ok(Event::Start(tag) | Event::Empty(tag)) => is_strict_tag(&tag),
-            Ok(Event::Text(text)) => !text.contains("]]>"),
+            Ok(Event::Start(tag)) => {
+                depth += 1;
+                is_strict_tag(&tag)
+            }
+            Ok(Event::Empty(tag)) => is_strict_tag(&tag),
+            Ok(Event::End(_)) => {
+                depth = depth.saturating_sub(1);
+                true
+            }
+            Ok(Event::Text(text)) => !text.contains("]]>") && (depth > 0 || is_white(&text)),
+            Ok(Event::CData(_) | Event::GeneralRef(_)) => depth > 0,
             Ok(Event::Decl(declaration)) => first && is_utf8(&declaration),
             Ok(Event::PI(instruction)) => !instruction.target().eq_ignore_ascii_case("xml"),
             Ok(Event::Eof) => return text.chars().all(xml::is_xml_char),
@@ -196,9 +208,24 @@ fn is_strict_tag(tag: &BytesStart<'_>) -> bool {
     })
 }
 
+fn trim(text: &str) -> &str {
+    text.trim_matches(WHITE)
+}
+
+fn is_white(text: &str) -> bool {
+    trim(text).is_empty()
+}
+
 fn is_time(text: &str) -> bool {
-    let text = text.trim();
+    let text = trim(text);
+    // The parser lets spaces and signs stand before a number.
+    let like = |(b, form): (u8, &u8)| match form {
+        b'0' => b.is_ascii_digit(),
+        b'+' => matches!(b, b'+' | b'-'),
+        other => b == *other,
+    };
     text.len() == 25
+        && text.bytes().zip(b"0000-00-00T00:00:00+00:00").all(like)
         && DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%:z").is_ok_and(|at| {
             let zone = at.offset().local_minus_utc().abs();
             at.year() >= 1 && at.nanosecond() < 1_000_000_000 && zone <= 14 * 3_600
@@ -208,13 +235,13 @@ fn is_time(text: &str) -> bool {
 /// As `xs:language` has it.
 pub(super) fn is_language(text: &str) -> bool {
     let part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
-    let mut parts = text.trim().split('-');
+    let mut parts = trim(text).split('-');
     parts.next().is_some_and(|first| part(first) && first.bytes().all(|b| b.is_ascii_alphabetic())) && parts.all(part)
 }
 
 /// As `xs:decimal` has it.
 pub(super) fn is_decimal(text: &str) -> bool {
-    let text = text.trim();
+    let text = trim(text);
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
     !(whole.is_empty() && part.is_empty()) && whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit())
@@ -222,7 +249,7 @@ pub(super) fn is_decimal(text: &str) -> bool {
 
 /// An address, whole or relative (RFC 3986); characters beyond ASCII may stand as they are.
 pub(super) fn is_uri(text: &str) -> bool {
-    let text = text.trim();
+    let text = trim(text);
     let plain = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "-._~:/?#@!$&'()*+,;=%".contains(c);
     let escaped = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     let head = text.split(['/', '?', '#']).next().unwrap_or_default();
@@ -242,10 +269,72 @@ pub(super) fn is_uri(text: &str) -> bool {
 /// Four pairs and more apart by spaces, the last one the first again.
 fn is_polygon(text: &str) -> bool {
     let said_otherwise = [Code::LoosePolygon, Code::OpenPolygon];
-    values::polygon(text).is_ok_and(|(_, off)| !off.iter().any(|code| said_otherwise.contains(code)))
+    words(text).all(is_pair)
+        && values::polygon(text).is_ok_and(|(_, off)| !off.iter().any(|code| said_otherwise.contains(code)))
 }
 
 /// A pair, a space and a radius.
 fn is_circle(text: &str) -> bool {
-    text.split_whitespace().count() == 2 && values::circle(text).is_some()
+    let pair_and_radius: Vec<_> = words(text).take(3).collect();
+    matches!(pair_and_radius.as_slice(), [pair, radius] if is_pair(pair) && is_number(radius))
+        && values::circle(text).is_some()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(WHITE).filter(|word| !word.is_empty())
+}
+
+/// Latitude and longitude, with nothing between them but the comma.
+fn is_pair(text: &str) -> bool {
+    let number = |text: &str| is_number(text.strip_prefix('-').unwrap_or(text));
+    text.split_once(',').is_some_and(|(lat, lon)| number(lat) && number(lon))
+}
+
+/// Digits, and perhaps a point and digits.
+fn is_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('.').map_or_else(|| digits(text), |(whole, part)| digits(whole) && digits(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "<alert xmlns=\"urn:oasis:names:tc:emergency:cap:1.2\"><identifier>1</identifier><sender>s</sender>\
+        <sent>2022-09-14T19:45:00+08:00</sent><status>Actual</status><msgType>Alert</msgType><scope>Public</scope><info>\
+        <category>Met</category><event>e</event><urgency>Future</urgency><severity>Minor</severity><certainty>Likely</certainty>\
+        <area><areaDesc>a</areaDesc><polygon>31,121 31.5,121 31.5,121.5 31,121</polygon><circle>-31.5,121 5.5</circle></area>\
+        </info></alert>";
+
+    #[test]
+    fn only_what_xml_calls_white_space_is_any() {
+        assert!(is_strict(GOOD.as_bytes()));
+        for (from, to) in [
+            ("<status>", "\u{3000}<status>"),
+            ("</info>", "\u{A0}</info>"),
+            ("00</sent>", "00\u{A0}</sent>"),
+            ("T19:45", "T 9:45"),
+            ("31,121 31.5", "31,121\u{3000}31.5"),
+            ("31,121 31.5", "31,121, 31.5"),
+            ("31,121 31.5", "31,121 , 31.5"),
+            ("<polygon>31,", "<polygon>3.1e1,"),
+            ("<polygon>31,", "<polygon>+31,"),
+            ("<polygon>31,", "<polygon>31.,"),
+            ("121 5.5", "121\u{2003}5.5"),
+            ("121 5.5", "121 5e0"),
+            ("</alert>", "</alert>\u{3000}"),
+            ("</alert>", "</alert>&#32;"),
+        ] {
+            let bad = GOOD.replacen(from, to, 1);
+            assert!(bad != GOOD && !is_strict(bad.as_bytes()), "{from:?} as {to:?}");
+        }
+        for (from, to) in [
+            ("<status>", "\r\n\t <status>"),
+            ("00</sent>", "00 \n</sent>"),
+            ("31,121 31.5", "31,121\n\t31.5"),
+            ("</alert>", "</alert>\n"),
+        ] {
+            assert!(is_strict(GOOD.replacen(from, to, 1).as_bytes()), "{from:?} as {to:?}");
+        }
+    }
 }

@@ -107,7 +107,8 @@ impl Intake {
         Self { store, policy, clock, desk, aside: Aside::default(), rates: Rates::default(), turn: Mutex::new(()) }
     }
 
-    /// Counts an alert that a bureau is about to hand in, by whichever door; how long it has to wait where there were too many.
+    /// Counts an alert that a bureau is about to send us; how long it has to wait where there were too many. What we fetch ourselves
+    /// is not counted.
     ///
     /// # Errors
     /// When there were more in a minute than agreed on.
@@ -143,9 +144,11 @@ impl Intake {
         raw: &[u8],
         format: Format,
     ) -> Result<Receipt, Refusal> {
-        let now = self.clock.now();
         let policy = self.policy.load_full();
-        let taken = match self.understand(&policy, bureau, raw, format, now).await {
+        let understood = self.understand(&policy, bureau, raw, format).await;
+        // It may have waited.
+        let now = self.clock.now();
+        let taken = match understood {
             Ok(understood) => self.record(&policy, bureau, authors, (raw, format), understood, now).await,
             Err(refusal) => Err(refusal),
         };
@@ -154,7 +157,9 @@ impl Intake {
             Ok(receipt) => self.store.on_disk().await.map(|()| receipt).map_err(Refusal::from),
             refused => refused,
         };
-        if let Err(refusal) = &taken {
+        if let Err(refusal) = &taken
+            && refusal.code != RefusalCode::Busy
+        {
             self.keep_refusal(bureau, raw, refusal, now).await;
         }
         taken
@@ -167,7 +172,6 @@ impl Intake {
         bureau: &BureauConfig,
         raw: &[u8],
         format: Format,
-        now: DateTime<Utc>,
     ) -> Result<Understood, Refusal> {
         if let Some(most) = bureau.max_bytes.filter(|most| raw.len() > *most) {
             let too_large = Finding::new(Code::TooLarge, "", format!("{} > {most} bytes", raw.len()));
@@ -177,16 +181,20 @@ impl Intake {
         if !aside::is_large(raw) {
             let reading = read_as(raw, format);
             if !reading.alert.as_ref().is_some_and(aside::is_heavy) {
-                return understand(policy, bureau, (raw, format), reading, now);
+                return understand(policy, bureau, (raw, format), reading, self.clock.now());
             }
             read = Some(reading);
         }
-        let (policy, own, raw) = (Arc::clone(policy), bureau.clone(), raw.to_vec());
+        let Some(turn) = self.aside.turn(&bureau.name).await else {
+            return Err(Refusal::new(RefusalCode::Busy, ""));
+        };
+        // What waits is not yet copied.
+        let (policy, own, raw, now) = (Arc::clone(policy), bureau.clone(), raw.to_vec(), self.clock.now());
         let work = move || {
             let reading = read.unwrap_or_else(|| read_as(&raw, format));
             understand(&policy, &own, (&raw, format), reading, now)
         };
-        let done = self.aside.run(&bureau.name, work).await;
+        let done = turn.run(work).await;
         done.unwrap_or_else(|error| Err(Refusal::new(RefusalCode::Unreadable, error.to_string())))
     }
 
@@ -301,7 +309,8 @@ impl Intake {
         })
     }
 
-    /// Whether the message on record says what this one says, byte for byte or as read.
+    /// Whether the message on record says what this one says: byte for byte, as read, or as we hand it on. Another service passes on
+    /// the original and our writing of it, and both are one alert.
     async fn says_the_same(&self, understood: &Understood, raw: &[u8]) -> Result<bool, Refusal> {
         let Some((old, format)) = self.store.alert_raw(understood.id.as_str()).await? else { return Ok(false) };
         if old == raw {
@@ -309,7 +318,11 @@ impl Intake {
         }
         let reading = if format == Format::Json.as_str() { cap::read_json(&old) } else { cap::read(&old) };
         let plain = |alert: &Alert| Alert { unknown: Vec::new(), version: cap::Version::V1_2, ..alert.clone() };
-        Ok(reading.alert.is_some_and(|old| plain(&old) == plain(&understood.alert)))
+        let written = |alert: &Alert| cap::write(alert).ok();
+        let same = |old: Alert, new: &Alert| {
+            plain(&old) == plain(new) || written(&old).is_some_and(|old| written(new) == Some(old))
+        };
+        Ok(reading.alert.is_some_and(|old| same(old, &understood.alert)))
     }
 
     /// Some senders name what they refer to by its identifier alone: its sender and time are those that the bureau's newest alert of

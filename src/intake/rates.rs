@@ -1,4 +1,4 @@
-//! How many alerts a bureau may send in a minute, by all doors together. Kept in memory: a restart forgets.
+//! How many alerts a bureau may send us in a minute. Kept in memory: a restart forgets.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -33,6 +33,8 @@ pub enum RefusalCode {
     IdTaken,
     /// Its messages cannot be made.
     Messages,
+    /// Too much of its bureau waits already.
+    Busy,
     /// The store is full.
     StoreFull,
     /// The store does not work.
@@ -54,6 +56,7 @@ impl RefusalCode {
             Self::LevelNotYours => "T4021",
             Self::Profile => "T4022",
             Self::Signature => "T4023",
+            Self::Busy => "T4024",
             Self::Messages => "T4008",
             Self::StoreFull => "T4009",
             Self::Store => "T4010",
@@ -69,7 +72,7 @@ impl RefusalCode {
             Self::IdTaken => 409,
             Self::Messages => 500,
             Self::StoreFull => 507,
-            Self::Store => 503,
+            Self::Busy | Self::Store => 503,
         }
     }
 
@@ -108,6 +111,10 @@ impl RefusalCode {
             Self::Messages => (
                 "消息无法生成，已告知运维，请勿放弃：稍后重发",
                 "its messages cannot be made; the operator knows: send it again later",
+            ),
+            Self::Busy => (
+                "贵单位需要较长时间处理的预警太多，此条未收下，请稍后重发",
+                "too many of your alerts that take a moment to understand are waiting; this one was not taken: send it again later",
             ),
             Self::StoreFull => {
                 ("存储已满，预警未收下，请稍后重发", "the store is full; the alert was not taken: send it again later")

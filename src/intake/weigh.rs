@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Format, Refusal, RefusalCode, Understood, authority};
-use crate::cap::{self, Alert, Code, Finding, Gravity, Profile, SignaturePolicy, Verdict};
+use crate::cap::{self, Alert, Code, Finding, Gravity, MsgType, Profile, SignaturePolicy, Verdict};
 use crate::config::BureauConfig;
 use crate::policy::Policy;
 use crate::regions::{LocateOptions, Located, RegionCode};
@@ -35,11 +35,7 @@ pub(crate) fn weigh(
     if cap::hold_against(&bureau.profile, alert, findings) == Verdict::Refused {
         return Err(Refusal::with_findings(RefusalCode::Profile, "", std::mem::take(findings)));
     }
-    let located = policy.map.try_locate(&crate::approval::areas(alert), &locate_options(policy, bureau));
-    let located = located.map_err(|error| {
-        findings.push(Finding::new(Code::Shapes, "alert/info/area", error.to_string()));
-        Refusal::with_findings(RefusalCode::Unreadable, "", std::mem::take(findings))
-    })?;
+    let located = locate(policy, bureau, alert, findings)?;
     let asked = authority::check(&policy.map, bureau, alert, &located)?;
     if !asked.is_empty() {
         let names: Vec<_> = asked.iter().map(|code| authority::named(&policy.map, code)).collect();
@@ -61,6 +57,28 @@ pub(super) fn is_old(bureau: &BureauConfig, understood: &mut Understood, now: Da
         understood.verdict = understood.verdict.max(Verdict::Remarks);
     }
     old
+}
+
+/// The alert's regions. Where its shapes are too many to be measured, its codes say where; it is refused only if they name nothing of
+/// the map, and never if it withdraws what people were told.
+fn locate(
+    policy: &Policy,
+    bureau: &BureauConfig,
+    alert: &Alert,
+    findings: &mut Vec<Finding>,
+) -> Result<Located, Refusal> {
+    let too_much = match policy.map.try_locate(&crate::approval::areas(alert), &locate_options(policy, bureau)) {
+        Ok(located) => return Ok(located),
+        Err(too_much) => too_much,
+    };
+    let finding = Finding::new(Code::Shapes, "alert/info/area", too_much.to_string());
+    let located = too_much.by_codes;
+    if alert.msg_type != MsgType::Cancel && located.counties.is_empty() && located.sea_areas.is_empty() {
+        findings.push(finding);
+        return Err(Refusal::with_findings(RefusalCode::Unreadable, "", std::mem::take(findings)));
+    }
+    findings.push(finding.as_grave_as(Gravity::Remark));
+    Ok(located)
 }
 
 /// How areas are read: some profiles take a shape's word over a code's.

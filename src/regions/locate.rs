@@ -1,8 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 
-use crate::cap::Area;
+use crate::cap::{Area, Point};
 
 use super::codes::{CodeList, Meaning, meaning};
 use super::footprint::Footprint;
@@ -37,13 +37,25 @@ impl Default for LocateOptions {
     }
 }
 
-/// Shapes may meet regions so often: some hundred shapes of which each lies over the whole map.
+/// So many shapes may each lie over the whole map.
+const OVER_ALL: usize = 128;
+/// On a small map, shapes may meet regions so often all the same.
 const MOST_WORK: usize = 40_000;
 
+/// How often shapes may meet regions on a map of so many places.
+fn most_work(places: usize) -> usize {
+    MOST_WORK.max(OVER_ALL * places)
+}
+
 /// Shapes lie over so many regions that nobody measures them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("shapes over regions: {0}")]
-pub struct TooMuch(usize);
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("shapes over regions: {met}")]
+pub struct TooMuch {
+    /// How often a shape meets a region.
+    met: usize,
+    /// What the codes alone mean.
+    pub by_codes: Located,
+}
 
 /// Share of a sea area that geometry must cover to warn its coast when it covers land as well.
 const COAST_SHARE: f64 = 0.1;
@@ -54,18 +66,23 @@ impl RegionMap {
     /// A polygon or circle matches a region if it covers 0.5 % or 1 km² of it, or if at least 5 % of the shape lies in it,
     /// so that a village's polygon counts however large its county, and a border drawn a little off does not. A shape without
     /// surface (a circle of radius 0) matches the regions of its points.
+    ///
+    /// Where shapes lie over so many regions that measuring them would take seconds, the codes alone count.
     pub fn locate(&self, areas: &[Area], options: &LocateOptions) -> Located {
-        self.located(areas, &areas.iter().map(Footprint::of).collect::<Vec<_>>(), options)
+        self.try_locate(areas, options).unwrap_or_else(|error| error.by_codes)
     }
 
     /// The same for areas of anybody.
     ///
     /// # Errors
-    /// When their shapes lie over so many regions that measuring them would take seconds; with how many.
+    /// When their shapes lie over so many regions that measuring them would take seconds; with what the codes mean.
     pub fn try_locate(&self, areas: &[Area], options: &LocateOptions) -> Result<Located, TooMuch> {
-        let footprints: Vec<Footprint> = areas.iter().map(Footprint::of).collect();
-        let work = footprints.iter().map(|footprint| self.work(footprint)).sum();
-        if work > MOST_WORK { Err(TooMuch(work)) } else { Ok(self.located(areas, &footprints, options)) }
+        let grounds = Grounds::of(areas);
+        let met = grounds.footprints.iter().map(|footprint| self.work(footprint)).sum();
+        if met > most_work(self.count_places()) {
+            return Err(TooMuch { met, by_codes: self.located(areas, &Grounds::default(), options) });
+        }
+        Ok(self.located(areas, &grounds, options))
     }
 
     /// How often a shape of these meets a region's box; each is measured row by row, and the holes of its area with it.
@@ -74,12 +91,12 @@ impl RegionMap {
         met * (1 + footprint.count_holes() / 4)
     }
 
-    fn located(&self, areas: &[Area], footprints: &[Footprint], options: &LocateOptions) -> Located {
+    fn located(&self, areas: &[Area], grounds: &Grounds, options: &LocateOptions) -> Located {
         let mut found = Found { map: self, matches: BTreeMap::new(), unknown: BTreeSet::new() };
-        found.geometry(footprints);
+        found.geometry(&grounds.footprints);
         let by_geometry = found.kind(RegionKind::County).next().is_some();
-        for (area, footprint) in areas.iter().zip(footprints) {
-            found.codes(area, options, options.geometry_is_truth && !footprint.is_empty());
+        for (n, area) in areas.iter().enumerate() {
+            found.codes(area, options, options.geometry_is_truth && grounds.is_drawn(n));
         }
         let direct: Vec<RegionCode> = found.kind(RegionKind::County).map(|found| found.region.clone()).collect();
         if options.coast {
@@ -90,6 +107,48 @@ impl RegionMap {
         }
         found.located()
     }
+}
+
+/// The ground of each area, the same one once: a message in two languages names every area twice.
+#[derive(Default)]
+struct Grounds {
+    footprints: Vec<Footprint>,
+    /// Which of them is each area's.
+    of: Vec<usize>,
+}
+
+impl Grounds {
+    fn of(areas: &[Area]) -> Self {
+        let (mut footprints, mut seen) = (Vec::new(), HashMap::new());
+        let mut place = |area| {
+            *seen.entry(drawn(area)).or_insert_with(|| {
+                footprints.push(Footprint::of(area));
+                footprints.len() - 1
+            })
+        };
+        let of = areas.iter().map(&mut place).collect();
+        Self { footprints, of }
+    }
+
+    /// Whether this area is drawn.
+    fn is_drawn(&self, n: usize) -> bool {
+        self.of.get(n).and_then(|at| self.footprints.get(*at)).is_some_and(|footprint| !footprint.is_empty())
+    }
+}
+
+/// Rings, discs and holes, to the bit.
+type Drawn<'a> = (Vec<Vec<[u64; 2]>>, Vec<[u64; 3]>, Vec<&'a str>);
+
+/// All that an area's ground depends on.
+fn drawn(area: &Area) -> Drawn<'_> {
+    let bits = |point: &Point| [point.lat.to_bits(), point.lon.to_bits()];
+    let rings = area.polygons.iter().map(|polygon| polygon.ring.iter().map(bits).collect());
+    let discs = area.circles.iter().map(|circle| {
+        let [lat, lon] = bits(&circle.center);
+        [lat, lon, circle.radius_km.to_bits()]
+    });
+    let holes = area.geocodes.iter().filter(|code| ring::is_hole(code)).map(|code| code.value.as_str());
+    (rings.collect(), discs.collect(), holes.collect())
 }
 
 /// What has been matched so far.
@@ -180,5 +239,16 @@ impl Found<'_> {
         let (sea, land) = self.matches.into_values().partition::<Vec<_>, _>(|(kind, _)| *kind == RegionKind::Sea);
         let matches = |list: Vec<(RegionKind, Match)>| list.into_iter().map(|(_, found)| found).collect();
         Located { counties: matches(land), sea_areas: matches(sea), unknown: self.unknown.into_iter().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_map_takes_as_many_shapes_over_all_of_it() {
+        assert_eq!(most_work(10), MOST_WORK);
+        assert_eq!(most_work(2_900) / 2_900, OVER_ALL);
     }
 }

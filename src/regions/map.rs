@@ -235,6 +235,11 @@ impl RegionMap {
         self.places.iter().find(|place| place.code == *code)
     }
 
+    /// How many places have ground.
+    pub(super) fn count_places(&self) -> usize {
+        self.places.len()
+    }
+
     /// The places whose box meets the bounds.
     pub(super) fn places_in(&self, bounds: Bounds) -> impl Iterator<Item = &Place> {
         let envelope = AABB::from_corners([bounds.west, bounds.south], [bounds.east, bounds.north]);

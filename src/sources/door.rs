@@ -116,18 +116,13 @@ impl Door {
         delivered
     }
 
-    /// Hands in one alert, when its bureau's turn comes: nobody is here to be told to come back later.
+    /// Hands in one alert. The bureau's rate does not hold here: we fetch at a pace and with limits of our own, and a red alert must
+    /// not wait behind a backlog.
     pub(super) async fn hand_in(&self, bureau: &str, bytes: &[u8], format: Format, delivered: &mut Delivered) {
-        let bureau = loop {
-            let bureau = match self.bureau(bureau) {
-                Ok(bureau) => bureau,
-                Err(problem) => return delivered.not_now = Some(problem),
-            };
-            let Err(wait) = self.intake.count(&bureau) else { break bureau };
-            tracing::warn!(bureau = %bureau.name, ?wait, "more alerts a minute than agreed on: one waits");
-            tokio::time::sleep(wait).await;
-        };
-        self.hand_in_as(&bureau, bytes, format, delivered).await;
+        match self.bureau(bureau) {
+            Ok(bureau) => self.hand_in_as(&bureau, bytes, format, delivered).await,
+            Err(problem) => delivered.not_now = Some(problem),
+        }
     }
 
     async fn hand_in_as(&self, bureau: &BureauConfig, bytes: &[u8], format: Format, delivered: &mut Delivered) {
@@ -142,7 +137,7 @@ impl Door {
                     RefusalCode::Store | RefusalCode::StoreFull => {
                         delivered.not_now = Some(Problem { code: ProblemCode::Store, ..problem });
                     }
-                    RefusalCode::Messages => {
+                    RefusalCode::Messages | RefusalCode::Busy => {
                         // The store's own trouble is the graver one.
                         delivered.not_now.get_or_insert(problem);
                     }

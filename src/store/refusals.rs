@@ -1,6 +1,6 @@
 //! What was sent to us and not taken, and how much of it is kept.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::Row;
 
@@ -10,6 +10,8 @@ use super::{Store, StoreError, take_ids};
 
 /// The newest refusals of a bureau that are kept: whoever sends nonsense without end does not fill the disk.
 pub(crate) const MOST_REFUSALS: i64 = 1_000;
+/// So many of a bureau's have a line in the record within an hour: that only ever grows.
+const MOST_LINES: (i64, TimeDelta) = (60, TimeDelta::hours(1));
 /// So much of each is kept, bytes.
 const KEPT: usize = 65_536;
 
@@ -25,6 +27,11 @@ impl Store {
         raw: &[u8],
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        let kept: Option<i64> = sqlx::query_scalar("SELECT id FROM refusal WHERE bureau = $1 AND digest = $2 LIMIT 1")
+            .bind(bureau)
+            .bind(digest)
+            .fetch_optional(&mut *tx)
+            .await?;
         let id = take_ids(&mut tx, "refusal", 1).await?;
         sqlx::query(
             "INSERT INTO refusal (id, at, bureau, code, findings, digest, raw) VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -39,8 +46,12 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         // What was kept of it goes in time; that it was refused, and why, stays on record.
-        let detail = serde_json::json!({"code": code, "digest": digest});
-        record(&mut tx, at, &Entry::new(&format!("bureau:{bureau}"), "alert.refuse", digest, detail)).await?;
+        // The same again says nothing new.
+        let lines = format!("refusals/{bureau}");
+        if kept.is_none() && self.count_use(&mut tx, &lines, MOST_LINES, at).await? {
+            let detail = serde_json::json!({"code": code, "digest": digest});
+            record(&mut tx, at, &Entry::new(&format!("bureau:{bureau}"), "alert.refuse", digest, detail)).await?;
+        }
         sqlx::query(
             "DELETE FROM refusal WHERE bureau = $1 AND id <=
                  (SELECT id FROM refusal WHERE bureau = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)",
@@ -110,12 +121,18 @@ mod tests {
         }
         assert_eq!(count(&store, "SELECT COUNT(*) FROM refusal WHERE bureau = 'hostile'").await, MOST_REFUSALS);
         assert_eq!(count(&store, "SELECT COUNT(*) FROM refusal WHERE bureau = 'quiet'").await, 1);
+        let lines = "SELECT COUNT(*) FROM record WHERE actor = 'bureau:hostile'";
+        assert_eq!(count(&store, lines).await, MOST_LINES.0, "nor the record");
         let newest: String = sqlx::query_scalar("SELECT digest FROM refusal ORDER BY id DESC LIMIT 1")
             .fetch_one(&store.read)
             .await
             .unwrap();
         assert_eq!(newest, (MOST_REFUSALS + 49).to_string(), "the newest stay");
         store.record_refusal(at, "quiet", "too-large", "[]", "d", &[b'x'; 100_000]).await.unwrap();
+        let quiet = "SELECT COUNT(*) FROM record WHERE actor = 'bureau:quiet'";
+        assert_eq!(count(&store, quiet).await, 1, "the same again is no news");
+        store.record_refusal(at + MOST_LINES.1, "hostile", "too-large", "[]", "later", b"").await.unwrap();
+        assert_eq!(count(&store, lines).await, MOST_LINES.0 + 1, "an hour later it is told again");
         assert_eq!(count(&store, "SELECT MAX(LENGTH(raw)) FROM refusal").await, i64::try_from(KEPT).unwrap());
     }
 

@@ -46,6 +46,28 @@ fn any_area() -> impl Strategy<Value = Area> {
     (rings, circles, codes).prop_map(|(rings, circles, geocodes)| Area { geocodes, ..area(rings, circles) })
 }
 
+/// Circles that each lie over the whole map.
+fn over_all(circles: u32) -> Area {
+    let circle = |n| Circle { center: Point { lat: 31.0 + f64::from(n) / 1_000.0, lon: 119.0 }, radius_km: 1_500.0 };
+    area(Vec::new(), (0..circles).map(circle).collect())
+}
+
+#[test]
+fn an_area_named_twice_is_measured_once_and_too_much_is_not_measured() {
+    let options = LocateOptions::default();
+    let once = over_all(80);
+    let found =
+        MAP.try_locate(&[once.clone(), Area { description: "again".into(), ..once.clone() }], &options).unwrap();
+    assert_eq!(found.counties.len(), MAP.counties().count());
+    let mut other = over_all(200);
+    other.geocodes = vec![NamedValue { name: "GB/T 2260".into(), value: "310118".into() }];
+    let too_much = MAP.try_locate(&[once, other.clone()], &options).unwrap_err();
+    let codes = |found: &Located| found.counties.iter().map(|found| found.region.to_string()).collect::<Vec<_>>();
+    assert_eq!(codes(&too_much.by_codes), ["310118"], "its codes are read all the same");
+    let truth = LocateOptions { geometry_is_truth: true, ..options };
+    assert_eq!(codes(&MAP.locate(&[other], &truth)), ["310118"], "nor does what nobody measures overrule them");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -315,9 +315,10 @@ impl<W: World> Escalation<W> {
         Ok(Vec::new())
     }
 
-    /// Whether this officer may change it: whoever has a role here, and its authors wherever they are at home.
+    /// Whether this officer may change it: whoever has a role here, and its authors wherever they are at home once it came back to them.
     pub fn may_change(&self, who: &Who) -> bool {
-        self.authors.contains(&who.id) || who.any(&[Role::Author, Role::Reviewer, Role::Signer])
+        (matches!(self.state, State::Returned { .. }) && self.authors.contains(&who.id))
+            || who.any(&[Role::Author, Role::Reviewer, Role::Signer])
     }
 
     /// Whether this officer may say yes to this stage now.

@@ -193,7 +193,7 @@ impl Residents {
         // Who has an account, or had it in this browser, has proved to be a person.
         let own = self.is_marked(&ask.address, &ask.marks);
         let somebody = own || ask.account.is_some();
-        if !somebody && !self.limits.serve(&ask.address) {
+        if !own && !self.limits.serve(&ask.address) {
             return Err(ResidentError::Input(
                 "此国家或地区的号码不能登记，请用邮箱 / numbers of this country cannot be signed up; use a mailbox",
             ));

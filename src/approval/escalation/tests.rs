@@ -292,7 +292,7 @@ impl Bench {
                 let (regions, expires) = (chosen(mask), new_end(minutes));
                 let fits = regions.iter().all(|code| notebook.regions.contains(code)) && !regions.is_empty();
                 let ends = expires.is_none_or(|end| now < end && end <= before.expires);
-                let own = notebook.authors.contains(&who.id.0);
+                let own = notebook.returned && notebook.authors.contains(&who.id.0);
                 let may = own || judge || who.roles.contains(&Role::Author);
                 let amendment = Amendment { expires, ..Amendment::default() };
                 (Act::Amend { amendment, regions, reason: "why".into() }, fits && ends && may)

@@ -43,6 +43,12 @@ pub struct Publication {
 }
 
 impl Publication {
+    /// Whether it says to the same people what became of another.
+    pub fn follows(&self, other: &Self) -> bool {
+        let same = self.within.is_none() || other.within.is_none() || self.within == other.within;
+        same && self.replaces.contains(&other.release)
+    }
+
     /// Whether it says that a danger is over, or was none.
     pub fn is_the_end(&self) -> bool {
         self.shown.is_the_end()

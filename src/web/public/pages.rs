@@ -335,9 +335,10 @@ pub(super) async fn event(
         focus.extend(head.publication.seas.iter().cloned());
         let step = |(at, entry): (usize, &Entry)| Step {
             what: what(entry, words),
-            changes: at
-                .checked_sub(1)
-                .and_then(|before| entries.get(before))
+            changes: entries
+                .iter()
+                .take(at)
+                .rfind(|before| entry.publication.follows(&before.publication))
                 .map(|before| changes(&entry.publication, &before.publication, &shown, words))
                 .unwrap_or_default(),
             published: moment(entry.publication.at, words),

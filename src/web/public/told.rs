@@ -162,7 +162,9 @@ pub(super) fn changes(new: &Publication, old: &Publication, shown: &Shown, words
         a.regions.iter().filter(|code| !b.regions.contains(code)).cloned().collect()
     };
     let named = |codes: &[RegionCode]| joined(&names(shown, codes, &[], words.language), 6, words);
-    let (added, gone) = (missing(new, old), missing(old, new));
+    let (added, mut gone) = (missing(new, old), missing(old, new));
+    // Of other places another part of it speaks.
+    gone.retain(|code| new.within.as_ref().is_none_or(|within| within.contains(code)));
     if !added.is_empty() {
         found.push(words.f("Added: {}", named(&added)));
     }

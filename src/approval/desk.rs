@@ -19,7 +19,7 @@ use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::rules::{Approval, Decision, Stage};
 use crate::store::{
-    AlertRow, AlertState, Entry, EscalationRow, OfficerRow, ReleaseKind, Store, StoreError, Tx, escalation_in,
+    AlertRow, AlertState, Entry, EscalationRow, OfficerRow, ReleaseKind, Store, StoreError, Tx, as_read, escalation_in,
     escalation_of, hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state,
     set_alert_state, update_escalation,
 };
@@ -455,8 +455,7 @@ impl Desk {
         older: &[String],
     ) -> Result<Material, DeskError> {
         let decision: Decision = serde_json::from_value(row.decision).map_err(StoreError::corrupt)?;
-        let reading = if format == "json" { cap::read_json(raw) } else { cap::read(raw) };
-        let alert = reading.alert.ok_or_else(|| StoreError::corrupt(format!("alert {}", row.id)))?;
+        let alert = as_read(raw, format).ok_or_else(|| StoreError::corrupt(format!("alert {}", row.id)))?;
         let alert = super::complete(&self.store, alert, older).await?;
         let replaced = Replaced::of(&self.store, older).await?;
         Ok(Material { alert, headline: row.headline, chain: row.chain, decision, replaced })

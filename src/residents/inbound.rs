@@ -52,8 +52,8 @@ impl Residents {
         Ok(Some(LEFT.to_owned()))
     }
 
-    /// Who can write from a number has it, whatever strangers asked for in its name: it has its whole share again. Some gateways let a sender be forged: so no more than
-    /// anybody gets unasked.
+    /// Who can write from a number has it, whatever strangers asked for in its name: it has its whole share again. Some gateways let a
+    /// sender be forged: so no more than anybody gets unasked.
     async fn open(&self, address: &Address) -> Result<Option<String>, ResidentError> {
         let (now, name) = (self.clock.now(), self.store.refused_name(address));
         let was_sent = self.store.has_refused(&name).await?.is_some();

@@ -207,7 +207,7 @@ impl Store {
     /// When the store cannot be read.
     pub(crate) async fn alert_as_read(&self, id: &str) -> Result<Option<cap::Alert>, StoreError> {
         let Some((raw, format)) = self.alert_raw(id).await? else { return Ok(None) };
-        Ok(if format == "json" { cap::read_json(&raw) } else { cap::read(&raw) }.alert)
+        Ok(as_read(&raw, &format))
     }
 
     /// Alerts of one status whose headline, identifier, sender or id holds these words, or that reach or name a region whose code
@@ -280,6 +280,11 @@ impl Store {
         .fetch_all(&self.read)
         .await?)
     }
+}
+
+/// What bytes on record say, by the format that stands with them; None where they cannot be read any more.
+pub(crate) fn as_read(raw: &[u8], format: &str) -> Option<cap::Alert> {
+    if format == "json" { cap::read_json(raw) } else { cap::read(raw) }.alert
 }
 
 /// Records a new alert; false when it is on record already.

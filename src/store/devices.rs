@@ -8,7 +8,8 @@ use sqlx::any::AnyRow;
 use tocsin_channels::ChannelKind;
 
 use super::alerts::time;
-use super::residents::{erase_resident, give_address, replace_places};
+use super::erasure::erase_resident;
+use super::residents::{give_address, replace_places};
 use super::{Place, Store, StoreError, Tx, take_ids};
 use crate::delivery::{Address, address_of, unpack};
 use crate::devices::{Device, DeviceKind};

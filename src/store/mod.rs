@@ -14,6 +14,7 @@ mod devices;
 mod dispatches;
 mod drafts;
 mod duty;
+mod erasure;
 mod escalations;
 mod journal;
 mod ladder;
@@ -40,7 +41,7 @@ mod writer;
 
 pub(crate) use agreed::{insert_agreed, withdraw_settings};
 pub use alerts::{AlertRow, AlertState};
-pub(crate) use alerts::{NewAlert, insert_alert, refresh_alert_state, supersede};
+pub(crate) use alerts::{NewAlert, as_read, insert_alert, refresh_alert_state, supersede};
 pub use browsers::{Deed, SeenCount};
 pub(crate) use browsers::{Done, Gone, is_lost, told_of_end};
 pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
@@ -51,6 +52,7 @@ pub(crate) use devices::{
 pub(crate) use dispatches::{Dispatch, NewDispatch};
 pub(crate) use drafts::{DraftRow, ProposalRow, decide_proposal, insert_proposal, open_proposal, open_proposals};
 pub(crate) use duty::{end_override, end_rotation, insert_override, set_rotation};
+pub(crate) use erasure::{erase_resident, keep_departures};
 pub use escalations::{EscalationRow, OpenRow, QueueRow};
 pub(crate) use escalations::{escalation_in, insert_escalation, is_open, update_escalation, withdraw_escalations};
 pub(crate) use journal::{Claimed, Journal, Opened};
@@ -79,9 +81,8 @@ pub(crate) use releases::{
 };
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{
-    NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, erase_resident, give_address,
-    insert_personal_release, insert_resident, insert_resident_session, keep_departures, remove_own_address,
-    replace_places, set_resident, test_name,
+    NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, give_address, insert_personal_release,
+    insert_resident, insert_resident_session, remove_own_address, replace_places, set_resident, test_name,
 };
 pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_sessions, end_token, fail_session, insert_invitation, insert_session,

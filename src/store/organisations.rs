@@ -5,7 +5,8 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::alerts::time;
-use super::residents::{erase_resident, insert_resident};
+use super::erasure::erase_resident;
+use super::residents::insert_resident;
 use super::{Place, Store, StoreError, Tx, replace_places, take_ids};
 use crate::cap::Colour;
 use crate::delivery::Address;

@@ -1,5 +1,8 @@
 //! What must hold of any bytes: shared by cargo-fuzz's targets and by the plain loop of `cargo xtask fuzz`.
 
+#[path = "ground.rs"]
+mod ground;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
@@ -10,8 +13,8 @@ use tocsin::sources::probe;
 /// A name, and what is done with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const ALL: [Target; 4] =
-    [("cap_read", cap_read), ("signatures", signatures), ("feeds", feeds), ("notices", notices)];
+pub const ALL: [Target; 5] =
+    [("cap_read", cap_read), ("signatures", signatures), ("feeds", feeds), ("notices", notices), ("locate", locate)];
 
 /// No bytes make the reader panic; what it takes can be written and read again.
 pub fn cap_read(bytes: &[u8]) {
@@ -46,6 +49,14 @@ pub fn notices(bytes: &[u8]) {
     if let Some(document) = probe::read_notice(bytes) {
         let _ = cap::read_document(&document);
     }
+}
+
+/// No areas make finding out where they are panic, whether read from an alert or drawn at will; what is found holds.
+pub fn locate(bytes: &[u8]) {
+    if let Some(alert) = cap::read(bytes).alert {
+        ground::of_alert(&alert);
+    }
+    ground::of_bytes(bytes);
 }
 
 /// Alerts that were signed with a key of this run.

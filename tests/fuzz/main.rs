@@ -24,7 +24,7 @@ use mutate::Dice;
 /// Longer seeds are cut: what can be found is found in little.
 const LONGEST: usize = 24 * 1024;
 /// Nothing so short may take so much of a processor; what others of the machine take is not counted.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 2 });
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

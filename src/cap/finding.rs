@@ -139,6 +139,8 @@ findings! {
     OasisTerms = 2113 Remark "OASIS Event Terms List 1.2" "事件术语的 valueName 应为 OET:v1.2，而不是 {}" "the valueName of event terms is OET:v1.2, not {}";
     ProfileParameter = 2114 Remark "profile" "缺少参数 {}" "the parameter {} is missing";
     Ignored = 2115 Note "profile" "规范不读取 {}" "the profile does not read {}";
+    ProfileFlag = 2116 Remark "profile" "参数的用法与规范不同：{}" "a parameter is not used as the profile says: {}";
+    Layers = 2117 Note "profile" "含有由他方定义的附加层：{}" "it carries layers that others define: {}";
 
     ColourDisagrees = 2201 Remark "GB/T 35965" "标题中的颜色与 severity 不符，以标题为准：{}" "the title's colour and the severity disagree; the title counts: {}";
     EventDisagrees = 2202 Remark "GB/T 35965" "事件代码与文字不符，以文字为准：{}" "the event code and the words disagree; the words count: {}";
@@ -176,6 +178,7 @@ findings! {
     Damaged = 4120 Remark "Tocsin chains" "前一条预警 {} 的记录有损坏：按尚可读出的记录通知曾被通知者" "the record of the older alert {} is damaged: who was told is found by what can still be read";
     Cut = 4121 Remark "the bureau's authority" "贵单位无权对 {} 发布预警：已转请当地决定" "you may not warn {}: those who may were asked";
     Old = 4122 Remark "Tocsin limits" "发布已久（{}），须由值班员过目" "was sent long ago ({}); an officer looks at it";
+    Unlisted = 4123 Note "WMO-No. 1109, CAP profiles" "引用没有列出同一事件中尚未到期的 {}" "its references leave out {}, of the same event and not yet expired";
     UnknownRegion = 4101 Remark "region codes" "编码 {} 不是本图的任何地区，未予通知" "the code {} names no region of the map; nobody is told by it";
 }
 

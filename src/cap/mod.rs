@@ -32,6 +32,7 @@ pub(crate) use document::{list_in_json, refused};
 pub use finding::{Code, Finding, Gravity, Verdict};
 pub use hazard::{Colour, Hazard};
 pub use id::{AlertId, BadAlertId};
+pub(crate) use profiles::grade;
 pub use profiles::{Profile, ProfileName, hold_against};
 pub use read::Reading;
 pub use signature::{Keys, SignatureError, SignatureFault, SignaturePolicy, SigningKey};

@@ -220,6 +220,9 @@ impl<'a> View<'a> {
         place.takes = takes.map(|member| member.id.clone()).collect();
         if best.id == new.id {
             self.say_what_it_takes(place, &joined);
+            if !guessed {
+                place.findings.extend(self.unlisted(&members, &joined));
+            }
         } else {
             place.behind = Some(best.id.clone());
             place.findings.push(found(Code::Late, &best.id));
@@ -249,6 +252,23 @@ impl<'a> View<'a> {
         if let [head] = joined {
             place.follows = Some(head.id.clone());
         }
+    }
+
+    /// An Update or Cancel that names some of its event is to name all of it that has neither expired nor was ended; heads that it
+    /// forks from are told as such.
+    fn unlisted(&self, members: &[&Member], heads: &[&Member]) -> Option<Finding> {
+        let new = self.new;
+        let names_some = matches!(new.part, Part::Updates | Part::Ends) && !new.refers_to.is_empty();
+        let before = || members.iter().filter(|member| member.id != new.id && member.sent <= new.sent);
+        let ended = before().filter(|member| member.ends()).map(|end| end.sent).max();
+        let left_out = |member: &&&Member| {
+            let warns = matches!(member.part, Part::Warns | Part::Updates) && member.in_force_at(new.sent);
+            let stands = warns && ended.is_none_or(|end| member.sent >= end);
+            let told = heads.iter().any(|head| head.id == member.id);
+            stands && !told && !new.refers_to.contains(&member.id)
+        };
+        let left: Vec<&str> = before().filter(left_out).map(|member| member.id.as_str()).collect();
+        (names_some && !left.is_empty()).then(|| found(Code::Unlisted, &left.join(" ")))
     }
 
     fn members_of(&self, chain: &str) -> impl Iterator<Item = &'a Member> {

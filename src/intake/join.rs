@@ -8,6 +8,7 @@ use super::{Refusal, Understood};
 use crate::approval::is_officers;
 use crate::cap::{self, Alert, AlertId, Code, Finding, Hazard, Reference, Status, Verdict};
 use crate::chains::{Member, Part, Place, Why, place, says_again, takes_part};
+use crate::config::BureauConfig;
 use crate::regions::{Located, RegionCode};
 use crate::rules::{Decision, Withheld};
 use crate::store::{
@@ -39,7 +40,11 @@ impl Joined {
 }
 
 /// Finds an alert's place, and says in its findings and decision what came of it.
-pub(super) async fn join(store: &Store, bureau: &str, understood: &mut Understood) -> Result<Joined, Refusal> {
+pub(super) async fn join(
+    store: &Store,
+    bureau: &BureauConfig,
+    understood: &mut Understood,
+) -> Result<Joined, Refusal> {
     let alert = &understood.alert;
     let new = Member::of(alert, counties(&understood.located));
     let warns = matches!(alert.status, Status::Actual | Status::Exercise);
@@ -49,8 +54,9 @@ pub(super) async fn join(store: &Store, bureau: &str, understood: &mut Understoo
         return Ok(Joined { place: Place { links, ..Place::default() }, older: Vec::new(), repeats: None });
     }
     let quiet = understood.decision.withheld.is_some() && new.part != Part::Ends;
-    let record = related(store, bureau, alert, &new).await?;
+    let record = related(store, &bureau.name, alert, &new).await?;
     let mut place = place(&new, &record, quiet);
+    cap::grade(&bureau.profile, &mut place.findings);
     understood.findings.append(&mut place.findings);
     let replaces = matches!(alert.msg_type, cap::MsgType::Update | cap::MsgType::Cancel);
     let split = place.links.iter().any(|(_, why)| *why == Why::Split);

@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use serde::Deserialize;
 
-use crate::cap::alert::{Alert, Certainty, Info, MsgType, NamedValue, ResponseType, Severity, Urgency};
+use super::flag::{Flag, layers};
+use crate::cap::alert::{Alert, Area, Certainty, Info, MsgType, NamedValue, ResponseType, Severity, Urgency};
 use crate::cap::china::{BEIJING, NationalId};
 use crate::cap::finding::{Code, Finding};
 use crate::cap::hazard::Colour;
@@ -85,6 +86,16 @@ pub(super) enum Check {
     BeijingTime,
     /// The level's colour is named.
     Colour,
+    /// What speaks to people has an info.
+    Info,
+    /// Each area has a polygon or circle.
+    Shape,
+    /// A parameter is used as the profile says.
+    Flag(Flag),
+    /// Values that begin with `layer:` name their layer.
+    LayerNames,
+    /// Layers are told.
+    Layers,
 }
 
 /// Elements that checks name.
@@ -220,6 +231,10 @@ impl Check {
             Self::BeijingTime if alert.sent.offset().local_minus_utc() != BEIJING => {
                 add(Finding::new(Code::NotBeijing, "alert/sent", alert.sent.to_rfc3339()));
             }
+            Self::Info if alert.infos.is_empty() && !matches!(alert.msg_type, MsgType::Ack | MsgType::Error) => {
+                add(Finding::new(Code::ProfileElement, "alert", "info"));
+            }
+            Self::Flag(flag) => flag.run(alert, &mut add),
             _ => {}
         }
         for (n, info) in (1..).zip(&alert.infos) {
@@ -288,6 +303,23 @@ impl Check {
                 }
             }
             Self::Colour if Colour::of(info).is_none() => find(Code::NoColour, "", ""),
+            Self::Shape => {
+                let bare = |area: &Area| area.polygons.is_empty() && area.circles.is_empty();
+                for (n, _) in (1..).zip(&info.areas).filter(|(_, area)| bare(area)) {
+                    find(Code::ProfileElement, &format!("/area[{n}]"), "polygon | circle");
+                }
+            }
+            Self::LayerNames => {
+                for name in layers(info).1 {
+                    find(Code::ProfileFlag, "/parameter", &format!("{name}, layer:OWNER:VERSION:NAME"));
+                }
+            }
+            Self::Layers => {
+                let named: Vec<&str> = layers(info).0.into_iter().collect();
+                if !named.is_empty() {
+                    find(Code::Layers, "", &named.join(", "));
+                }
+            }
             _ => {}
         }
     }

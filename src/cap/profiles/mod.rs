@@ -1,6 +1,7 @@
 //! Profiles: what a country or a publisher asks of CAP beyond the standard, as data over a closed set of checks.
 
 mod check;
+mod flag;
 
 use std::sync::LazyLock;
 
@@ -89,20 +90,30 @@ impl Profile {
     /// Adds what the profile finds; what the standard's checks found already counts as much as the profile says.
     pub fn run(&self, alert: &Alert, findings: &mut Vec<Finding>) {
         for rule in &self.checks {
-            if let Check::Finding { number } = rule.check {
-                for found in findings.iter_mut().filter(|found| found.code.number() == number) {
-                    if rule.severity > found.gravity {
-                        found.gravity = rule.severity;
-                        found.source = rule.source.clone().into();
-                    }
-                }
-            } else {
-                let add = |finding: Finding| {
-                    findings.push(Finding { source: rule.source.clone().into(), ..finding.as_grave_as(rule.severity) });
-                };
-                rule.check.run(alert, add);
+            let add = |finding: Finding| {
+                findings.push(Finding { source: rule.source.clone().into(), ..finding.as_grave_as(rule.severity) });
+            };
+            rule.check.run(alert, add);
+        }
+        findings.iter_mut().for_each(|found| self.grade(found));
+    }
+
+    /// Makes a finding of the standard's as grave as the profile says.
+    fn grade(&self, found: &mut Finding) {
+        for rule in &self.checks {
+            let Check::Finding { number } = rule.check else { continue };
+            if found.code.number() == number && rule.severity > found.gravity {
+                found.gravity = rule.severity;
+                found.source = rule.source.clone().into();
             }
         }
+    }
+}
+
+/// Makes what was found as grave as profiles say: what only the record shows is found after they have run.
+pub(crate) fn grade(names: &[ProfileName], findings: &mut [Finding]) {
+    for profile in names.iter().filter_map(|name| Profile::of(*name)) {
+        findings.iter_mut().for_each(|found| profile.grade(found));
     }
 }
 

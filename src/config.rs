@@ -18,7 +18,7 @@ use crate::messages::MessageOptions;
 use crate::regions::{LocateOptions, MapFiles, RegionCode};
 use crate::residents::SignUpLimits;
 use crate::rules::Span;
-use crate::sources::SourceConfig;
+use crate::sources::{SourceConfig, SourceTerms};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -487,5 +487,16 @@ impl Config {
         config.channels.written = toml::from_str::<Written>(text).map_err(syntax)?.channels;
         config.check().map_err(|what| ConfigError::Value { path: path.to_owned(), what })?;
         Ok(config)
+    }
+
+    /// The bureau that a source speaks as, as it holds there.
+    pub fn bureau_by(&self, source: &SourceConfig) -> Option<BureauConfig> {
+        let own = self.bureaus.iter().find(|bureau| bureau.name == source.bureau())?;
+        Some(source.terms().map_or_else(|| own.clone(), |terms| terms.of(own)))
+    }
+
+    /// What is asked of single sources, by name.
+    pub fn source_terms(&self) -> BTreeMap<String, SourceTerms> {
+        self.sources.iter().filter_map(|source| Some((source.name().to_owned(), source.terms()?))).collect()
     }
 }

@@ -8,6 +8,7 @@ use crate::grave::GraveSettings;
 use crate::messages::{MessageOptions, TemplateError, Templates};
 use crate::regions::{LocateOptions, RegionError, RegionMap};
 use crate::rules::{RuleError, RuleSet};
+use crate::sources::SourceTerms;
 
 /// Everything that decides what an alert becomes.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Policy {
     pub messages: MessageOptions,
     /// Who may say it.
     pub bureaus: Vec<BureauConfig>,
+    /// What is asked of single sources, by name, where it is not what is asked of their bureaus.
+    pub sources: BTreeMap<String, SourceTerms>,
     /// With which keys they sign, by name.
     pub keys: BTreeMap<String, cap::Keys>,
     /// With which key we sign, if at all.
@@ -89,6 +92,7 @@ impl Policy {
                 ..config.messages.clone()
             },
             bureaus: config.bureaus.clone(),
+            sources: config.source_terms(),
             keys,
             signing,
         })
@@ -100,7 +104,15 @@ impl Policy {
     /// When the rules cannot be read, or name what the map does not have.
     pub fn under(self, settings: &GraveSettings) -> Result<Self, PolicyError> {
         let rules = RuleSet::parse(&settings.rules, "the rules that were agreed to", &self.map)?;
-        Ok(Self { rules, keys: keys(&settings.bureaus)?, bureaus: settings.bureaus.clone(), ..self })
+        let (bureaus, sources) = (settings.bureaus.clone(), settings.sources.clone());
+        Ok(Self { rules, keys: keys(&bureaus)?, bureaus, sources, ..self })
+    }
+
+    /// A bureau as it speaks by one of its sources.
+    pub fn bureau_by(&self, bureau: &str, source: &str) -> Option<BureauConfig> {
+        let own = self.bureaus.iter().find(|own| own.name == bureau)?;
+        let terms = self.sources.get(source).filter(|terms| terms.bureau == bureau);
+        Some(terms.map_or_else(|| own.clone(), |terms| terms.of(own)))
     }
 
     /// The bureau of a token.

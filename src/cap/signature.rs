@@ -34,6 +34,17 @@ pub enum SignaturePolicy {
     Required,
 }
 
+impl SignaturePolicy {
+    /// The word in config.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignored => "ignored",
+            Self::Checked => "checked",
+            Self::Required => "required",
+        }
+    }
+}
+
 /// What is wrong with a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureFault {

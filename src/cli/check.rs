@@ -23,8 +23,9 @@ pub(crate) struct Args {
     /// Hold them against these profiles too.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     profile: Vec<ProfileName>,
-    /// Hold them against all that is agreed on with this bureau: profiles, signature, regions, dangers, levels.
-    #[arg(long, value_name = "BUREAU")]
+    /// Hold them against all that is agreed on with this bureau, or with a bureau by this source of it: profiles, signature, regions,
+    /// dangers, levels.
+    #[arg(long, value_name = "BUREAU|SOURCE")]
     source: Option<String>,
 }
 
@@ -66,11 +67,15 @@ fn measure(context: &Context, args: &Args) -> Result<Measure, Failure> {
     let source = match &args.source {
         None => None,
         Some(name) => {
-            let policy = Policy::build(&context.config()?)?;
+            let config = context.config()?;
+            let policy = Policy::build(&config)?;
             let known = || policy.bureaus.iter().map(|bureau| bureau.name.as_str()).collect::<Vec<_>>().join(", ");
             let bureau = policy.bureaus.iter().find(|bureau| bureau.name == *name).cloned();
-            let bureau = bureau
-                .ok_or_else(|| format!("{} names no bureau `{name}`; it has: {}", context.path.display(), known()))?;
+            let by =
+                || config.sources.iter().find(|source| source.name() == *name).and_then(|one| config.bureau_by(one));
+            let bureau = bureau.or_else(by).ok_or_else(|| {
+                format!("{} names no bureau `{name}`, nor a source; its bureaus: {}", context.path.display(), known())
+            })?;
             Some((policy, bureau))
         }
     };

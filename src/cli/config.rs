@@ -14,6 +14,7 @@ use crate::grave::{Change, GraveSettings};
 use crate::officers::SealKey;
 use crate::policy::Policy;
 use crate::show::Failure;
+use crate::sources::SourceTerms;
 use crate::staff::Staff;
 
 /// Reads everything that the configuration names; says whether it holds, and what of it would wait for an administrator.
@@ -33,6 +34,10 @@ pub(super) async fn check(context: &Context) -> Result<bool, Failure> {
     println!("{} holds: {rules} rules, {bureaus} bureaus, templates and map in order", context.path.display());
     for remark in remarks {
         println!("Mind: {remark}");
+    }
+    for source in config.sources.iter().filter(|source| source.terms().is_some()) {
+        let asks = config.bureau_by(source).as_ref().map(SourceTerms::in_short).unwrap_or_default();
+        println!("Source {} asks for more or less than its bureau {}: {asks}", source.name(), source.bureau());
     }
     if !waits.is_empty() {
         println!(

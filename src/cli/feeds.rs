@@ -3,14 +3,22 @@
 use chrono::Utc;
 
 use super::Context;
+use crate::config::Config;
 use crate::show::{Failure, cut, number, table};
-use crate::sources::{Condition, Health};
+use crate::sources::{Condition, Health, SourceConfig, SourceTerms};
 
 pub(crate) async fn run(context: &Context) -> Result<bool, Failure> {
-    let sources = context.config()?.sources;
-    let all = Health::all(&sources, &context.store().await?, Utc::now()).await?;
+    let config = context.config()?;
+    let all = Health::all(&config.sources, &context.store().await?, Utc::now()).await?;
     let well = all.iter().all(|source| source.condition == Condition::Ok);
+    let asks: Vec<String> = config.sources.iter().map(|source| asks(&config, source)).collect();
     if context.json {
+        let with_asks = |(source, asks): (&Health, &String)| {
+            let mut shown = serde_json::json!(source);
+            shown.as_object_mut().map(|members| members.insert("asks".into(), asks.as_str().into()));
+            shown
+        };
+        let all: Vec<_> = all.iter().zip(&asks).map(with_asks).collect();
         println!("{}", serde_json::json!({"sources": all}));
         return Ok(true);
     }
@@ -18,9 +26,10 @@ pub(crate) async fn run(context: &Context) -> Result<bool, Failure> {
         println!("config.toml names no source: see [[source]] there");
         return Ok(true);
     }
-    let mut rows =
-        vec![["source", "bureau", "way", "state", "last good (UTC)", "taken", "refused"].map(str::to_owned).to_vec()];
-    for source in &all {
+    let mut rows = vec![
+        ["source", "bureau", "way", "state", "last good (UTC)", "taken", "refused", "asks"].map(str::to_owned).to_vec(),
+    ];
+    for (source, asks) in all.iter().zip(asks) {
         let row = source.row.as_ref();
         let good = row
             .and_then(|row| row.good_at)
@@ -34,6 +43,7 @@ pub(crate) async fn run(context: &Context) -> Result<bool, Failure> {
             good,
             count(row.map(|row| row.taken)),
             count(row.map(|row| row.refused)),
+            asks,
         ]);
     }
     print!("{}", table(&rows));
@@ -51,4 +61,9 @@ pub(crate) async fn run(context: &Context) -> Result<bool, Failure> {
     }
     // A script learns by the exit code that somebody should look.
     Ok(well)
+}
+
+/// The profiles that a source's alerts are held against, and what is done about its signatures.
+fn asks(config: &Config, source: &SourceConfig) -> String {
+    config.bureau_by(source).as_ref().map(SourceTerms::in_short).unwrap_or_default()
 }

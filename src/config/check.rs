@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{BureauConfig, Config};
 use crate::cap::SignaturePolicy;
+use crate::sources::{SourceConfig, SourceTerms};
 
 impl Config {
     pub(super) fn check(&self) -> Result<(), String> {
@@ -36,7 +37,10 @@ impl Config {
             if !names.insert(&bureau.name) {
                 return Err(format!("two bureaus are named `{}`", bureau.name));
             }
-            bureau.check()?;
+            let asked = |terms: SourceTerms| {
+                terms.bureau == bureau.name && terms.signature.is_some_and(|policy| policy != SignaturePolicy::Ignored)
+            };
+            bureau.check(self.sources.iter().filter_map(SourceConfig::terms).any(asked))?;
         }
         Ok(())
     }
@@ -48,8 +52,16 @@ impl Config {
             if !names.insert(source.name()) {
                 return Err(format!("two sources are named `{}`", source.name()));
             }
-            if !self.bureaus.iter().any(|bureau| bureau.name == source.bureau()) {
+            let Some(bureau) = self.bureaus.iter().find(|bureau| bureau.name == source.bureau()) else {
                 return Err(format!("source `{}`: there is no bureau `{}`", source.name(), source.bureau()));
+            };
+            let asks = source.terms().is_some_and(|terms| terms.of(bureau).signature != SignaturePolicy::Ignored);
+            if asks && bureau.keys.is_empty() {
+                return Err(format!(
+                    "source `{}`: `signature` \"required\" or \"checked\" needs `keys` of the bureau `{}`",
+                    source.name(),
+                    bureau.name
+                ));
             }
         }
         Ok(())
@@ -96,7 +108,8 @@ impl Config {
 }
 
 impl BureauConfig {
-    fn check(&self) -> Result<(), String> {
+    /// What cannot be, in words; with `asked` a source of its own asks for signatures.
+    fn check(&self, asked: bool) -> Result<(), String> {
         let hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let name = &self.name;
         if self.certificate_sha256.as_ref().is_some_and(|digest| !hex(digest)) {
@@ -104,7 +117,9 @@ impl BureauConfig {
                 "bureau `{name}`: `certificate_sha256` is not 64 hex digits; `openssl x509 -in FILE -outform DER | sha256sum` gives them"
             ));
         }
-        if self.keys.is_empty() != (self.signature == SignaturePolicy::Ignored) {
+        let looked_at = self.signature != SignaturePolicy::Ignored;
+        let alone = if self.keys.is_empty() { looked_at } else { !looked_at && !asked };
+        if alone {
             return Err(format!(
                 "bureau `{name}`: `signature` \"required\" or \"checked\" and `keys` belong together: one stands without the other"
             ));

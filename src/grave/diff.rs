@@ -37,6 +37,7 @@ pub fn changes(old: &GraveSettings, new: &GraveSettings) -> Vec<Change> {
 fn view(settings: &GraveSettings) -> Value {
     let mut tree = Map::new();
     tree.insert("bureau".into(), by_name(json!(settings.bureaus)));
+    tree.insert("source".into(), json!(settings.sources));
     tree.insert("channel".into(), json!(settings.channels));
     match settings.rules.parse::<toml::Table>().map(|table| json!(table)) {
         Ok(Value::Object(rules)) => {

@@ -15,6 +15,7 @@ pub use narrow::in_force;
 
 use crate::config::{BureauConfig, ChannelConfig, ChannelsConfig, Config, ConfigError};
 use crate::policy;
+use crate::sources::SourceTerms;
 
 /// What a configuration says of the grave things. Secrets are not in it, only the names of their files.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ use crate::policy;
 pub struct GraveSettings {
     /// Who may speak, where, and of what.
     pub bureaus: Vec<BureauConfig>,
+    /// What is asked of single sources of theirs, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, SourceTerms>,
     /// The rule set's text, approvals with it.
     pub rules: String,
     /// Who carries messages, as it is written in the configuration.
@@ -36,6 +40,7 @@ impl GraveSettings {
     pub fn of(config: &Config) -> Result<Self, ConfigError> {
         Ok(Self {
             bureaus: config.bureaus.clone(),
+            sources: config.source_terms(),
             rules: policy::rules_text(config)?,
             channels: config.channels.written.clone(),
         })

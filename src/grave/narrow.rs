@@ -1,16 +1,17 @@
 //! What of new settings comes into force without anybody's yes: what takes authority away, and what changes no meaning.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::GraveSettings;
-use crate::cap::{Colour, Hazard};
+use crate::cap::{Colour, Hazard, ProfileName};
 use crate::config::BureauConfig;
 use crate::intake::MAX_AGE;
 use crate::intake::{Levels, Outside};
 use crate::regions::{RegionCode, RegionMap};
 use crate::rules::Span;
+use crate::sources::SourceTerms;
 
 /// What is in force when these settings were agreed to and those are wanted: never more than was agreed to.
 pub fn in_force(agreed: &GraveSettings, wanted: &GraveSettings, map: &RegionMap) -> GraveSettings {
@@ -21,7 +22,38 @@ pub fn in_force(agreed: &GraveSettings, wanted: &GraveSettings, map: &RegionMap)
         let new = wanted.channels.get(name);
         (name.clone(), new.map_or_else(|| old.clone(), |new| with_provider(new, old)))
     });
-    GraveSettings { bureaus: bureaus.collect(), rules: rules.clone(), channels: channels.collect() }
+    let bureaus: Vec<BureauConfig> = bureaus.collect();
+    let sources = sources(agreed, wanted, &bureaus);
+    GraveSettings { bureaus, sources, rules: rules.clone(), channels: channels.collect() }
+}
+
+/// What is asked of single sources: never less than was agreed to, of a new one never less than of its bureau.
+fn sources(agreed: &GraveSettings, wanted: &GraveSettings, bureaus: &[BureauConfig]) -> BTreeMap<String, SourceTerms> {
+    let plain = |bureau: &str| SourceTerms { bureau: bureau.to_owned(), ..SourceTerms::default() };
+    let names: BTreeSet<&String> = agreed.sources.keys().chain(wanted.sources.keys()).collect();
+    let stricter = |name: &String| {
+        let (old, new) = (agreed.sources.get(name), wanted.sources.get(name));
+        let speaks_as = &new.or(old)?.bureau;
+        let bureau = bureaus.iter().find(|bureau| bureau.name == *speaks_as)?;
+        let asked = |terms: Option<&SourceTerms>| {
+            terms
+                .filter(|terms| terms.bureau == *speaks_as)
+                .map_or_else(|| plain(speaks_as), SourceTerms::clone)
+                .of(bureau)
+        };
+        let (old, wants) = (asked(old), asked(new));
+        let profile = union(&old.profile, &wants.profile);
+        let signature = old.signature.max(wants.signature);
+        let as_wanted = signature == wants.signature && profile == union(&wants.profile, &[]);
+        let held = SourceTerms { bureau: speaks_as.clone(), profile: Some(profile), signature: Some(signature) };
+        let terms = if as_wanted { new.cloned() } else { Some(held) };
+        Some((name.clone(), terms?))
+    };
+    names.into_iter().filter_map(stricter).collect()
+}
+
+fn union(some: &[ProfileName], others: &[ProfileName]) -> Vec<ProfileName> {
+    some.iter().chain(others).copied().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// A bureau with what both allow. Another token waits: whoever holds it could speak with the bureau's voice.
@@ -45,7 +77,7 @@ fn narrower(old: &BureauConfig, new: &BureauConfig, map: &RegionMap) -> Option<B
         hazards,
         levels: both_levels(old.levels.as_ref(), new.levels.as_ref()),
         outside: if old.outside == Outside::Refuse { Outside::Refuse } else { new.outside },
-        profile: old.profile.iter().chain(&new.profile).copied().collect::<BTreeSet<_>>().into_iter().collect(),
+        profile: union(&old.profile, &new.profile),
         signature: old.signature.max(new.signature),
         keys: old.keys.iter().filter(|key| new.keys.contains(key)).cloned().collect(),
         max_age: shorter(old.max_age, new.max_age),

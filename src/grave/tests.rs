@@ -96,3 +96,31 @@ fn the_pace_of_a_channel_is_the_operators_and_its_provider_is_not() {
     assert_eq!(in_force(&old, &none, &map).channels, old.channels);
     assert!(in_force(&none, &old, &map).channels.is_empty());
 }
+
+#[test]
+fn a_source_that_asks_for_less_than_its_bureau_waits_and_one_that_asks_for_more_does_not() {
+    let map = RegionMap::delta().unwrap();
+    let entry = "regions = [\"310000\"]\nsignature = \"required\"\nkeys = [\"a.pem\"]\nprofile = [\"china\"]";
+    let with = |terms: &str| {
+        let source = "[[source]]\nname = \"drop\"\nbureau = \"a\"\nkind = \"folder\"\npath = \"x\"";
+        settings(&format!("{}{source}\n{terms}\n", bureau("a", entry)), "")
+    };
+    let asks = |kept: &GraveSettings| {
+        kept.sources.get("drop").map_or_else(|| kept.bureaus[0].clone(), |terms| terms.of(&kept.bureaus[0]))
+    };
+    let plain = with("");
+    for less in ["signature = \"ignored\"", "signature = \"checked\"", "profile = []", "profile = [\"google\"]"] {
+        let kept = asks(&in_force(&plain, &with(less), &map));
+        assert_eq!(kept.signature, plain.bureaus[0].signature, "{less}");
+        assert!(kept.profile.contains(&plain.bureaus[0].profile[0]), "{less}");
+        let told = changes(&in_force(&plain, &with(less), &map), &with(less));
+        assert!(told.iter().any(|change| change.place.starts_with("source drop")), "{less}: {told:?}");
+        // Agreed to, it holds; and to ask for more again waits for nobody.
+        assert_eq!(in_force(&with(less), &with(less), &map), with(less));
+        if !less.contains("google") {
+            assert_eq!(in_force(&with(less), &plain, &map), plain, "{less}");
+        }
+    }
+    let more = with("profile = [\"china\", \"google\"]");
+    assert_eq!(in_force(&plain, &more, &map), more);
+}

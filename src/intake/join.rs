@@ -40,11 +40,7 @@ impl Joined {
 }
 
 /// Finds an alert's place, and says in its findings and decision what came of it.
-pub(super) async fn join(
-    store: &Store,
-    bureau: &BureauConfig,
-    understood: &mut Understood,
-) -> Result<Joined, Refusal> {
+pub(super) async fn join(store: &Store, bureau: &BureauConfig, understood: &mut Understood) -> Result<Joined, Refusal> {
     let alert = &understood.alert;
     let new = Member::of(alert, counties(&understood.located));
     let warns = matches!(alert.status, Status::Actual | Status::Exercise);

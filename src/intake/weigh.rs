@@ -97,13 +97,16 @@ fn check_signature(
     findings: &mut Vec<Finding>,
     now: DateTime<Utc>,
 ) -> Result<(), Refusal> {
-    let Some(keys) = policy.keys.get(&bureau.name).filter(|_| bureau.signature != SignaturePolicy::Ignored) else {
+    if bureau.signature == SignaturePolicy::Ignored {
         return Ok(());
-    };
+    }
     findings.retain(|finding| finding.code != Code::Signed);
-    let verdict = match format {
-        Format::Xml => keys.verify(raw, alert, now),
-        Format::Json => Err(cap::SignatureFault { code: Code::Unsigned, detail: String::new() }),
+    let fault = |code, detail: &str| Err(cap::SignatureFault { code, detail: detail.to_owned() });
+    let verdict = match (format, policy.keys.get(&bureau.name)) {
+        (Format::Xml, Some(keys)) => keys.verify(raw, alert, now),
+        // Its keys wait for an administrator, say: nothing is taken for signed meanwhile.
+        (Format::Xml, None) => fault(Code::SignatureWrong, "0"),
+        (Format::Json, _) => fault(Code::Unsigned, ""),
     };
     match verdict {
         Ok(()) => findings.push(Finding::new(Code::SignatureGood, "alert/Signature", "")),
@@ -117,4 +120,26 @@ fn check_signature(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn where_no_key_is_agreed_on_yet_a_signature_that_is_asked_for_does_not_hold() {
+        let policy = Policy::build(&Config::default()).unwrap_or_else(|e| panic!("{e}"));
+        let text = include_bytes!("../../tests/cases/whole/chain-update/1.xml");
+        let alert = cap::read(text).alert.unwrap_or_else(|| panic!("a case that can be read"));
+        let asked = |signature| {
+            let bureau = BureauConfig { name: "a".into(), signature, ..BureauConfig::default() };
+            let mut findings = Vec::new();
+            let taken = check_signature(&policy, &bureau, (text, Format::Xml), &alert, &mut findings, Utc::now());
+            (taken.map_err(|refusal| refusal.code), findings.len())
+        };
+        assert_eq!(asked(SignaturePolicy::Required).0, Err(RefusalCode::Signature));
+        assert_eq!(asked(SignaturePolicy::Checked), (Ok(()), 1));
+        assert_eq!(asked(SignaturePolicy::Ignored), (Ok(()), 0));
+    }
 }

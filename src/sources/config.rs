@@ -3,9 +3,44 @@
 use std::path::PathBuf;
 
 use reqwest::Url;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::door::Voice;
 use super::schedule::When;
+use crate::cap::{ProfileName, SignaturePolicy};
+use crate::config::BureauConfig;
+
+/// What is asked of the alerts of one source, where it is not what is asked of all that its bureau says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceTerms {
+    /// The bureau that it speaks as.
+    pub bureau: String,
+    /// Profiles that its alerts are held against; the bureau's where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Vec<ProfileName>>,
+    /// What is done about its signatures; what the bureau says where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<SignaturePolicy>,
+}
+
+impl SourceTerms {
+    /// What is asked of a bureau's alerts, in short: `china, google; signature required`.
+    pub fn in_short(bureau: &BureauConfig) -> String {
+        let profiles: Vec<&str> = bureau.profile.iter().map(|name| name.as_str()).collect();
+        let profiles = if profiles.is_empty() { ProfileName::Core.as_str().to_owned() } else { profiles.join(", ") };
+        format!("{profiles}; signature {}", bureau.signature.as_str())
+    }
+
+    /// The bureau as it speaks by this source.
+    pub fn of(&self, bureau: &BureauConfig) -> BureauConfig {
+        BureauConfig {
+            profile: self.profile.clone().unwrap_or_else(|| bureau.profile.clone()),
+            signature: self.signature.unwrap_or(bureau.signature),
+            ..bureau.clone()
+        }
+    }
+}
 
 /// A source: whose voice it is, and the way to it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -27,6 +62,10 @@ pub struct FeedSource {
     pub name: String,
     /// The bureau that it speaks as.
     pub bureau: String,
+    /// Profiles that its alerts are held against; the bureau's where left out.
+    pub profile: Option<Vec<ProfileName>>,
+    /// What is done about its signatures; what the bureau says where left out.
+    pub signature: Option<SignaturePolicy>,
     /// Where it is.
     #[serde(deserialize_with = "url")]
     pub url: Url,
@@ -67,6 +106,10 @@ pub struct MqttSource {
     pub name: String,
     /// The bureau that it speaks as.
     pub bureau: String,
+    /// Profiles that its alerts are held against; the bureau's where left out.
+    pub profile: Option<Vec<ProfileName>>,
+    /// What is done about its signatures; what the bureau says where left out.
+    pub signature: Option<SignaturePolicy>,
     /// Name or address of the broker.
     pub host: String,
     /// Port: 1883, or 8883 with TLS.
@@ -103,12 +146,27 @@ pub struct FolderSource {
     pub name: String,
     /// The bureau that it speaks as.
     pub bureau: String,
+    /// Profiles that its alerts are held against; the bureau's where left out.
+    pub profile: Option<Vec<ProfileName>>,
+    /// What is done about its signatures; what the bureau says where left out.
+    pub signature: Option<SignaturePolicy>,
     /// The folder.
     pub path: PathBuf,
     /// How often to look; a file is taken when it was the same at two looks.
     #[serde(default = "two")]
     pub every_seconds: u32,
 }
+
+/// Lets each kind say in whose voice it hands in.
+macro_rules! voices {
+    ($($kind:ty),+) => { $(impl $kind {
+        pub(super) fn voice(&self) -> Voice<'_> {
+            Voice { bureau: &self.bureau, source: &self.name }
+        }
+    })+ };
+}
+
+voices!(FeedSource, MqttSource, FolderSource);
 
 fn url<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
     let text = String::deserialize(from)?;
@@ -160,6 +218,17 @@ impl SourceConfig {
             Self::Mqtt(mqtt) => &mqtt.bureau,
             Self::Folder(folder) => &folder.bureau,
         }
+    }
+
+    /// What is asked of its alerts alone; None where that is what its bureau says.
+    pub fn terms(&self) -> Option<SourceTerms> {
+        let (profile, signature) = match self {
+            Self::Feed(feed) => (&feed.profile, feed.signature),
+            Self::Mqtt(mqtt) => (&mqtt.profile, mqtt.signature),
+            Self::Folder(folder) => (&folder.profile, folder.signature),
+        };
+        let own = profile.is_some() || signature.is_some();
+        own.then(|| SourceTerms { bureau: self.bureau().to_owned(), profile: profile.clone(), signature })
     }
 
     /// `feed`, `mqtt` or `folder`.

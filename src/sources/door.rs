@@ -28,6 +28,14 @@ pub(crate) struct Door {
     wake: Wake,
 }
 
+/// In whose voice a source hands in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Voice<'a> {
+    pub(super) bureau: &'a str,
+    /// Its name: something else may be asked of it than of its bureau.
+    pub(super) source: &'a str,
+}
+
 /// What became of a document.
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
@@ -73,22 +81,22 @@ impl Door {
         self.clock.sleep(pause).await;
     }
 
-    /// What is agreed on with a bureau, in short: its entry in config, and the size of the map that its regions are looked up in.
-    pub(super) fn agreed(&self, name: &str) -> String {
+    /// What is agreed on about a source, in short: its bureau's entry in config as it holds there, and the size of the map that its
+    /// regions are looked up in.
+    pub(super) fn agreed(&self, voice: Voice<'_>) -> String {
         let policy = self.policy.load();
-        let entry = policy.bureaus.iter().find(|bureau| bureau.name == name);
+        let entry = policy.bureau_by(voice.bureau, voice.source);
         let text = serde_json::json!([entry, policy.map.regions().count()]).to_string();
         feed::digest(text.as_bytes())
     }
 
-    fn bureau(&self, name: &str) -> Result<BureauConfig, Problem> {
-        let policy = self.policy.load();
-        let found = policy.bureaus.iter().find(|bureau| bureau.name == name).cloned();
-        found.ok_or_else(|| Problem::new(ProblemCode::NoBureau, name))
+    fn bureau(&self, voice: Voice<'_>) -> Result<BureauConfig, Problem> {
+        let found = self.policy.load().bureau_by(voice.bureau, voice.source);
+        found.ok_or_else(|| Problem::new(ProblemCode::NoBureau, voice.bureau))
     }
 
     /// Hands in every alert of a document; links in it are not followed.
-    pub(super) async fn deliver(&self, bureau: &str, bytes: &[u8], area: Option<&str>) -> Delivered {
+    pub(super) async fn deliver(&self, voice: Voice<'_>, bytes: &[u8], area: Option<&str>) -> Delivered {
         let mut delivered = Delivered::default();
         let json = bytes.trim_ascii_start().first() == Some(&b'{');
         let whole = (bytes.to_vec(), if json { Format::Json } else { Format::Xml });
@@ -105,11 +113,11 @@ impl Door {
             left_out.clear();
         }
         for (bytes, format) in alerts {
-            self.hand_in(bureau, &bytes, format, &mut delivered).await;
+            self.hand_in(voice, &bytes, format, &mut delivered).await;
         }
         if delivered.not_now.is_none() {
             for problem in left_out {
-                self.keep_refusal(bureau, &problem, bytes).await;
+                self.keep_refusal(voice.bureau, &problem, bytes).await;
                 delivered.refused.push(problem);
             }
         }
@@ -118,8 +126,8 @@ impl Door {
 
     /// Hands in one alert. The bureau's rate does not hold here: we fetch at a pace and with limits of our own, and a red alert must
     /// not wait behind a backlog.
-    pub(super) async fn hand_in(&self, bureau: &str, bytes: &[u8], format: Format, delivered: &mut Delivered) {
-        match self.bureau(bureau) {
+    pub(super) async fn hand_in(&self, voice: Voice<'_>, bytes: &[u8], format: Format, delivered: &mut Delivered) {
+        match self.bureau(voice) {
             Ok(bureau) => self.hand_in_as(&bureau, bytes, format, delivered).await,
             Err(problem) => delivered.not_now = Some(problem),
         }
@@ -163,7 +171,7 @@ impl Door {
 
     /// Ends an alert that its source lists no longer, by a Cancel of our own through the door that every alert takes. What is
     /// over already is left alone.
-    pub(super) async fn end(&self, bureau: &str, source: &str, alert: &str) -> Result<(), Problem> {
+    pub(super) async fn end(&self, voice: Voice<'_>, alert: &str) -> Result<(), Problem> {
         let store = |error| Problem::new(ProblemCode::Store, error);
         let now = self.now();
         let Some(row) = self.store.alert(alert).await.map_err(store)? else { return Ok(()) };
@@ -172,13 +180,13 @@ impl Door {
             return Ok(());
         }
         let Some(old) = self.store.alert_as_read(alert).await.map_err(store)? else { return Ok(()) };
-        let cancel = absence::cancel(&old, alert, source, now.max(old.sent.to_utc()));
+        let cancel = absence::cancel(&old, alert, voice.source, now.max(old.sent.to_utc()));
         let text = crate::cap::write(&cancel).map_err(|e| Problem::new(ProblemCode::Unreadable, e))?;
         let mut delivered = Delivered::default();
         // It is ours: what is agreed on about the bureau's signatures and profiles says nothing of it.
         let (signature, profile) = (SignaturePolicy::Ignored, Vec::new());
-        let voice = BureauConfig { signature, profile, max_bytes: None, ..self.bureau(bureau)? };
-        self.hand_in_as(&voice, text.as_bytes(), Format::Xml, &mut delivered).await;
+        let own = BureauConfig { signature, profile, max_bytes: None, ..self.bureau(voice)? };
+        self.hand_in_as(&own, text.as_bytes(), Format::Xml, &mut delivered).await;
         if let Some(problem) = delivered.not_now.or_else(|| delivered.refused.pop()) {
             return Err(problem);
         }
@@ -187,7 +195,7 @@ impl Door {
         if !ended {
             return Err(Problem::new(ProblemCode::StillOpen, alert));
         }
-        tracing::warn!(alert.id = alert, source, "no longer listed: ended by a Cancel of our own");
+        tracing::warn!(alert.id = alert, source = voice.source, "no longer listed: ended by a Cancel of our own");
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::door::{Delivered, Door};
+use super::door::{Delivered, Door, Voice};
 use super::feed::{self, Body, Entry};
 use super::fetch::{FetchLimits, Fetched, Fetcher, Marks};
 use super::problem::Problem;
@@ -16,7 +16,7 @@ pub(super) const GONE: &str = "gone:";
 pub(super) struct Hands<'a> {
     pub(super) door: &'a Door,
     pub(super) fetcher: &'a Fetcher,
-    pub(super) bureau: &'a str,
+    pub(super) voice: Voice<'a>,
     pub(super) area: Option<&'a str>,
     pub(super) limits: FetchLimits,
 }
@@ -63,7 +63,7 @@ impl Hands<'_> {
         let (bytes, marks) = body;
         (row.etag, row.modified) = (marks.etag, marks.modified);
         let digest = feed::digest(&bytes);
-        let agreed = self.door.agreed(self.bureau);
+        let agreed = self.door.agreed(self.voice);
         if digest == row.digest
             && !row.was_refused_under_other(&agreed)
             && matches!(row.state.as_str(), "taken" | "refused" | "ended")
@@ -73,10 +73,10 @@ impl Hands<'_> {
         let mut delivered = match &job.entry.body {
             Body::Here(_, format) => {
                 let mut delivered = Delivered::default();
-                self.door.hand_in(self.bureau, &bytes, *format, &mut delivered).await;
+                self.door.hand_in(self.voice, &bytes, *format, &mut delivered).await;
                 delivered
             }
-            Body::Link(_) => self.door.deliver(self.bureau, &bytes, self.area).await,
+            Body::Link(_) => self.door.deliver(self.voice, &bytes, self.area).await,
         };
         let mut rows = settle(&mut row, &mut delivered, &job.entry, digest, now);
         row.agreed = agreed;

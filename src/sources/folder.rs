@@ -157,7 +157,7 @@ impl Watch {
                 return Outcome::Refused(Delivered { refused: vec![problem], ..Delivered::default() });
             }
         };
-        let mut delivered = self.door.deliver(&self.config.bureau, &bytes, None).await;
+        let mut delivered = self.door.deliver(self.config.voice(), &bytes, None).await;
         match delivered.not_now.take() {
             Some(problem) => Outcome::Waits(problem),
             None if delivered.taken.is_empty() => Outcome::Refused(delivered),

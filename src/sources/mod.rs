@@ -22,7 +22,7 @@ mod schedule;
 
 use std::sync::Arc;
 
-pub use config::{FeedSource, FolderSource, MqttSource, SourceConfig};
+pub use config::{FeedSource, FolderSource, MqttSource, SourceConfig, SourceTerms};
 pub(crate) use door::Door;
 pub use fetch::FetchLimits;
 pub use health::{Condition, Health};

@@ -71,7 +71,7 @@ pub(super) enum Became {
 
 impl Subscriber {
     pub(super) async fn new(config: MqttSource, door: Arc<Door>) -> Result<Self, Problem> {
-        let fetcher = Fetcher::new(&config.private, None)?;
+        let fetcher = Fetcher::new(&config.private, config.ca_file.as_deref())?;
         let options = options(&config)?;
         let row = Mutex::new(health::known(&door.store, &config.name, "mqtt").await?);
         Ok(Self { config, options, door, fetcher, row, links: Links::default() })
@@ -167,7 +167,7 @@ impl Subscriber {
         match self.open(payload).await {
             Ok(None) => Became::Settled,
             Ok(Some(document)) => {
-                let delivered = self.door.deliver(&self.config.bureau, &document, None).await;
+                let delivered = self.door.deliver(self.config.voice(), &document, None).await;
                 self.count(&delivered).await;
                 delivered.not_now.map_or(Became::Settled, Became::NotNow)
             }

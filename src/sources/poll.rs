@@ -164,7 +164,7 @@ impl Poller {
     fn needs_all(&self) -> bool {
         let now = self.door.now();
         let absent = self.config.ends_by_absence && self.entries.values().any(|row| row.missed > 0 && in_force(row));
-        let agreed = self.door.agreed(&self.config.bureau);
+        let agreed = self.door.agreed(self.config.voice());
         let again = |row: &EntryRow| {
             (row.state == "failed" && row.next_at <= now)
                 || self.is_old(row, now)
@@ -203,7 +203,7 @@ impl Poller {
             let hands = Hands {
                 door: &self.door,
                 fetcher: &self.fetcher,
-                bureau: &self.config.bureau,
+                voice: self.config.voice(),
                 area: self.config.area.as_deref(),
                 limits: self.limits(ALERT_MIB),
             };
@@ -260,7 +260,7 @@ impl Poller {
 
     fn jobs(&mut self, now: DateTime<Utc>) -> Vec<Job> {
         let (mut jobs, mut rechecks) = (Vec::new(), Vec::new());
-        let agreed = self.door.agreed(&self.config.bureau);
+        let agreed = self.door.agreed(self.config.voice());
         for entry in &self.listed {
             let Some(old) = self.entries.get(&entry.key) else {
                 jobs.push(Job { entry: entry.clone(), old: None, recheck: false });
@@ -330,7 +330,7 @@ impl Poller {
         };
         let mut open = None;
         for alert in row.alerts.iter().filter(|alert| !held.contains(*alert)) {
-            if let Err(problem) = self.door.end(&self.config.bureau, &self.config.name, alert).await {
+            if let Err(problem) = self.door.end(self.config.voice(), alert).await {
                 tracing::error!(source = %self.config.name, alert.id = %alert, %problem, "an alert that is no longer listed could not be ended");
                 open = Some(problem);
             }

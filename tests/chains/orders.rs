@@ -1,6 +1,7 @@
 //! A warning, two updates and the end, in each of their 24 orders, over any two ways in: the order alone says what people hear.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
@@ -62,9 +65,14 @@ enum Way {
     Feed,
     Topic,
     Folder,
+    /// Another service's JSON, which names what it supersedes by id alone.
+    Service,
+    /// WIS2 notifications: the first and third message are inside, the others behind a link.
+    Wis2,
 }
 
 const WAYS: [Way; 5] = [Way::Http, Way::Json, Way::Feed, Way::Topic, Way::Folder];
+const FURTHER: [Way; 2] = [Way::Service, Way::Wis2];
 
 /// One event: its county, its four messages, in which order they come, and by which two ways in turn.
 struct Danger {
@@ -116,6 +124,37 @@ fn in_json(alert: &Cma) -> String {
             "headline": info.headline, "description": info.description,
             "area": [{"areaDesc": "某县", "geocode": [{"valueName": "CPEAS Geographic Code", "value": alert.code}]}]}]
     })
+    .to_string()
+}
+
+/// The same message as a weather service's app gets it.
+fn of_service(alert: &Cma) -> String {
+    let time = |at: chrono::DateTime<chrono::FixedOffset>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, false);
+    let does = alert.msg_type.to_lowercase();
+    let supersedes: Vec<&str> = alert.references.split(' ').filter_map(|triple| triple.split(',').nth(1)).collect();
+    let title = format!("上海中心气象台发布{}{}预警", alert.event.0, alert.colour.0);
+    json!({
+        "id": alert.identifier, "senderName": "上海中心气象台", "issuedTime": time(alert.sent),
+        "messageType": {"code": does, "supersedes": supersedes}, "eventType": {"name": alert.event.0},
+        "color": {"code": alert.colour.1}, "expireTime": time(alert.sent + alert.expires),
+        "headline": title, "description": title, "areas": [{"name": "某县", "code": alert.code}],
+    })
+    .to_string()
+}
+
+/// What a WIS2 node says of a message: its content packed, or where it lies.
+fn notification(text: &str, link: Option<String>) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA512, text.as_bytes());
+    let integrity = json!({"method": "sha512", "value": STANDARD.encode(digest.as_ref())});
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(text.as_bytes()).unwrap();
+    let content = json!({"encoding": "gzip", "value": STANDARD.encode(packed.finish().unwrap()), "size": text.len()});
+    let (properties, links) = match link {
+        None => (json!({"integrity": integrity, "content": content}), json!([])),
+        Some(href) => (json!({"integrity": integrity}), json!([{"rel": "update", "href": href}])),
+    };
+    json!({"type": "Feature", "id": "1", "conformsTo": ["http://wis.wmo.int/spec/wnm/1/conf/core"], "geometry": null,
+        "properties": properties, "links": links})
     .to_string()
 }
 
@@ -199,6 +238,13 @@ impl House {
                 Way::Json => self.post("application/json", in_json(message)).await,
                 Way::Feed => self.listed.push((message.identifier.clone(), inline(&message.xml()))),
                 Way::Topic => published.push(message.xml()),
+                Way::Service => self.post("application/json", of_service(message)).await,
+                Way::Wis2 => {
+                    let (text, path) = (message.xml(), format!("/{}.xml", message.identifier));
+                    let link = (danger.order[n] % 2 == 1).then(|| self.site.url(&path));
+                    published.push(notification(&text, link));
+                    self.site.show(&path, text);
+                }
                 Way::Folder => {
                     let path = self.drop.path().join("box").join(&message.identifier);
                     std::fs::write(path.with_extension("xml"), message.xml()).unwrap();
@@ -239,11 +285,12 @@ impl House {
 fn sources(site: &Site, broker: &Mosquitto, drop: &Path) -> String {
     format!(
         "[[source]]\nname = \"feed\"\nkind = \"feed\"\nbureau = \"delta\"\nurl = \"{}\"\nevery_seconds = 1\nprivate = [\"{}\"]\n\n\
-         [[source]]\nname = \"topic\"\nkind = \"mqtt\"\nbureau = \"delta\"\nhost = \"127.0.0.1\"\nport = {}\ntopic = \"warn/#\"\n\n\
+         [[source]]\nname = \"topic\"\nkind = \"mqtt\"\nbureau = \"delta\"\nhost = \"127.0.0.1\"\nport = {}\ntopic = \"warn/#\"\nprivate = [\"{}\"]\n\n\
          [[source]]\nname = \"drop\"\nkind = \"folder\"\nbureau = \"delta\"\npath = \"{}\"\nevery_seconds = 1\n",
         site.url("/feed"),
         site.addr,
         broker.port,
+        site.addr,
         drop.join("box").display()
     )
 }
@@ -261,17 +308,27 @@ async fn publish(port: u16, alerts: Vec<String>) {
     }
 }
 
-/// Each order by each two ways is an event of its own, in a county of its own; all of them go through one program at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_24_orders_over_any_two_ways_in_has_one_end_and_tells_the_same_people() {
+    let pairs = WAYS.iter().enumerate().flat_map(|(at, one)| WAYS[at + 1..].iter().map(|other| [*one, *other]));
+    each_order_has_one_end(pairs.collect()).await;
+}
+
+/// Another service's JSON and WIS2, each with every other way, and with one another.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_24_orders_with_a_services_json_or_wis2_has_one_end_and_tells_the_same_people() {
+    let pairs = FURTHER.iter().flat_map(|one| WAYS.iter().map(|other| [*one, *other]));
+    each_order_has_one_end(pairs.chain([FURTHER]).collect()).await;
+}
+
+/// Each order by each two ways is an event of its own, in a county of its own; all of them go through one program at once.
+async fn each_order_has_one_end(pairs: Vec<[Way; 2]>) {
     let map = RegionMap::delta().unwrap();
     let mut counties = map.counties().map(|county| county.code.as_str());
     let mut dangers = Vec::new();
-    for (at, one) in WAYS.iter().enumerate() {
-        for other in &WAYS[at + 1..] {
-            for order in orders() {
-                dangers.push(Danger::new(dangers.len(), counties.next().unwrap(), order, [*one, *other]));
-            }
+    for ways in pairs {
+        for order in orders() {
+            dangers.push(Danger::new(dangers.len(), counties.next().unwrap(), order, ways));
         }
     }
     let (gateway, port) = Gateway::start().await;

@@ -48,6 +48,7 @@ static POLICY: LazyLock<Arc<ArcSwap<Policy>>> = LazyLock::new(|| {
         bureaus: vec![bureau("shanghai"), bureau("other")],
         keys: BTreeMap::new(),
         signing: None,
+        sources: BTreeMap::new(),
         map,
     }))
 });

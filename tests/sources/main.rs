@@ -21,6 +21,7 @@ mod mqtt;
 mod named;
 mod news;
 mod site;
+mod terms;
 
 use std::time::Duration;
 

@@ -45,7 +45,8 @@ impl Flag {
                 add(Finding::new(Code::ProfileFlag, path, format!("{short}: {what}")));
             };
             let values = self.values(info);
-            for value in values.iter().filter(|value| !self.one_of.iter().any(|word| word.eq_ignore_ascii_case(value))) {
+            for value in values.iter().filter(|value| !self.one_of.iter().any(|word| word.eq_ignore_ascii_case(value)))
+            {
                 find(&format!("{value}, {}", self.one_of.join(" | ")));
             }
             match values.len() {

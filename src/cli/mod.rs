@@ -169,7 +169,10 @@ pub fn main() -> ExitCode {
         }
     };
     let context = Context { path: cli.config, json: cli.json };
-    match runtime.block_on(run(cli.command, &context)) {
+    let done = runtime.block_on(run(cli.command, &context));
+    // A thread that waits for a disk which does not answer keeps nobody here: what it would have done is done at the next start.
+    runtime.shutdown_timeout(LAST_WORK);
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -182,6 +185,9 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+/// Work on threads of its own has so long to end with the program.
+const LAST_WORK: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Whoever reads the output may have seen enough (`| head`): that is no fault. The server goes on without a reader.
 fn end_with_the_reader() {

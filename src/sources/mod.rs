@@ -5,6 +5,7 @@
 
 mod absence;
 mod config;
+mod disk;
 mod door;
 mod entry;
 mod feed;

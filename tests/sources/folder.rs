@@ -1,6 +1,8 @@
 //! The drop folder: whole files are taken over, and everybody sees what became of them.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use crate::support::{Cma, Server};
 use crate::{alerts, store, until, until_source};
@@ -126,4 +128,65 @@ async fn a_bureaus_size_holds_in_a_folder_too_and_its_rate_does_not() {
         there(&server, drop.path().join(format!("accepted/{name}.xml"))).await;
     }
     assert_eq!(alerts(&server, 3).await.len(), 3);
+}
+
+/// Whoever opens this file waits until it is let go, as on a disk that does not answer.
+struct Stuck(std::process::Child);
+
+impl Stuck {
+    fn hold(path: &Path) -> Self {
+        const LEASE: &str = "import fcntl,os,signal,sys\n\
+            signal.signal(signal.SIGIO, signal.SIG_IGN)\n\
+            fd = os.open(sys.argv[1], os.O_RDWR)\n\
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n\
+            print('held', flush=True)\n\
+            sys.stdin.readline()\n";
+        let mut command = std::process::Command::new("python3");
+        let command = command.args(["-c", LEASE]).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "held\n");
+        Self(child)
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_does_not_answer_holds_up_its_own_folder_and_nobody_else() {
+    // More folders hang than the program has threads that serve everybody.
+    let many = std::thread::available_parallelism().unwrap().get() + 2;
+    let drop = tempfile::tempdir().unwrap();
+    let folder = |n: usize| drop.path().join(n.to_string());
+    let own = |n: usize| {
+        std::fs::create_dir(folder(n)).unwrap();
+        source(&folder(n)).replace("\"drop\"", &format!("\"drop-{n}\""))
+    };
+    let config: String = (0..=many).map(own).collect();
+    let stuck: Vec<_> = (0..many)
+        .map(|n| {
+            let path = folder(n).join("a.xml");
+            let alert = Cma { code: format!("3101{:02}000000", 12 + n % 6), ..Cma::new(&format!("stuck-{n}")) };
+            std::fs::write(&path, alert.xml()).unwrap();
+            Stuck::hold(&path)
+        })
+        .collect();
+    let mut server = Server::start(&config);
+    for n in 0..many {
+        there(&server, folder(n).join("working/a.xml")).await;
+    }
+    std::fs::write(folder(many).join("b.xml"), Cma::new("quick").xml()).unwrap();
+    there(&server, folder(many).join("accepted/b.xml")).await;
+    assert_eq!(server.post(Cma { code: "310101000000".into(), ..Cma::new("posted") }.xml()).await.0, 201);
+    assert_eq!(alerts(&server, 2).await.len(), 2, "the others still hang");
+    assert!(server.stop(), "nor does the program wait for them where it is to stop");
+    std::mem::drop(stuck);
+    server.run();
+    assert_eq!(alerts(&server, 2 + many).await.len(), 2 + many, "and are taken once their disks answer");
 }

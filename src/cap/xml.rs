@@ -12,6 +12,8 @@ pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) const MAX_DEPTH: usize = 64;
 pub(crate) const MAX_NODES: usize = 200_000;
 const MAX_ATTRIBUTES: usize = 64;
+/// So many alerts of a document, or of an entry, know what is declared around them; more are not signed one by one.
+const MAX_SCOPES: usize = 500;
 
 /// Why a text is not XML that may be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,13 +56,16 @@ pub(crate) struct Node {
     /// The element's own XML.
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// Of an alert: the namespaces that are declared further out, by attribute name.
+    outer: Vec<(String, String)>,
 }
 
 impl Node {
     /// An element without place in a text.
     pub(crate) fn new(name: &str, namespace: Option<String>) -> Self {
         let (attributes, children) = (Vec::new(), Vec::new());
-        Self { name: name.to_owned(), namespace, attributes, children, text: String::new(), start: 0, end: 0 }
+        let (text, outer) = (String::new(), Vec::new());
+        Self { name: name.to_owned(), namespace, attributes, children, text, start: 0, end: 0, outer }
     }
 
     /// An attribute's value.
@@ -118,7 +123,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Tree, XmlError> {
 pub(crate) fn walk(bytes: &[u8], takes: &[&str], visit: &mut dyn FnMut(Node, &str)) -> Result<Tree, XmlError> {
     let (text, repaired) = decode(bytes)?;
     let mut reader = NsReader::from_str(&text);
-    let mut builder = Builder { open: Vec::new(), root: None, nodes: 0, takes, before: 0 };
+    let declared = Vec::new();
+    let mut builder =
+        Builder { open: Vec::new(), root: None, nodes: 0, takes, before: 0, declared, scopes: MAX_SCOPES };
     loop {
         let before = position(reader.buffer_position());
         let (namespace, event) = reader.read_resolved_event().map_err(|e| malformed(e, before))?;
@@ -162,6 +169,10 @@ struct Builder<'a> {
     takes: &'a [&'a str],
     /// How many elements there were before the one that will be.
     before: usize,
+    /// Namespaces declared by the elements that are open, with how deep those lie.
+    declared: Vec<(usize, String, String)>,
+    /// So many alerts more get to know what is declared around them.
+    scopes: usize,
 }
 
 impl Builder<'_> {
@@ -180,17 +191,23 @@ impl Builder<'_> {
             return Err(XmlError::TooMany("levels of elements in one another"));
         }
         let mut node = Node::new(tag.local_name().as_ref(), namespace);
+        let outer = self.declared.len();
         for (n, attribute) in tag.attributes().with_checks(false).enumerate() {
             if n >= MAX_ATTRIBUTES {
                 return Err(XmlError::TooMany("attributes on one element"));
             }
             let attribute = attribute.map_err(|e| malformed(e, at))?;
             let name = attribute.key.as_ref();
-            if !name.starts_with("xmlns")
-                && let Ok(value) = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0)
-            {
+            let Ok(value) = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0) else { continue };
+            if name.starts_with("xmlns") {
+                self.declared.push((self.open.len(), name.to_owned(), value.into_owned()));
+            } else {
                 node.attributes.push((name.to_owned(), value.into_owned()));
             }
+        }
+        if node.name == "alert" && self.scopes > 0 {
+            self.scopes -= 1;
+            node.outer = in_scope(&self.declared, outer);
         }
         node.start = at;
         self.open.push(node);
@@ -201,8 +218,11 @@ impl Builder<'_> {
     fn close(&mut self, at: usize) -> Result<Option<Node>, XmlError> {
         let Some(mut node) = self.open.pop() else { return Err(malformed("an end tag without its start", at)) };
         node.end = at;
+        let depth = self.open.len();
+        self.declared.truncate(self.declared.partition_point(|(at, ..)| *at < depth));
         if self.is_taken(&node.name) {
             self.nodes = self.before;
+            self.scopes = MAX_SCOPES;
             return Ok(Some(node));
         }
         match self.open.last_mut() {
@@ -227,6 +247,19 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// What is declared around an element, the innermost first and no name twice, less what it declares itself from `own` on.
+fn in_scope(declared: &[(usize, String, String)], own: usize) -> Vec<(String, String)> {
+    let (outer, own) = declared.split_at(own);
+    let mut found: Vec<(String, String)> = Vec::new();
+    for (_, name, value) in outer.iter().rev() {
+        let known = own.iter().any(|(_, own, _)| own == name) || found.iter().any(|(known, _)| known == name);
+        if !known && found.len() < MAX_ATTRIBUTES {
+            found.push((name.clone(), value.clone()));
+        }
+    }
+    found
 }
 
 fn resolve(reference: &quick_xml::events::BytesRef<'_>, at: usize) -> Result<char, XmlError> {
@@ -285,18 +318,33 @@ fn declared(bytes: &[u8]) -> Result<&'static Encoding, XmlError> {
     }
 }
 
-/// An element as a document of its own: its own bytes where they can stand alone, else written anew, its namespaces declared.
+/// An element as a document of its own: its own bytes, with what they need of the declarations that stand further out, so that a
+/// signature still holds; where they cannot stand alone even so, written anew.
 pub(crate) fn standalone(node: &Node, text: &str) -> String {
-    let own = text.get(node.start..node.end).unwrap_or_default();
-    // Slicing loses the declarations that stand further out; then it does not parse, or parses as something else.
+    let own = declaring(node, text.get(node.start..node.end).unwrap_or_default());
     match parse(own.as_bytes()) {
-        Ok(tree) if tree.root.namespace == node.namespace => own.to_owned(),
+        Ok(tree) if tree.root.namespace == node.namespace => own,
         _ => {
             let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
             write(&mut out, node, None);
             out
         }
     }
+}
+
+/// An element's own XML, declaring those namespaces of further out that it uses. What it does not use is left out: it would be one
+/// more thing that was not signed.
+fn declaring(node: &Node, own: &str) -> String {
+    use quick_xml::escape::escape;
+    let tag = own.find(|c: char| c.is_whitespace() || matches!(c, '/' | '>')).unwrap_or(own.len());
+    let (tag, rest) = own.split_at(tag);
+    let used = |name: &str| match name.strip_prefix("xmlns:") {
+        Some(prefix) => own.contains(&format!("{prefix}:")),
+        None => name == "xmlns" && !tag.contains(':'),
+    };
+    let declarations = node.outer.iter().filter(|(name, _)| used(name));
+    let declarations: String = declarations.map(|(name, value)| format!(" {name}=\"{}\"", escape(value))).collect();
+    format!("{tag}{declarations}{rest}")
 }
 
 fn write(out: &mut String, node: &Node, outer: Option<&str>) {

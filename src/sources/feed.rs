@@ -101,6 +101,9 @@ fn read_xml(bytes: &[u8], base: Option<&Url>) -> Result<Feed, Problem> {
     let mut n = 0_usize;
     let tree = xml::walk(bytes, &["entry", "item", "contentObject"], &mut |node, text| {
         n += 1;
+        if is_something_else(&node) {
+            return;
+        }
         let entries = entries_of(&node, text, base);
         if entries.is_empty() {
             let title = node.text_of("title").or_else(|| node.text_of("contentDescription")).unwrap_or_default();
@@ -128,6 +131,12 @@ fn read_xml(bytes: &[u8], base: Option<&Url>) -> Result<Feed, Problem> {
         feed.findings.push(Finding::new(Code::Repaired, "", ""));
     }
     Ok(feed)
+}
+
+/// Whether it says of itself that it is no alert: a picture beside one in an envelope, say.
+fn is_something_else(node: &Node) -> bool {
+    let kind = node.child("nonXMLContent").and_then(|content| content.text_of("mimeType"));
+    kind.is_some_and(|kind| !kind.contains("xml") && !kind.contains("cap"))
 }
 
 /// An entry's alerts: those inside it, else the one behind its link.
@@ -181,16 +190,19 @@ fn is_alert(text: &str) -> bool {
     text.starts_with('<') && xml::parse(text.as_bytes()).is_ok_and(|tree| tree.root.name == "alert")
 }
 
-/// The link to an entry's alert: the one that says it is CAP, else an enclosure in XML, else the entry itself, else its enclosure, else an id that is a URL.
+/// The link to an entry's alert: the one that says it is CAP, else an enclosure or content elsewhere in XML, else the entry itself,
+/// else its enclosure, else an id that is a URL.
 fn link(node: &Node, base: Option<&Url>) -> Option<Url> {
-    let links = || node.children.iter().filter(|child| matches!(child.name.as_str(), "link" | "enclosure"));
-    let of = |link: &Node| match link.attribute("href").or_else(|| link.attribute("url")) {
+    let elsewhere = |child: &&Node| child.name == "content" && child.attribute("src").is_some();
+    let links =
+        || node.children.iter().filter(|child| matches!(child.name.as_str(), "link" | "enclosure") || elsewhere(child));
+    let of = |link: &Node| match ["href", "url", "src"].iter().find_map(|name| link.attribute(name)) {
         Some(href) => Some(href.trim().to_owned()),
         None => Some(link.trimmed().to_owned()).filter(|text| !text.is_empty()),
     };
     let kind = |link: &Node, word: &str| link.attribute("type").is_some_and(|kind| kind.contains(word));
     let plain = |link: &Node| link.name == "link" && matches!(link.attribute("rel"), None | Some("alternate"));
-    let enclosed = |link: &Node| link.name == "enclosure" || link.attribute("rel") == Some("enclosure");
+    let enclosed = |link: &Node| link.name != "link" || link.attribute("rel") == Some("enclosure");
     let choice = links()
         .find(|link| kind(link, "cap"))
         .or_else(|| links().find(|link| enclosed(link) && kind(link, "xml") && !kind(link, "html")))
@@ -356,6 +368,31 @@ mod tests {
         assert_eq!(leads[..2], ["https://a.example/x/1.cap", "https://a.example/x/2.xml"]);
         assert!(leads[2].starts_with("Xml "), "{leads:?}");
         assert_eq!(leads[3], "https://a.example/x/4.xml");
+    }
+
+    #[test]
+    fn content_that_lies_elsewhere_is_followed_as_an_enclosure_is() {
+        let feed = xml("<feed xmlns='http://www.w3.org/2005/Atom'>
+            <entry><id>urn:1</id><updated>2026-01-04T00:00:00Z</updated><content type='application/cap+xml' src='1.cap'/><link href='page'/></entry>
+            <entry><id>urn:2</id><updated>2026-01-03T00:00:00Z</updated><link href='2.html' type='text/html'/><content type='text/xml' src='2.xml'/></entry>
+            <entry><id>urn:3</id><updated>2026-01-02T00:00:00Z</updated><content src='3'/></entry>
+            <entry><id>urn:4</id><updated>2026-01-01T00:00:00Z</updated><content type='text/html' src='4.html'/><link href='4.xml'/></entry></feed>");
+        let leads: Vec<_> = links(&feed).into_iter().map(|(_, to)| to).collect();
+        let wanted = ["1.cap", "2.xml", "3", "4.xml"].map(|path| format!("https://a.example/x/{path}"));
+        assert_eq!(leads, wanted);
+    }
+
+    #[test]
+    fn an_envelope_leads_to_alerts_elsewhere_and_what_else_it_holds_is_no_alert() {
+        let content = |inside: &str| format!("<contentObject><nonXMLContent>{inside}</nonXMLContent></contentObject>");
+        let feed = xml(&format!(
+            "<EDXLDistribution>{}{}{}</EDXLDistribution>",
+            content("<mimeType>application/cap+xml</mimeType><uri>https://b.example/1.cap</uri>"),
+            content("<mimeType>image/png</mimeType><uri>https://b.example/map.png</uri>"),
+            content("<mimeType>application/pdf</mimeType><contentData>JVBERi0=</contentData>"),
+        ));
+        let leads: Vec<_> = links(&feed).into_iter().map(|(_, to)| to).collect();
+        assert_eq!((leads, feed.findings.len(), feed.whole), (vec!["https://b.example/1.cap".to_owned()], 0, true));
     }
 
     #[test]

@@ -150,6 +150,44 @@ mod tests {
     }
 
     #[test]
+    fn packed_content_is_unpacked_within_bounds_and_checked_as_it_was_meant() {
+        use std::io::Write as _;
+        let pack = |bytes: &[u8]| {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            packer.write_all(bytes).unwrap();
+            packer.finish().unwrap()
+        };
+        let integrity = json!({"method": "sha512", "value": STANDARD.encode(digest::digest(&SHA512, CAP).as_ref())});
+        let notice = |encoding: &str, value: &[u8]| {
+            let content = json!({"encoding": encoding, "value": STANDARD.encode(value)});
+            of(&json!({"type": "Feature", "properties": {"integrity": integrity, "content": content}, "links": []}))
+        };
+        assert_eq!(notice("gzip", &pack(CAP)), Ok(Notice::Here(CAP.to_vec())));
+        let bad = |encoding: &str, value: &[u8]| notice(encoding, value).unwrap_err().code;
+        assert_eq!(bad("gzip", &pack(CAP)[..12]), ProblemCode::Broken);
+        assert_eq!(bad("gzip", &pack(&vec![b' '; LIMIT + 1])), ProblemCode::TooLarge);
+        assert_eq!(bad("gzip", &pack(b"<alert />")), ProblemCode::Integrity);
+        assert_eq!(bad("brotli", CAP), ProblemCode::Notice);
+    }
+
+    #[test]
+    fn what_is_updated_lies_behind_the_link_that_says_so_and_a_deletion_beside_it_counts() {
+        let links = |rels: &[&str]| {
+            let links: Vec<_> =
+                rels.iter().map(|rel| json!({"rel": rel, "href": format!("https://a.example/{rel}")})).collect();
+            of(&json!({"type": "Feature", "properties": {}, "links": links}))
+        };
+        let leads = |rels: &[&str]| match links(rels) {
+            Ok(Notice::Link(url, None)) => url.path().to_owned(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(leads(&["canonical", "update"]), "/update");
+        assert_eq!(leads(&["item", "canonical"]), "/canonical");
+        assert_eq!(leads(&["item"]), "/item");
+        assert!(matches!(links(&["deletion", "canonical"]), Ok(Notice::Nothing(_))));
+    }
+
+    #[test]
     fn a_link_comes_with_its_check_and_a_deletion_is_let_go() {
         let linked = |rel: &str| {
             of(

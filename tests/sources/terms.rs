@@ -4,8 +4,9 @@ use std::path::Path;
 
 use tocsin::cap::SigningKey;
 
+use crate::site::{self, DAY, Site};
 use crate::support::{Cma, Server, sha256};
-use crate::until;
+use crate::{alerts, store, until, until_source};
 
 fn source(name: &str, path: &Path, terms: &str) -> String {
     let path = path.join(name);
@@ -105,4 +106,41 @@ fn a_source_that_asks_for_signatures_needs_keys_of_its_bureau() {
     let config = crate::support::write_config(folder.path(), &asks);
     let (well, _, error) = crate::support::tocsin(&config, &["config", "check"]);
     assert!(!well && error.contains("needs `keys` of the bureau `shanghai`"), "{error}");
+}
+
+/// As some services publish: a prefix of their own, declared once for the whole feed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_holds_in_a_feed_that_declares_the_alerts_prefix_further_out() {
+    const DECLARED: &str = " xmlns:ns7=\"urn:oasis:names:tc:emergency:cap:1.2\"";
+    let (folder, site) = (tempfile::tempdir().unwrap(), Site::start().await);
+    let bureau = bureau(folder.path(), "required");
+    let signer = SigningKey::load(&folder.path().join("key.pem"), None).unwrap();
+    let entry = |name: &str, change: fn(String) -> String| {
+        let plain = county(name, if name == "kept" { "310101" } else { "310104" }).xml();
+        let body = plain.split_once("?>").unwrap().1.replace(" xmlns=", " xmlns:ns7=");
+        let prefixed = body.replace("</", "\u{0}").replace('<', "<ns7:").replace('\u{0}', "</ns7:");
+        let signed = signer.sign(&prefixed).unwrap();
+        let inside = signed.replacen(DECLARED, "", 1);
+        assert!(signed.contains(DECLARED) && !inside.contains(DECLARED), "{signed}");
+        let inside = inside.split_once("?>").map_or(inside.as_str(), |(_, body)| body).to_owned();
+        format!(
+            "<entry><id>urn:{name}</id><updated>{DAY}</updated><content type=\"application/cap+xml\">{}</content></entry>",
+            change(inside)
+        )
+    };
+    let forged = |text: String| text.replace("310104000000", "310105000000");
+    site.show(
+        "/feed",
+        format!(
+            "<feed xmlns=\"http://www.w3.org/2005/Atom\"{DECLARED} xmlns:unused=\"urn:x\"><id>urn:f</id><updated>{DAY}</updated>{}{}</feed>",
+            entry("kept", |text| text),
+            entry("forged", forged)
+        ),
+    );
+    let feed = site::source(&site, "feed", "").replace("\"shanghai\"", "\"own\"");
+    let server = Server::start(&format!("{bureau}{feed}"));
+    let store = store(&server).await;
+    let row = until_source(&server, &store, "feed", |row| row.taken + row.refused == 2).await;
+    assert_eq!((row.taken, row.refused), (1, 1), "{:?}", row.findings);
+    assert_eq!(alerts(&server, 1).await[0]["identifier"], "kept");
 }

@@ -19,6 +19,8 @@ pub struct Channel {
     pub page: String,
     /// When anything in it last changed.
     pub updated: DateTime<Utc>,
+    /// Where older entries are.
+    pub next: Option<String>,
 }
 
 /// An Atom feed.
@@ -33,6 +35,9 @@ pub fn atom(channel: &Channel, entries: &[&Entry], place: &Place) -> String {
     out.push_str("<author><name>Tocsin</name></author>\n<generator>Tocsin</generator>\n");
     link(&mut out, "self", "application/atom+xml", &format!("{}{}", place.base, channel.path));
     link(&mut out, "alternate", "text/html", &format!("{}{}", place.base, channel.page));
+    if let Some(next) = &channel.next {
+        link(&mut out, "next", "application/atom+xml", next);
+    }
     for entry in entries {
         atom_entry(&mut out, entry, place);
     }

@@ -40,6 +40,16 @@ pub fn collection(title: &str, updated: &str, features: &[std::sync::Arc<str>], 
     text
 }
 
+/// The same entries as JSON-LD: a graph of alerts without shapes, whose members are those of api.weather.gov.
+pub fn graph(title: &str, updated: &str, alerts: &[Value], next: Option<&str>) -> Value {
+    let context = json!({"@version": "1.1", "@vocab": "https://api.weather.gov/ontology#"});
+    let mut all = json!({"@context": context, "title": title, "updated": updated, "@graph": alerts});
+    if let (Some(next), Some(object)) = (next, all.as_object_mut()) {
+        object.insert("pagination".into(), json!({"next": next}));
+    }
+    all
+}
+
 /// How many are in force: in all, on land, at sea, by province, by county, by sea area.
 pub fn counts(entries: &[&Entry], map: &RegionMap) -> Value {
     let (mut areas, mut zones, mut regions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());

@@ -18,7 +18,7 @@ mod wis2;
 pub use board::{Board, Entry, Standing, standings};
 pub use feed::{Channel, atom, rss};
 pub use filter::{BadParameter, Fields, Filter};
-pub use geojson::{collection, counts, feature, json, types};
+pub use geojson::{collection, counts, feature, graph, json, types};
 pub use hook::{HookFilter, body as hook_body, signature};
 pub use make::{Outgoing, PublishError, Sent, Source, make, make_own, outgoing};
 pub use publication::Publication;

@@ -97,7 +97,7 @@ fn hostile_text_stays_text_in_every_format() {
     let reading = cap::read(&cap);
     assert!(reading.alert.is_some(), "{:?}", reading.findings);
     let entry = Entry { left: regions.clone(), publication: Arc::new(publication), standing: Standing::InForce };
-    let channel = Channel { title: "x".into(), path: "/feeds/a".into(), page: "/".into(), updated: now };
+    let channel = Channel { title: "x".into(), path: "/feeds/a".into(), page: "/".into(), updated: now, next: None };
     for feed in [atom(&channel, &[&entry], &place()), rss(&channel, &[&entry], &place())] {
         assert!(
             !feed.contains("<script") && !feed.contains("]]>") && !feed.contains('\u{202E}') && !feed.contains('\u{7}')
@@ -131,7 +131,7 @@ fn a_huge_alert_is_small_for_those_who_poll() {
     assert_eq!(value["geometry"]["coordinates"].as_array().unwrap().len(), 212);
     assert!(value.to_string().len() < 150_000, "{}", value.to_string().len());
     value.to_string().parse::<geojson::GeoJson>().unwrap();
-    let channel = Channel { title: "x".into(), path: "/feeds/a".into(), page: "/".into(), updated: at };
+    let channel = Channel { title: "x".into(), path: "/feeds/a".into(), page: "/".into(), updated: at, next: None };
     let feed = atom(&channel, &[&entry], &place());
     assert!(feed.len() < 150_000, "{}", feed.len());
 }
@@ -155,7 +155,13 @@ fn real_alerts_look_like_this_in_each_format() {
         };
         assert_eq!(cap, raw, "{file}");
         let entry = Entry { left: publication.regions.clone(), publication, standing: Standing::InForce };
-        let channel = Channel { title: "Warnings".into(), path: "/feeds/x.xml".into(), page: "/".into(), updated: at };
+        let channel = Channel {
+            title: "Warnings".into(),
+            path: "/feeds/x.xml".into(),
+            page: "/".into(),
+            updated: at,
+            next: None,
+        };
         let (atom, rss) = (atom(&channel, &[&entry], &place()), rss(&channel, &[&entry], &place()));
         well_formed(&atom);
         well_formed(&rss);
@@ -184,8 +190,13 @@ fn a_message_of_our_own_looks_like_this_in_each_format() {
     let at = sent.to_utc() + TimeDelta::minutes(3);
     let (publication, cap) = Desk::default().release(raw.as_bytes(), at, How { amendment, ..How::default() }).unwrap();
     let entry = Entry { left: publication.regions.clone(), publication, standing: Standing::InForce };
-    let channel =
-        Channel { title: "预警 / Warnings".into(), path: "/feeds/x.xml".into(), page: "/".into(), updated: at };
+    let channel = Channel {
+        title: "预警 / Warnings".into(),
+        path: "/feeds/x.xml".into(),
+        page: "/".into(),
+        updated: at,
+        next: None,
+    };
     let (atom, rss) = (atom(&channel, &[&entry], &place()), rss(&channel, &[&entry], &place()));
     well_formed(&atom);
     well_formed(&rss);

@@ -200,6 +200,56 @@ async fn one_alert_comes_as_the_asker_likes_it() {
     assert_eq!((page.status().as_u16(), header(&page, "location")), (303, format!("/events/{id}#a-{id}")));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_comes_as_the_asker_likes_it_with_the_same_alerts_in_each_form() {
+    let server = Server::start("");
+    let (_, answer) = server.post(Cma::new("y").xml()).await;
+    let id = answer["id"].as_str().unwrap().to_owned();
+    let (_, answer) = server.post(elsewhere(0).xml()).await;
+    let other = answer["id"].as_str().unwrap().to_owned();
+    until(&server, "/alerts/active", |answer| ids(answer).len() == 2).await;
+    let client = client();
+    let lists = ["/alerts", "/alerts/active", "/alerts/active/area/310000", "/alerts/active/zone/310118"];
+    for path in lists {
+        let (mut bodies, mut tags) = (Vec::new(), std::collections::BTreeSet::new());
+        for (accept, kind) in [
+            ("*/*", "application/geo+json"),
+            ("application/json, text/plain, */*", "application/geo+json"),
+            ("image/png", "application/geo+json"),
+            ("application/ld+json", "application/ld+json"),
+            ("application/atom+xml", "application/atom+xml; charset=utf-8"),
+            ("application/cap+xml", "application/atom+xml; charset=utf-8"),
+        ] {
+            let answer =
+                client.get(format!("{}{path}?limit=1", server.url)).header("accept", accept).send().await.unwrap();
+            assert_eq!(header(&answer, "content-type"), kind, "{path} {accept}");
+            assert!(header(&answer, "vary").contains("Accept"));
+            tags.insert(header(&answer, "etag"));
+            bodies.push(answer.text().await.unwrap());
+        }
+        assert_eq!(tags.len(), 3, "each form has a tag of its own: {path}");
+        let newest = if path.ends_with("310118") { &id } else { &other };
+        let linked: Value = serde_json::from_str(&bodies[3]).unwrap();
+        assert_eq!(
+            (&linked["@graph"][0]["id"], linked["@graph"].as_array().unwrap().len()),
+            (&newest.as_str().into(), 1)
+        );
+        assert!(linked["@context"]["@vocab"].is_string() && linked["@graph"][0].get("geometry").is_none());
+        well_formed(&bodies[4]);
+        assert_eq!(bodies[4].matches("<entry>").count(), 1);
+        assert!(bodies[4].contains(newest) && bodies[4].contains("<cap:event>"), "{}", bodies[4]);
+    }
+    // The archive's next page is named in each of them.
+    for (accept, names) in [("application/ld+json", "\"next\":\""), ("application/atom+xml", "rel=\"next\"")] {
+        let answer =
+            client.get(format!("{}/alerts?limit=1", server.url)).header("accept", accept).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        assert!(text.contains(names) && text.contains("cursor=r"), "{text}");
+    }
+    let wrong = client.get(format!("{}/alerts/active?colour=red", server.url)).header("accept", "application/atom+xml");
+    assert_eq!(wrong.send().await.unwrap().status(), 400);
+}
+
 /// Those who take part in a drill follow the link in its message; everybody else finds nothing of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_in_a_drills_message_says_that_it_is_a_drill_and_nothing_else_leads_there() {

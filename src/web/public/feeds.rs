@@ -85,7 +85,7 @@ async fn feed_of(
         let own = |entry: &&Entry| bureau.as_ref().is_none_or(|bureau| entry.publication.bureau == *bureau);
         let entries: Vec<&Entry> =
             shown.board.entries.iter().filter(own).filter(|entry| filter.takes(entry)).take(MOST).collect();
-        let channel = Channel { title, path: path.to_owned(), page, updated: shown.board.updated };
+        let channel = Channel { title, path: path.to_owned(), page, updated: shown.board.updated, next: None };
         Ok(Doc::new(kind, write(&channel, &entries, site.app.press.place()), &shown))
     })
     .await

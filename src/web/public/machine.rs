@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{Doc, Problem, answer};
 use super::drill::drill;
+use super::list::{Form, List, liked_best};
 use crate::cap::AlertId;
 use crate::publish::{self, Entry, Fields, Filter, Publication};
 use crate::regions::RegionMap;
@@ -69,17 +70,14 @@ async fn in_force(
     path: &str,
     narrow: impl FnOnce(Filter, &RegionMap) -> Result<Filter, publish::BadParameter>,
 ) -> Response {
-    let query = query.unwrap_or_default();
-    answer(site, headers, format!("{path}?{query}"), async |shown| {
+    let (form, path) = (Form::of(headers), format!("{path}?{}", query.as_deref().unwrap_or_default()));
+    answer(site, headers, format!("{path} {form:?}"), async |shown| {
         let map = &shown.policy.map;
-        let filter = narrow(Filter::parse(&query, fields, map)?, map)?;
+        let filter = narrow(Filter::parse(&query.unwrap_or_default(), fields, map)?, map)?;
         let entries = shown.board.in_force().into_iter().filter(|entry| filter.takes(entry));
-        let place = site.app.press.place();
-        let features: Vec<_> =
-            entries.take(filter.limit.unwrap_or(usize::MAX)).map(|entry| shown.feature(entry, place)).collect();
-        let updated = shown.board.updated.to_rfc3339();
-        let body = publish::collection("生效中的预警 / Alerts in force", &updated, &features, None);
-        Ok(Doc::new(GEO, body, &shown))
+        let entries: Vec<&Entry> = entries.take(filter.limit.unwrap_or(usize::MAX)).collect();
+        let list = List { title: "生效中的预警 / Alerts in force", path: &path, next: None };
+        Ok(list.of(form, &entries, &shown, site.app.press.place()))
     })
     .await
 }
@@ -109,34 +107,32 @@ pub(super) async fn types(State(site): State<Site>, headers: HeaderMap, RawQuery
 /// moves nothing.
 pub(super) async fn archive(State(site): State<Site>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
-    answer(&site, &headers, format!("/alerts?{query}"), async |shown| {
+    let (form, path) = (Form::of(&headers), format!("/alerts?{query}"));
+    answer(&site, &headers, format!("{path} {form:?}"), async |shown| {
         let filter = Filter::parse(&query, Fields::Archive, &shown.policy.map)?;
         // The semaphore is never closed.
         let _turn = DIGGING.acquire().await;
         let limit = filter.limit.unwrap_or(50);
         let mut before = filter.cursor.unwrap_or(i64::MAX);
-        let (mut features, mut looked_at, mut more) = (Vec::new(), 0, false);
+        let (mut entries, mut looked_at, mut more) = (Vec::new(), 0, false);
         'pages: loop {
             let rows = site.app.store.printed_before(before, 200).await?;
             if rows.is_empty() {
                 break;
             }
             for publication in rows {
-                if features.len() == limit || looked_at == LOOKED_AT {
+                if entries.len() == limit || looked_at == LOOKED_AT {
                     more = true;
                     break 'pages;
                 }
                 before = publication.release;
                 looked_at += 1;
-                if let Some(entry) = asked_for(&site, publication, &filter).await? {
-                    features.push(shown.feature(&entry, site.app.press.place()));
-                }
+                entries.extend(asked_for(&site, publication, &filter).await?);
             }
         }
         let next = more.then(|| next_page(&site.app.base, &query, before));
-        let updated = shown.board.updated.to_rfc3339();
-        let body = publish::collection("预警档案 / Archive of alerts", &updated, &features, next.as_deref());
-        Ok(Doc::new(GEO, body, &shown))
+        let list = List { title: "预警档案 / Archive of alerts", path: &path, next };
+        Ok(list.of(form, &entries.iter().collect::<Vec<_>>(), &shown, site.app.press.place()))
     })
     .await
 }
@@ -255,20 +251,13 @@ async fn elsewhere(site: &Site, id: &AlertId, suffix: &str) -> Response {
 
 /// The kind that an Accept header likes best; GeoJSON where it does not mind.
 fn by_accept(accepted: &str) -> As {
-    let liked = accepted.split(',').filter_map(|one| {
-        let mut parts = one.split(';').map(str::trim);
-        let kind = match parts.next()? {
-            "application/cap+xml" | "application/xml" | "text/xml" => As::Cap,
-            "application/geo+json" | "*/*" | "application/*" => As::Geo,
-            "application/json" | "application/ld+json" => As::Json,
-            "text/html" => As::Page,
-            _ => return None,
-        };
-        let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
-        Some((kind, quality))
-    });
-    // Of several that it likes as much, the first one.
-    liked.fold((As::Geo, 0.0), |best, one| if one.1 > best.1 { one } else { best }).0
+    liked_best(accepted, As::Geo, |kind| match kind {
+        "application/cap+xml" | "application/xml" | "text/xml" => Some(As::Cap),
+        "application/geo+json" | "*/*" | "application/*" => Some(As::Geo),
+        "application/json" | "application/ld+json" => Some(As::Json),
+        "text/html" => Some(As::Page),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod answer;
 mod drill;
 mod feeds;
+mod list;
 mod machine;
 mod map;
 mod offline;

@@ -9,8 +9,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use super::Publication;
 use crate::approval::{Amendment, is_officers};
 use crate::cap::{
-    self, Alert, AlertId, Area, Category, MsgType, NamedValue, Reference, Scope, SignatureError, SigningKey, Status,
-    WriteError,
+    self, Alert, AlertId, Area, Category, MsgType, Reference, Scope, SignatureError, SigningKey, Status, WriteError,
 };
 use crate::messages::Language;
 use crate::regions::{Located, RegionCode, RegionMap};
@@ -255,13 +254,11 @@ fn edition(
 fn area(map: &RegionMap, regions: &[RegionCode], seas: &[RegionCode], language: Language) -> Area {
     let all: Vec<RegionCode> = regions.iter().chain(seas).cloned().collect();
     let between = if language == Language::Chinese { "、" } else { ", " };
-    let code = |list: &str, code: &RegionCode| NamedValue { name: list.into(), value: code.to_string() };
-    let codes = regions.iter().map(|region| code("TOCSIN Region", region));
     Area {
         description: map.name_places(&all, language).join(between),
         polygons: Vec::new(),
         circles: Vec::new(),
-        geocodes: codes.chain(seas.iter().map(|sea| code("TOCSIN Sea Area", sea))).collect(),
+        geocodes: all.iter().map(|code| map.geocode(code)).collect(),
         altitude: None,
         ceiling: None,
     }

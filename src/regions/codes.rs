@@ -49,15 +49,32 @@ impl Codes {
     }
 }
 
+/// The lists that we write.
+const CPEAS: &str = "CPEAS Geographic Code";
+const REGION: &str = "TOCSIN Region";
+const SEA_AREA: &str = "TOCSIN Sea Area";
+
 /// The lists known without configuration.
 const KNOWN: [(&str, Reading); 6] = [
-    ("CPEAS Geographic Code", Reading::Divisions),
+    (CPEAS, Reading::Divisions),
     ("GB/T 2260", Reading::Divisions),
     ("GB/T 2260-2007", Reading::Divisions),
     ("GB/T2260", Reading::Divisions),
-    ("TOCSIN Region", Reading::Regions),
-    ("TOCSIN Sea Area", Reading::Regions),
+    (REGION, Reading::Regions),
+    (SEA_AREA, Reading::Regions),
 ];
+
+/// How a region is named in what we write: by the list that CAP readers of China know where its code is a division of GB/T 2260, else
+/// by the map's own.
+pub(super) fn written(code: &RegionCode, kind: Option<RegionKind>) -> NamedValue {
+    let code = code.as_str();
+    let (name, value) = match kind {
+        Some(RegionKind::Sea) => (SEA_AREA, code.to_owned()),
+        _ if code.len() == 6 && division(code).is_some() => (CPEAS, format!("{code}000000")),
+        _ => (REGION, code.to_owned()),
+    };
+    NamedValue { name: name.into(), value }
+}
 
 /// What a geocode means.
 pub(super) enum Meaning<'a> {
@@ -112,4 +129,23 @@ fn expand<'a>(map: &'a RegionMap, code: &RegionCode) -> Vec<&'a Region> {
         _ => map.counties_below(code),
     };
     std::iter::once(code).chain(map.alias(code)).flat_map(whole).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_for_a_region_means_that_region() {
+        let map = RegionMap::delta().unwrap_or_else(|e| panic!("{e}"));
+        for region in map.regions() {
+            let code = map.geocode(&region.code);
+            let Meaning::Regions(meant) = meaning(&map, &BTreeMap::new(), &code) else { panic!("{code:?}") };
+            let codes: Vec<_> = meant.iter().map(|region| &region.code).collect();
+            let wanted: Vec<_> = expand(&map, &region.code).into_iter().map(|region| &region.code).collect();
+            assert_eq!(codes, wanted, "{code:?}");
+        }
+        let own: RegionCode = "island-7".parse().unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(written(&own, None).name, REGION, "a map of one's own has codes of its own");
+    }
 }

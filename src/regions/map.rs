@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 
-use crate::cap::Point;
+use crate::cap::{NamedValue, Point};
 
+use super::codes::written;
 use super::cover::Rows;
 use super::error::RegionError;
 use super::files::{MapFiles, Properties};
@@ -111,6 +112,11 @@ impl RegionMap {
     /// The region with this code.
     pub fn get(&self, code: &RegionCode) -> Option<&Region> {
         self.regions.get(code)
+    }
+
+    /// How a region is named in what we write.
+    pub fn geocode(&self, code: &RegionCode) -> NamedValue {
+        written(code, self.get(code).map(|region| region.kind))
     }
 
     /// Every region, by code.

@@ -67,6 +67,14 @@ async fn each_jurisdiction_publishes_its_part_with_its_own_changes() {
     let part = Arc::clone(&shown.board.in_force()[0].publication);
     assert_eq!((part.regions.as_slice(), part.own), (codes(&["310118"]).as_slice(), true));
 
+    let reading = tocsin::cap::read(tocsin::cap::write(&part.shown).unwrap().as_bytes());
+    assert!(reading.findings.is_empty(), "what we write gives nobody cause for a remark: {:?}", reading.findings);
+    let codes_of = |info: &tocsin::cap::Info| info.areas[0].geocodes[0].clone();
+    for info in &reading.alert.unwrap().infos {
+        let code = codes_of(info);
+        assert_eq!((code.name.as_str(), code.value.as_str()), ("CPEAS Geographic Code", "310118000000"));
+    }
+
     let zhejiang = of("330000");
     let words =
         Words { headline: "改过的标题".into(), description: "改过".into(), instruction: "请回港".into() };

@@ -122,6 +122,9 @@ pub(super) enum Part {
 pub(super) struct Values {
     /// The lists' names; a name that ends in `*` stands for all that begin so.
     names: Vec<String>,
+    /// Of these lists any value will do.
+    #[serde(default)]
+    free: Vec<String>,
     /// Values are digits, so many of them: any of these.
     #[serde(default)]
     digits: Vec<usize>,
@@ -142,9 +145,10 @@ impl Values {
                 None => pair.name.eq_ignore_ascii_case(name),
             })
         };
-        let free = self.digits.is_empty() && self.letters.is_empty();
+        let plain = self.digits.is_empty() && self.letters.is_empty();
         let written = |pair: &&NamedValue| {
             let (length, value) = (pair.value.len(), pair.value.as_bytes());
+            let free = plain || self.free.iter().any(|name| pair.name.eq_ignore_ascii_case(name));
             free || (self.digits.contains(&length) && value.iter().all(u8::is_ascii_digit))
                 || (self.letters.contains(&length) && value.iter().all(u8::is_ascii_uppercase))
         };

@@ -9,12 +9,10 @@ use super::places::{self, Outlines};
 use crate::app::App;
 use crate::approval::Words as Said;
 use crate::cap::{
-    Alert, Area, Category, Certainty, Colour, Hazard, Info, MsgType, NamedValue, NationalId, Reference, Scope, Urgency,
-    Version,
+    Alert, Area, Category, Certainty, Colour, Hazard, Info, MsgType, NationalId, Reference, Scope, Urgency, Version,
 };
 use crate::messages::Language;
 use crate::officers::OfficerId;
-use crate::regions::RegionKind;
 use crate::web::console::acts::beijing_time;
 use crate::web::page::{Fault, beijing};
 use crate::web::words::Words;
@@ -188,10 +186,7 @@ fn area(
     }
     let names: Vec<_> = regions.iter().map(|region| region.name.as_str()).collect();
     let description = if names.is_empty() { "图示区域".to_owned() } else { names.join("、") };
-    let geocodes = regions.iter().map(|region| NamedValue {
-        name: if region.kind == RegionKind::Sea { "TOCSIN Sea Area" } else { "TOCSIN Region" }.into(),
-        value: region.code.to_string(),
-    });
+    let geocodes = regions.iter().map(|region| policy.map.geocode(&region.code));
     Some(Area { description, polygons, circles, geocodes: geocodes.collect(), altitude: None, ceiling: None })
 }
 

@@ -133,9 +133,14 @@ fn read_xml(bytes: &[u8], base: Option<&Url>) -> Result<Feed, Problem> {
     Ok(feed)
 }
 
+/// What an envelope carries that is not XML itself; EDXL-DE 2.0 calls it otherwise than 1.0.
+fn other_content(node: &Node) -> Option<&Node> {
+    node.child("nonXMLContent").or_else(|| node.child("otherContent"))
+}
+
 /// Whether it says of itself that it is no alert: a picture beside one in an envelope, say.
 fn is_something_else(node: &Node) -> bool {
-    let kind = node.child("nonXMLContent").and_then(|content| content.text_of("mimeType"));
+    let kind = other_content(node).and_then(|content| content.text_of("mimeType"));
     kind.is_some_and(|kind| !kind.contains("xml") && !kind.contains("cap"))
 }
 
@@ -179,7 +184,7 @@ fn packed(node: &Node) -> Option<Vec<u8>> {
     if let Some(text) = text.filter(|text| is_alert(text)) {
         return Some(text.as_bytes().to_vec());
     }
-    let packed = node.child("nonXMLContent")?;
+    let packed = other_content(node)?;
     let kind = packed.text_of("mimeType").unwrap_or_default();
     let data: String = packed.text_of("contentData")?.split_whitespace().collect();
     kind.contains("xml").then(|| base64::engine::general_purpose::STANDARD.decode(data).ok()).flatten()
@@ -214,7 +219,7 @@ fn link(node: &Node, base: Option<&Url>) -> Option<Url> {
         let not = id.attribute("isPermaLink") == Some("false");
         (!not && id.trimmed().starts_with("http")).then(|| id.trimmed().to_owned())
     };
-    let uri = || node.child("nonXMLContent").and_then(|content| content.text_of("uri")).map(str::to_owned);
+    let uri = || other_content(node).and_then(|content| content.text_of("uri")).map(str::to_owned);
     let text = choice.and_then(of).filter(|text| !text.is_empty()).or_else(permanent).or_else(uri)?;
     match base {
         Some(base) => base.join(&text).ok(),
@@ -391,8 +396,20 @@ mod tests {
             content("<mimeType>image/png</mimeType><uri>https://b.example/map.png</uri>"),
             content("<mimeType>application/pdf</mimeType><contentData>JVBERi0=</contentData>"),
         ));
-        let leads: Vec<_> = links(&feed).into_iter().map(|(_, to)| to).collect();
-        assert_eq!((leads, feed.findings.len(), feed.whole), (vec!["https://b.example/1.cap".to_owned()], 0, true));
+        let leads = |feed: &Feed| links(feed).into_iter().map(|(_, to)| to).collect::<Vec<_>>();
+        assert_eq!(
+            (leads(&feed), feed.findings.len(), feed.whole),
+            (vec!["https://b.example/1.cap".to_owned()], 0, true)
+        );
+        // EDXL-DE 2.0.
+        let feed = xml("<e:EDXLDistribution xmlns:e='urn:oasis:names:tc:emergency:EDXL:DE:2.0'><e:content>
+            <e:contentObject><e:contentXML><e:embeddedXMLContent><alert xmlns='urn:oasis:names:tc:emergency:cap:1.2'>
+            <identifier>2</identifier></alert></e:embeddedXMLContent></e:contentXML></e:contentObject>
+            <e:contentObject><e:otherContent><e:mimeType>application/xml</e:mimeType><e:uri>https://b.example/3.cap</e:uri>
+            </e:otherContent></e:contentObject></e:content></e:EDXLDistribution>");
+        let leads = leads(&feed);
+        assert!(leads.iter().any(|to| to.starts_with("Xml ")) && leads.contains(&"https://b.example/3.cap".to_owned()));
+        assert_eq!((leads.len(), feed.findings.len()), (2, 0), "{leads:?}");
     }
 
     #[test]

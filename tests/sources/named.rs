@@ -52,8 +52,8 @@ async fn a_broker_that_is_not_there_or_does_not_know_us_is_named_and_a_password_
     assert!(!server.log().contains("password"), "nor is it said in the log");
 }
 
-/// Mosquitto behind TLS, with a certificate of a CA of our own.
-fn behind_tls(folder: &Path, port: u16) -> Program {
+/// A certificate `s.pem` for this machine, of a CA of our own, `ca.pem`.
+fn certify(folder: &Path) {
     let openssl = |line: &str| {
         let out = std::process::Command::new("openssl").args(line.split(' ')).current_dir(folder).output().unwrap();
         assert!(out.status.success(), "openssl {line}: {}", String::from_utf8_lossy(&out.stderr));
@@ -64,6 +64,11 @@ fn behind_tls(folder: &Path, port: u16) -> Program {
         "req -new -newkey {key} -keyout s.key -out s.csr -subj /CN=s -addext subjectAltName=IP:127.0.0.1"
     ));
     openssl("x509 -req -in s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -copy_extensions copy -out s.pem");
+}
+
+/// Mosquitto behind TLS.
+fn behind_tls(folder: &Path, port: u16) -> Program {
+    certify(folder);
     let at = |name: &str| folder.join(name).display().to_string();
     let config = format!(
         "listener {port} 127.0.0.1\npersistence false\nallow_anonymous true\nuser root\ncertfile {}\nkeyfile {}\n",
@@ -95,6 +100,40 @@ async fn a_broker_behind_tls_is_believed_with_its_authority_and_not_without() {
         let row = until_source(&server, &store, name, |row| row.failures > 0).await;
         assert_eq!((code(&row), row.good_at), ("T8013", None), "{name}: {:?}", row.problem);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_in_a_message_is_believed_with_the_sources_authority_and_not_without() {
+    let keys = tempfile::tempdir().unwrap();
+    certify(keys.path());
+    let at = |name: &str| keys.path().join(name).display().to_string();
+    std::fs::write(at("linked.xml"), Cma::new("linked").xml()).unwrap();
+    let (broker, port) = (Mosquitto::start(keys.path(), None).unwrap(), free_port().unwrap());
+    let (folder, accept) = (at(""), format!("127.0.0.1:{port}"));
+    let (certificate, key) = (at("s.pem"), at("s.key"));
+    let serve =
+        format!("cd {folder} && exec openssl s_server -accept {accept} -cert {certificate} -key {key} -WWW -quiet");
+    let _web = Program::start("sh", &["-c", &serve], &keys.path().join("web.log")).unwrap();
+    wait_for(([127, 0, 0, 1], port).into()).unwrap();
+    let of = |name: &str, more: &str| topic(&broker, more).replace("\"bus\"", &format!("\"{name}\""));
+    let private = format!("private = [\"{accept}\"]");
+    let trusted = format!("{private}\nca_file = \"{}\"", at("ca.pem"));
+    let server = Server::start(&[of("trusted", &trusted), of("strange", &private)].concat());
+    let store = store(&server).await;
+    for name in ["trusted", "strange"] {
+        until_source(&server, &store, name, |row| row.good_at.is_some()).await;
+    }
+    let link = json!({"rel": "canonical", "href": format!("https://{accept}/linked.xml")});
+    publish(&broker, json!({"type": "Feature", "properties": {}, "links": [link]}).to_string().as_bytes()).await;
+    assert_eq!(alerts(&server, 1).await[0]["identifier"], "linked");
+    until_source(&server, &store, "trusted", |row| row.taken == 1).await;
+    // Who does not know the authority tries again, for it may be mended.
+    until("tried again", &server, async || {
+        let log = server.log();
+        let again = log.lines().find(|line| line.contains("tried again") && line.contains("\"source\":\"strange\""));
+        again.map(|line| assert!(line.contains("T8001"), "{line}"))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -181,3 +181,26 @@ impl Said {
         .collect()
     }
 }
+
+/// The warnings before an alert in its event that have neither expired nor were ended. What another event comes of too is left out: a
+/// Cancel that named it would end that one as well.
+pub(crate) async fn standing_with(
+    store: &Store,
+    alert: &AlertRow,
+    now: DateTime<Utc>,
+) -> Result<Vec<AlertRow>, StoreError> {
+    let chain = store.chain(&alert.chain).await?;
+    let own = |row: &&AlertRow| row.id != alert.id && row.bureau == alert.bureau && row.status == alert.status;
+    let before: Vec<&AlertRow> = chain.iter().filter(own).filter(|row| row.sent <= alert.sent).collect();
+    let ended = before.iter().filter(|row| row.msg_type == "Cancel").map(|row| row.sent).max();
+    let mut standing = Vec::new();
+    for row in before {
+        let warns = matches!(row.msg_type.as_str(), "Alert" | "Update") && row.expires.is_none_or(|end| end > now);
+        let followers = store.naming(std::slice::from_ref(&row.id)).await?;
+        let elsewhere = store.alerts_by_id(&followers).await?.iter().any(|follower| follower.chain != alert.chain);
+        if warns && ended.is_none_or(|end| row.sent >= end) && !elsewhere {
+            standing.push(row.clone());
+        }
+    }
+    Ok(standing)
+}

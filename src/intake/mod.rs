@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use aside::Aside;
 pub use authority::{Levels, Outside};
 use chrono::{DateTime, Utc};
+pub(crate) use history::standing_with;
 pub use history::{History, Join, LevelSince, Link};
 use join::Joined;
 use rates::Rates;

@@ -201,3 +201,48 @@ async fn what_officers_compose_is_written_in_chinas_dialect() {
     tocsin::cap::hold_against(&[tocsin::cap::ProfileName::China], &alert, &mut reading.findings);
     assert!(reading.findings.is_empty(), "what we write gives nobody cause for a remark: {:?}", reading.findings);
 }
+
+/// The third message of an event names both before it, as readers who go by the letter want.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_officers_compose_names_all_of_its_event_that_stands() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let author = crew.officer("author", &["author:310000"]).await.browser(&server).await;
+    let end = typed(Utc::now() + TimeDelta::hours(3));
+    let compose = async |msg_type: &str, refers: &str, text: &str| {
+        let form = [
+            ("msg_type", msg_type),
+            ("refers", refers),
+            ("hazard", "rainstorm"),
+            ("colour", "yellow"),
+            ("region", "310000"),
+            ("expires", &*end),
+            ("places", "310118"),
+            ("zh-CN.description", text),
+        ];
+        // Identifiers are told apart by tenths of a second.
+        tokio::time::sleep(std::time::Duration::from_millis(110)).await;
+        let place = leads_to(&author, "/console/compose/new/submit", &form).await;
+        place
+            .strip_prefix("/console/alerts/")
+            .unwrap_or_else(|| panic!("{place}"))
+            .split(['?', '#'])
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let named = async |id: &str| {
+        let findings = crew.store.alert(id).await.unwrap().unwrap().findings;
+        assert_eq!(findings, serde_json::json!([]), "what we write gives nobody cause for a remark");
+        let history = tocsin::intake::History::of(&crew.store, id).await.unwrap().unwrap();
+        let own = history.alerts.iter().find(|link| link.id == id).unwrap();
+        own.joined.iter().filter(|join| join.why.as_str() == "references").count()
+    };
+    let first = compose("Alert", "", "甲").await;
+    let second = compose("Update", &first, "乙").await;
+    let third = compose("Update", &second, "丙").await;
+    let last = compose("Cancel", &third, "丁").await;
+    for (id, names) in [(&first, 0), (&second, 1), (&third, 2), (&last, 3)] {
+        assert_eq!(named(id).await, names, "{id}");
+    }
+}

@@ -13,6 +13,7 @@ use crate::cap::{
 };
 use crate::messages::Language;
 use crate::officers::OfficerId;
+use crate::store::AlertRow;
 use crate::web::console::acts::beijing_time;
 use crate::web::page::{Fault, beijing};
 use crate::web::words::Words;
@@ -58,7 +59,7 @@ pub(super) async fn build<W: World>(
     let hazard = Hazard::from_slug(&form.hazard);
     let colour = Colour::ALL.into_iter().find(|colour| colour.as_str() == form.colour);
     let msg_type = MsgType::parse(&form.msg_type).unwrap_or(MsgType::Alert);
-    let references = references::<W>(app, form, msg_type, words, &mut faults).await?;
+    let references = references::<W>(app, form, msg_type, (words, now), &mut faults).await?;
     let area = area(app, form, words, &mut faults, &mut remarks);
     let expires = end(form, words, now, &mut faults);
     let onset = match form.onset.as_str() {
@@ -142,7 +143,7 @@ async fn references<W: World>(
     app: &App,
     form: &ComposeForm,
     msg_type: MsgType,
-    words: Words,
+    (words, now): (Words, DateTime<Utc>),
     faults: &mut Vec<String>,
 ) -> Result<Vec<Reference>, Fault> {
     if msg_type == MsgType::Alert {
@@ -157,7 +158,11 @@ async fn references<W: World>(
     if row.bureau != own {
         faults.push(words.s("That alert was not written here in this name").to_owned());
     }
-    Ok(vec![Reference { sender: row.sender, identifier: row.identifier, sent: beijing(row.sent) }])
+    // Whoever reads profiles to the letter wants all of the event named.
+    let named = crate::intake::standing_with(&app.store, &row, now).await?.into_iter().chain([row]);
+    let reference =
+        |row: AlertRow| Reference { sender: row.sender, identifier: row.identifier, sent: beijing(row.sent) };
+    Ok(named.map(reference).collect())
 }
 
 fn area(

@@ -95,7 +95,7 @@ impl Planner {
             dispatches: &dispatches,
         };
         plan.fill().await?;
-        self.store.set_planned(release.id, self.clock.now()).await
+        plan.end().await
     }
 }
 
@@ -166,16 +166,18 @@ impl<'a> Plan<'a> {
                 let somebody = spoken_to.contains(&(dispatch.content.kind(), dispatch.language));
                 self.add_area(dispatch, somebody).await?;
             }
-            // A dispatch goes on its way as soon as it is whole.
+            // A dispatch goes on its way as soon as it is whole, where what comes next may take a while.
             self.close(dispatch);
-            self.write().await?;
+            if !spoken_to.is_empty() {
+                self.write().await?;
+            }
         }
-        if self.release.kind == ReleaseKind::Alert {
+        if self.release.kind == ReleaseKind::Alert && self.warns_residents().is_some() {
+            self.write().await?;
             self.add_residents().await?;
             for dispatch in self.dispatches {
                 self.close(dispatch);
             }
-            self.write().await?;
         }
         Ok(())
     }
@@ -294,12 +296,24 @@ impl<'a> Plan<'a> {
     async fn write(&mut self) -> Result<(), StoreError> {
         let chunks = std::mem::take(&mut self.ready);
         self.planner.store.insert_chunks(&chunks, self.planner.clock.now()).await?;
+        self.announce(&chunks);
+        Ok(())
+    }
+
+    /// Writes what is left: everybody is in chunks.
+    async fn end(&mut self) -> Result<(), StoreError> {
+        let chunks = std::mem::take(&mut self.ready);
+        self.planner.store.end_plan(self.release.id, &chunks, self.planner.clock.now()).await?;
+        self.announce(&chunks);
+        Ok(())
+    }
+
+    fn announce(&self, chunks: &[NewChunk]) {
         for desk in &self.planner.desks {
             if chunks.iter().any(|chunk| chunk.channel == desk.kind()) {
                 desk.announce(self.release.lane.number());
             }
         }
-        Ok(())
     }
 
     fn region_index(&self, code: &crate::regions::RegionCode) -> u16 {

@@ -73,7 +73,7 @@ impl Store {
                     .bind(mark)
                     .execute(&mut *tx)
                     .await?;
-                Ok(tx.commit().await?)
+                tx.commit().await
             }
         }
     }

@@ -85,7 +85,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// When each of a release's recipients was shown it, as far as their devices say.
@@ -244,7 +244,7 @@ impl Store {
             push_ids(&mut sql, ids);
             sql.build().execute(&mut *tx).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Whose browser an address is, while it has not ended.

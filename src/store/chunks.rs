@@ -45,7 +45,7 @@ impl Store {
         }
         let mut tx = self.begin_early().await?;
         insert_chunks(&mut tx, chunks, now).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Which places the members of a chunk are told for, packed; empty where nobody has places.

@@ -256,7 +256,7 @@ pub(crate) async fn withdraw_escalations<W: World>(
             continue;
         }
         let detail = serde_json::json!({"escalation": id, "jurisdiction": jurisdiction, "by": by});
-        record(tx, now, &Entry::new("tocsin", "escalation.replaced", alert, detail)).await?;
+        record(tx, now, Entry::new("tocsin", "escalation.replaced", alert, detail));
         match readable("an escalation that is replaced", escalation_in::<W>(tx, id).await)?.flatten() {
             Some(mut row) => {
                 row.escalation.replaced(by);

@@ -91,7 +91,7 @@ impl Store {
                     .await?
             }
         };
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Records that a recipient's device has shown a release's message; a second time is no news.
@@ -106,7 +106,7 @@ impl Store {
             .bind(at.timestamp_millis())
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Whose devices have shown a release's message.

@@ -84,7 +84,7 @@ impl Store {
             .bind(notice.next_at.timestamp_millis())
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Forgets a message: what it led to is on record, or its refusal is.
@@ -95,6 +95,6 @@ impl Store {
             .bind(&notice.digest)
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }

@@ -140,7 +140,7 @@ impl Store {
             .bind(language.tag())
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     async fn with_grants(&self, row: &AnyRow) -> Result<OfficerRow, StoreError> {

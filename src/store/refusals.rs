@@ -50,7 +50,7 @@ impl Store {
         let lines = format!("refusals/{bureau}");
         if kept.is_none() && self.count_use(&mut tx, &lines, MOST_LINES, at).await? {
             let detail = serde_json::json!({"code": code, "digest": digest});
-            record(&mut tx, at, &Entry::new(&format!("bureau:{bureau}"), "alert.refuse", digest, detail)).await?;
+            record(&mut tx, at, Entry::new(&format!("bureau:{bureau}"), "alert.refuse", digest, detail));
         }
         sqlx::query(
             "DELETE FROM refusal WHERE bureau = $1 AND id <=
@@ -60,7 +60,7 @@ impl Store {
         .bind(MOST_REFUSALS)
         .execute(&mut *tx)
         .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// The newest refusals, as `(at, bureau, code, findings)`.

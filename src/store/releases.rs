@@ -9,8 +9,9 @@ use sqlx::any::AnyRow;
 use tocsin_channels::ChannelKind;
 
 use super::alerts::time;
+use super::chunks::insert_chunks;
 use super::dispatches::{NewDispatch, insert_dispatches};
-use super::{Store, StoreError, Tx, readable, take_ids};
+use super::{NewChunk, Store, StoreError, Tx, readable, take_ids, take_ids_of};
 use crate::approval::{BY_RULE, HOLDS};
 use crate::messages::{Language, Scene};
 use crate::regions::RegionCode;
@@ -111,7 +112,8 @@ pub(crate) fn escalation_of(name: &str) -> Option<i64> {
 
 /// Writes a release with its renderings; the audience is frozen at the newest address.
 pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<Utc>) -> Result<i64, StoreError> {
-    let id = take_ids(tx, "release", 1).await?;
+    let renderings = i64::try_from(new.dispatches.len()).unwrap_or(i64::MAX);
+    let [id, dispatch] = take_ids_of(tx, [("release", 1), ("dispatch", renderings)]).await?;
     sqlx::query(
         "INSERT INTO release (id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin,
              signed_by, created_at, expires, watermark, scene)
@@ -134,7 +136,7 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     .bind(new.scene.as_ref().map(json).transpose()?)
     .execute(&mut **tx)
     .await?;
-    insert_dispatches(tx, id, &new.dispatches).await?;
+    insert_dispatches(tx, (id, dispatch), &new.dispatches).await?;
     Ok(id)
 }
 
@@ -191,15 +193,18 @@ impl Store {
         Ok(found)
     }
 
-    /// Marks a release as planned: its chunks hold the whole audience.
-    pub(crate) async fn set_planned(&self, release: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
+    /// Writes the last chunks of a release, and marks it as planned: its chunks hold the whole audience.
+    pub(crate) async fn end_plan(&self, release: i64, last: &[NewChunk], at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
+        if !last.is_empty() {
+            insert_chunks(&mut tx, last, at).await?;
+        }
         sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1")
             .bind(release)
             .bind(at.timestamp_millis())
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Whether a release's whole audience is in chunks.

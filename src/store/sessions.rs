@@ -68,7 +68,7 @@ impl Store {
             .bind(now.timestamp_millis())
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Whom an invitation is for, while it holds.

@@ -227,7 +227,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Those of these alerts that hold at this time: neither over, nor replaced.

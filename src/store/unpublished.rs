@@ -47,7 +47,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         set_seen(&mut tx, "press", release).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// What could not be published yet and is tried again at this time or before, oldest first; everything where None.

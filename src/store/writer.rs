@@ -3,12 +3,15 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sqlx::any::AnyTransactionManager as Manager;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Error, Executor as _, SqlSafeStr as _};
 use sqlx_core::transaction::TransactionManager as _;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
+use super::StoreError;
 use super::readers::PATIENCE;
+use super::record::{Entry, write_lines};
 
 /// Where transactions that write begin, one at a time. Clones share the connection.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ struct Pen {
 pub(crate) struct Tx {
     connection: OwnedMappedMutexGuard<Pen, AnyConnection>,
     open: bool,
+    /// What the record will tell of it.
+    pub(super) lines: Vec<(DateTime<Utc>, Entry)>,
 }
 
 impl Writer {
@@ -60,7 +65,7 @@ impl Writer {
             }
         }
         let connection = OwnedMutexGuard::try_map(pen, |pen| pen.connection.as_mut()).map_err(|_| Error::PoolClosed)?;
-        Ok(Tx { connection, open: true })
+        Ok(Tx { connection, open: true, lines: Vec::new() })
     }
 
     async fn begin_with(&self, pen: &mut Pen, early: bool) -> Result<(), Error> {
@@ -89,8 +94,12 @@ impl Writer {
 }
 
 impl Tx {
-    /// Makes what was written stay.
-    pub(crate) async fn commit(mut self) -> Result<(), Error> {
+    /// Makes what was written stay, with its lines in the record.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        if !self.lines.is_empty() {
+            let lines = std::mem::take(&mut self.lines);
+            write_lines(&mut self.connection, lines).await?;
+        }
         Manager::commit(&mut self.connection).await?;
         self.open = false;
         Ok(())

@@ -237,7 +237,7 @@ impl Desk {
         if whole && *state == AlertState::Released {
             return Ok(());
         }
-        Ok(refresh_alert_state(tx, id).await?)
+        Ok(refresh_alert_state(tx, id)?)
     }
 
     /// Looks at every escalation whose time has come; returns how many there were.
@@ -318,7 +318,7 @@ impl Desk {
             }
         }
         update_escalation(tx, row.id, &row.escalation, now).await?;
-        Ok(refresh_alert_state(tx, &row.alert).await?)
+        Ok(refresh_alert_state(tx, &row.alert)?)
     }
 
     async fn go_out<W: World>(
@@ -434,7 +434,7 @@ impl Desk {
         // Nobody had been told of anything when it came, so it went to nobody; now there are people whom it concerns.
         if row.state == AlertState::Withheld && super::concerns_those_told(&material.decision, &material.replaced) {
             parts.push((part(Vec::new(), None, None), head.to_owned(), BY_RULE.to_owned(), None));
-            set_alert_state(tx, head, AlertState::Released).await?;
+            set_alert_state(tx, head, AlertState::Released)?;
         }
         for (part, name, signed_by, amended) in &parts {
             let draft = Draft {

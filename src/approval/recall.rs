@@ -141,6 +141,9 @@ impl Desk {
         let in_force = self.store.releases_of(&older).await?.into_iter().filter(|r| r.superseded_at.is_none()).count();
         let correction = correcting(&material.alert, words, now)?;
         let id = AlertId::of(&correction);
+        if self.store.alert(id.as_str()).await?.is_some() {
+            return Err(DeskError::Unknown);
+        }
         let raw = cap::write(&correction)?;
         let row = AlertRow {
             id: id.to_string(),
@@ -160,9 +163,7 @@ impl Desk {
         let links = [(wrong.id.clone(), Why::References)];
         let new =
             NewAlert { row: &row, format: "xml", raw: raw.as_bytes(), located: "null", links: &links, incidents: &[] };
-        if !insert_alert(&mut tx, &new).await? {
-            return Err(DeskError::Unknown);
-        }
+        insert_alert(&mut tx, &new)?;
         for release in own.iter().filter(|release| release.kind == ReleaseKind::Alert) {
             let part = Part {
                 jurisdiction: release.jurisdiction.clone(),
@@ -196,7 +197,7 @@ impl Desk {
         }
         // Where nothing of it is left in force, the correction stands at the event's head.
         if !waits && in_force == own.len() {
-            supersede(&mut tx, &wrong.id, id.as_str(), now).await?;
+            supersede(&mut tx, &wrong.id, id.as_str(), now)?;
         }
         let detail = json!({"correction": id, "zh": words.zh, "en": words.en, "releases": own.len()});
         record(&mut tx, now, Entry::new(officer.login.as_str(), "release.correct", alert, detail));

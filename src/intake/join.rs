@@ -218,20 +218,20 @@ pub(super) async fn write(
     let place = &joined.place;
     let head = place.behind.as_deref().unwrap_or(id);
     for old in &place.takes {
-        supersede(tx, old, head, now).await?;
+        supersede(tx, old, head, now)?;
         match status {
             Status::Exercise => withdraw_escalations::<Exercise>(tx, old, head, now, |_| true).await?,
             _ => withdraw_escalations::<Live>(tx, old, head, now, |_| true).await?,
         };
-        insert_link(tx, head, old, Why::Place).await?;
+        insert_link(tx, head, old, Why::Place)?;
     }
     if let Some(chain) = &place.chain {
         for other in &place.merged {
-            merge_chain(tx, other, chain).await?;
+            merge_chain(tx, other, chain)?;
         }
     }
     if let Some(old) = &joined.repeats {
-        insert_repeat(tx, id, old).await?;
+        insert_repeat(tx, id, old)?;
     }
     Ok(())
 }

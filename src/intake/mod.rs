@@ -254,10 +254,7 @@ impl Intake {
         let (links, incidents) = (&joined.place.links, &understood.alert.incidents);
         let new = NewAlert { row: &row, format: format.as_str(), raw, located: &located, links, incidents };
         let overtaken = self.overtaken(&joined).await?;
-        if !insert_alert(&mut tx, &new).await? {
-            // Another program on the same store was quicker.
-            return Ok(receipt(&understood, state, true));
-        }
+        insert_alert(&mut tx, &new)?;
         let event = serde_json::json!({"chain": &chain, "links": links, "takes": joined.place.takes,
             "merged": joined.place.merged, "behind": joined.place.behind, "repeats": joined.repeats});
         let detail = serde_json::json!({"bureau": bureau.name, "verdict": understood.verdict, "event": event, "decision": {

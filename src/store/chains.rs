@@ -176,46 +176,42 @@ impl Store {
 }
 
 /// Writes that an alert stands with another one.
-pub(crate) async fn insert_link(tx: &mut Tx, alert: &str, other: &str, why: Why) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO alert_reference (alert, refers_to, why) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-        .bind(alert)
-        .bind(other)
-        .bind(why.as_str())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+pub(crate) fn insert_link(tx: &mut Tx, alert: &str, other: &str, why: Why) -> Result<(), StoreError> {
+    tx.later(
+        sqlx::query("INSERT INTO alert_reference (alert, refers_to, why) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(alert)
+            .bind(other)
+            .bind(why.as_str()),
+    )
 }
 
 /// Writes what incidents an alert belongs to.
-pub(crate) async fn insert_incidents(tx: &mut Tx, alert: &str, incidents: &[String]) -> Result<(), StoreError> {
+pub(crate) fn insert_incidents(tx: &mut Tx, alert: &str, incidents: &[String]) -> Result<(), StoreError> {
     for incident in incidents {
-        sqlx::query("INSERT INTO alert_incident (alert, incident) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(alert)
-            .bind(incident)
-            .execute(&mut **tx)
-            .await?;
+        tx.later(
+            sqlx::query("INSERT INTO alert_incident (alert, incident) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(alert)
+                .bind(incident),
+        )?;
     }
     Ok(())
 }
 
 /// Writes that an alert says what an older one said.
-pub(crate) async fn insert_repeat(tx: &mut Tx, alert: &str, repeats: &str) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO alert_repeat (alert, repeats) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(alert)
-        .bind(repeats)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+pub(crate) fn insert_repeat(tx: &mut Tx, alert: &str, repeats: &str) -> Result<(), StoreError> {
+    tx.later(
+        sqlx::query("INSERT INTO alert_repeat (alert, repeats) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(alert)
+            .bind(repeats),
+    )
 }
 
 /// Two events turn out to be one.
-pub(crate) async fn merge_chain(tx: &mut Tx, from: &str, into: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE alert SET chain = $2 WHERE chain = $1").bind(from).bind(into).execute(&mut **tx).await?;
-    Ok(())
+pub(crate) fn merge_chain(tx: &mut Tx, from: &str, into: &str) -> Result<(), StoreError> {
+    tx.later(sqlx::query("UPDATE alert SET chain = $2 WHERE chain = $1").bind(from).bind(into))
 }
 
 /// Sets where an alert stands.
-pub(crate) async fn set_alert_state(tx: &mut Tx, id: &str, state: AlertState) -> Result<(), StoreError> {
-    sqlx::query("UPDATE alert SET state = $2 WHERE id = $1").bind(id).bind(state.as_str()).execute(&mut **tx).await?;
-    Ok(())
+pub(crate) fn set_alert_state(tx: &mut Tx, id: &str, state: AlertState) -> Result<(), StoreError> {
+    tx.later(sqlx::query("UPDATE alert SET state = $2 WHERE id = $1").bind(id).bind(state.as_str()))
 }

@@ -30,7 +30,7 @@ pub(crate) struct Dispatch {
 const AT_ONCE: usize = 100;
 
 /// Writes a release's renderings, with ids from this one on.
-pub(super) async fn insert_dispatches(
+pub(super) fn insert_dispatches(
     tx: &mut Tx,
     (release, first): (i64, i64),
     dispatches: &[NewDispatch],
@@ -43,7 +43,7 @@ pub(super) async fn insert_dispatches(
             values.push_bind(*dispatch).push_bind(release).push_bind(row.content.kind().as_str());
             values.push_bind(row.language.tag()).push_bind(row.variant.as_str()).push_bind(content.as_str());
         });
-        sql.build().execute(&mut **tx).await?;
+        tx.later(sql.build())?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ mod erasure;
 mod escalations;
 mod journal;
 mod ladder;
+mod later;
 mod notices;
 mod officers;
 mod organisations;
@@ -386,7 +387,7 @@ async fn take_ids_of<const N: usize>(tx: &mut Tx, kinds: [(&'static str, i64); N
     });
     sql.push(" ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING name, value");
     let mut last = BTreeMap::new();
-    for row in sql.build().fetch_all(&mut **tx).await? {
+    for row in sql.build().fetch_all(&mut *tx).await? {
         last.insert(row.try_get::<String, _>("name")?, row.try_get::<i64, _>("value")?);
     }
     let first = |(kind, n)| Some(last.get(kind)? - n + 1);

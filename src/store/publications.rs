@@ -246,7 +246,7 @@ impl Store {
             .bind(outlet)
             .bind(release)
             .bind(now.timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
         set_seen(&mut tx, outlet, seen).await?;
@@ -286,7 +286,7 @@ impl Store {
         .bind(errand.next_at.timestamp_millis())
         .bind(errand.changed.timestamp_millis())
         .bind(errand.detail.as_deref())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await
     }
@@ -365,7 +365,7 @@ async fn print(tx: &mut super::Tx, sheet: &[(i64, Option<&Printed>)]) -> Result<
             values.push_bind(publication.at.timestamp_millis()).push_bind(publication.expires.timestamp_millis());
             values.push_bind(body).push_bind(cap.as_slice()).push_bind(number);
         });
-        let done = sql.push(" ON CONFLICT DO NOTHING").build().execute(&mut **tx).await?;
+        let done = sql.push(" ON CONFLICT DO NOTHING").build().execute(&mut *tx).await?;
         if done.rows_affected() != made.len() as u64 {
             let releases: Vec<i64> = made.iter().map(|(release, _)| *release).collect();
             return Err(StoreError::corrupt(format!("a publication of releases {releases:?} is there already")));
@@ -376,7 +376,7 @@ async fn print(tx: &mut super::Tx, sheet: &[(i64, Option<&Printed>)]) -> Result<
     for (release, _) in sheet {
         releases.push_bind(*release);
     }
-    sql.push(")").build().execute(&mut **tx).await?;
+    sql.push(")").build().execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -388,7 +388,7 @@ pub(super) async fn set_seen(tx: &mut super::Tx, outlet: &str, seen: i64) -> Res
     )
     .bind(outlet)
     .bind(seen)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{AnyConnection, QueryBuilder, Row};
+use sqlx::{QueryBuilder, Row};
 
 use super::alerts::time;
 use super::{Store, StoreError, Tx};
@@ -49,17 +49,14 @@ pub(crate) fn record(tx: &mut Tx, at: DateTime<Utc>, entry: Entry) {
 }
 
 /// Writes a transaction's lines, each chained to the one before.
-pub(super) async fn write_lines(
-    connection: &mut AnyConnection,
-    entries: Vec<(DateTime<Utc>, Entry)>,
-) -> Result<(), StoreError> {
+pub(super) async fn write_lines(tx: &mut Tx, entries: Vec<(DateTime<Utc>, Entry)>) -> Result<(), StoreError> {
     let n = i64::try_from(entries.len()).unwrap_or(i64::MAX);
     let row = sqlx::query(
         "INSERT INTO counter (name, value) VALUES ('record', $1) ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value
          RETURNING value, (SELECT hash FROM record WHERE seq = counter.value - $1) AS before",
     )
     .bind(n)
-    .fetch_one(&mut *connection)
+    .fetch_one(&mut *tx)
     .await?;
     let (last, before): (i64, Option<String>) = (row.try_get("value")?, row.try_get("before")?);
     let mut before = before.unwrap_or_else(|| GENESIS.to_owned());
@@ -78,7 +75,7 @@ pub(super) async fn write_lines(
             values.push_bind(line.seq).push_bind(line.at.timestamp_millis()).push_bind(&line.actor);
             values.push_bind(&line.kind).push_bind(&line.subject).push_bind(&line.detail).push_bind(&line.hash);
         });
-        sql.build().execute(&mut *connection).await?;
+        tx.later(sql.build())?;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ impl Store {
         let kept: Option<i64> = sqlx::query_scalar("SELECT id FROM refusal WHERE bureau = $1 AND digest = $2 LIMIT 1")
             .bind(bureau)
             .bind(digest)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut tx)
             .await?;
         let id = take_ids(&mut tx, "refusal", 1).await?;
         sqlx::query(
@@ -43,7 +43,7 @@ impl Store {
         .bind(findings)
         .bind(digest)
         .bind(raw.get(..KEPT).unwrap_or(raw))
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         // What was kept of it goes in time; that it was refused, and why, stays on record.
         // The same again says nothing new.
@@ -58,7 +58,7 @@ impl Store {
         )
         .bind(bureau)
         .bind(MOST_REFUSALS)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await
     }
@@ -89,7 +89,7 @@ impl Store {
             "DELETE FROM notice WHERE since < $1",
         ] {
             let mut tx = self.begin().await?;
-            gone += sqlx::query(sql).bind(before.timestamp_millis()).execute(&mut *tx).await?.rows_affected();
+            gone += sqlx::query(sql).bind(before.timestamp_millis()).execute(&mut tx).await?.rows_affected();
             tx.commit().await?;
         }
         Ok(gone)

@@ -114,7 +114,7 @@ pub(crate) fn escalation_of(name: &str) -> Option<i64> {
 pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<Utc>) -> Result<i64, StoreError> {
     let renderings = i64::try_from(new.dispatches.len()).unwrap_or(i64::MAX);
     let [id, dispatch] = take_ids_of(tx, [("release", 1), ("dispatch", renderings)]).await?;
-    sqlx::query(
+    let query = sqlx::query(
         "INSERT INTO release (id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin,
              signed_by, created_at, expires, watermark, scene)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, (SELECT COALESCE(MAX(id), 0) FROM address), $15)",
@@ -133,10 +133,9 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     .bind(&new.signed_by)
     .bind(now.timestamp_millis())
     .bind(new.expires.timestamp_millis())
-    .bind(new.scene.as_ref().map(json).transpose()?)
-    .execute(&mut **tx)
-    .await?;
-    insert_dispatches(tx, (id, dispatch), &new.dispatches).await?;
+    .bind(new.scene.as_ref().map(json).transpose()?);
+    tx.later(query)?;
+    insert_dispatches(tx, (id, dispatch), &new.dispatches)?;
     Ok(id)
 }
 
@@ -199,11 +198,8 @@ impl Store {
         if !last.is_empty() {
             insert_chunks(&mut tx, last, at).await?;
         }
-        sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1")
-            .bind(release)
-            .bind(at.timestamp_millis())
-            .execute(&mut *tx)
-            .await?;
+        let query = sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1");
+        tx.later(query.bind(release).bind(at.timestamp_millis()))?;
         tx.commit().await
     }
 
@@ -251,13 +247,13 @@ impl Store {
                 "DELETE FROM ladder WHERE chunk IN (SELECT id FROM chunk WHERE release = $1)",
                 "DELETE FROM acknowledgement WHERE release = $1",
             ] {
-                sqlx::query(sql).bind(release).execute(&mut *tx).await?;
+                sqlx::query(sql).bind(release).execute(&mut tx).await?;
             }
             // A body of one byte is an empty list of recipients.
             sqlx::query("UPDATE chunk SET body = $2, finals = NULL WHERE release = $1")
                 .bind(release)
                 .bind(&[1_u8][..])
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
             tx.commit().await?;
         }
@@ -273,7 +269,7 @@ pub(crate) async fn is_stopped(tx: &mut Tx, new: &NewRelease) -> Result<bool, St
     )
     .bind(&new.alert)
     .bind(new.jurisdiction.as_ref().map(RegionCode::as_str))
-    .fetch_one(&mut **tx)
+    .fetch_one(&mut *tx)
     .await?;
     Ok(n > 0)
 }
@@ -283,9 +279,9 @@ pub(crate) async fn hold_release(tx: &mut Tx, release: i64, now: DateTime<Utc>) 
     let done = sqlx::query("UPDATE release SET held_at = $2 WHERE id = $1 AND held_at IS NULL")
         .bind(release)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
-    sqlx::query("UPDATE chunk SET state = 3 WHERE release = $1 AND state = 0").bind(release).execute(&mut **tx).await?;
+    sqlx::query("UPDATE chunk SET state = 3 WHERE release = $1 AND state = 0").bind(release).execute(&mut *tx).await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -293,9 +289,9 @@ pub(crate) async fn hold_release(tx: &mut Tx, release: i64, now: DateTime<Utc>) 
 pub(crate) async fn resume_release(tx: &mut Tx, release: i64) -> Result<bool, StoreError> {
     let done = sqlx::query("UPDATE release SET held_at = NULL WHERE id = $1 AND held_at IS NOT NULL")
         .bind(release)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
-    sqlx::query("UPDATE chunk SET state = 0 WHERE release = $1 AND state = 3").bind(release).execute(&mut **tx).await?;
+    sqlx::query("UPDATE chunk SET state = 0 WHERE release = $1 AND state = 3").bind(release).execute(&mut *tx).await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -304,7 +300,7 @@ pub(crate) async fn supersede_release(tx: &mut Tx, release: i64, at: DateTime<Ut
     sqlx::query("UPDATE release SET superseded_at = $2 WHERE id = $1 AND superseded_at IS NULL")
         .bind(release)
         .bind(at.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
@@ -323,7 +319,7 @@ pub(crate) async fn insert_planned_chunk(
         .bind(release)
         .bind(channel.as_str())
         .bind(language.tag())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(&mut *tx)
         .await?;
     let dispatch = dispatch.ok_or_else(|| StoreError::corrupt("a chunk without its dispatch"))?;
     let id = take_ids(tx, "chunk", 1).await?;
@@ -339,12 +335,12 @@ pub(crate) async fn insert_planned_chunk(
     .bind(i64::try_from(n).unwrap_or(0))
     .bind(body)
     .bind(not_before.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1")
         .bind(release)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }

@@ -44,7 +44,7 @@ impl Store {
         .bind(now.timestamp_millis())
         .bind(next_at.timestamp_millis())
         .bind(why.chars().take(1_000).collect::<String>())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         set_seen(&mut tx, "press", release).await?;
         tx.commit().await

@@ -24,7 +24,7 @@ use crate::delivery::{ELSEWHERE, LOOKED_UP, Packer, Rest, pack_rest, pack_why, r
 use crate::messages::{Language, Variant};
 use crate::policy::Policy;
 use crate::rules::{Audience, Lane};
-use crate::store::{Dispatch, NewChunk, Release, ReleaseKind, Store, StoreError};
+use crate::store::{Dispatch, NewChunk, Release, ReleaseKind, Store, StoreError, Unplanned};
 
 /// Recipients in a chunk of the top lane, and of the others.
 const TOP: usize = 200;
@@ -71,8 +71,9 @@ impl Planner {
     async fn plan_next(&self, put_off: &mut PutOff) -> Result<bool, StoreError> {
         put_off.retain(|_, again| *again > Instant::now());
         let waits = |id: i64| put_off.contains_key(&id);
-        let Some(release) = self.store.next_unplanned(self.lanes.clone(), waits).await? else { return Ok(false) };
-        if let Err(error) = self.plan(&release).await {
+        let next = self.store.next_unplanned(self.lanes.clone(), waits).await?;
+        let Some(Unplanned { release, first }) = next else { return Ok(false) };
+        if let Err(error) = self.plan(&release, first).await {
             if error.is_of_all() {
                 return Err(error);
             }
@@ -82,19 +83,23 @@ impl Planner {
         Ok(true)
     }
 
-    async fn plan(&self, release: &Release) -> Result<(), StoreError> {
+    async fn plan(&self, release: &Release, first: bool) -> Result<(), StoreError> {
         let dispatches = self.store.dispatches(release.id).await?;
+        let planned = match first {
+            true => Recipients::new(),
+            false => in_chunks(&self.store, release.id, &dispatches).await?,
+        };
         let mut plan = Plan {
             planner: self,
             size: if release.lane == Lane::EXTREME { TOP } else { OTHER },
-            planned: in_chunks(&self.store, release.id, &dispatches).await?,
+            planned,
             spared: Heard::new(),
             packers: HashMap::new(),
             ready: Vec::new(),
             release,
             dispatches: &dispatches,
         };
-        plan.fill().await?;
+        plan.fill(first).await?;
         plan.end().await
     }
 }
@@ -153,10 +158,10 @@ struct Packing {
 }
 
 impl<'a> Plan<'a> {
-    async fn fill(&mut self) -> Result<(), StoreError> {
+    async fn fill(&mut self, first: bool) -> Result<(), StoreError> {
         if self.release.kind == ReleaseKind::Resend {
             self.add_missed().await?;
-        } else {
+        } else if !first {
             self.spare().await?;
             self.add_told().await?;
         }

@@ -200,7 +200,7 @@ impl World {
                 .execute(&mut tx)
                 .await
                 .unwrap();
-            supersede(&mut tx, old, name, now).await.unwrap();
+            supersede(&mut tx, old, name, now).unwrap();
         }
         let mut dispatches = Vec::new();
         for (variant, language) in variants.iter().flat_map(|v| Language::ALL.map(|l| (*v, l))) {

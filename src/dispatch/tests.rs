@@ -154,7 +154,7 @@ impl World {
                 .execute(&mut tx)
                 .await
                 .unwrap();
-            supersede(&mut tx, old, text, Utc::now()).await.unwrap();
+            supersede(&mut tx, old, text, Utc::now()).unwrap();
         }
         let content = |variant: &Variant| NewDispatch {
             language: Language::Chinese,

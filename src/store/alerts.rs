@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, Row};
 use super::{Store, StoreError, Tx, insert_incidents, insert_link, readable};
 use crate::cap;
 use crate::chains::Why;
-use crate::regions::RegionCode;
+use crate::regions::{Located, RegionCode};
 
 /// Where an alert stands on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -96,6 +96,17 @@ pub(crate) struct NewAlert<'a> {
     pub(crate) located: &'a str,
     pub(crate) links: &'a [(String, Why)],
     pub(crate) incidents: &'a [String],
+}
+
+/// An alert on record with all that came with it.
+#[derive(Debug, Clone)]
+pub(crate) struct WholeAlert {
+    pub(crate) row: AlertRow,
+    /// What was found of its areas.
+    pub(crate) located: Located,
+    pub(crate) raw: Vec<u8>,
+    /// `xml` or `json`.
+    pub(crate) format: String,
 }
 
 pub(super) const COLUMNS: &str =
@@ -186,6 +197,26 @@ impl Store {
             .await?
             .flatten();
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
+    /// An alert with what was found of its areas, its bytes and how these are written.
+    pub(crate) async fn whole_alert(&self, id: &str) -> Result<Option<WholeAlert>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS}, located, raw, format FROM alert LEFT JOIN alert_raw ON alert_raw.alert = alert.id WHERE id = $1"
+        ));
+        let found = sqlx::query(sql).bind(id).fetch_optional(&self.read).await?;
+        found
+            .map(|found| {
+                let located: Option<String> = found.try_get("located")?;
+                let located = located.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+                Ok(WholeAlert {
+                    row: row(&found)?,
+                    located,
+                    raw: found.try_get("raw")?,
+                    format: found.try_get("format")?,
+                })
+            })
+            .transpose()
     }
 
     /// An alert's bytes as they came, with their format (`xml` or `json`).

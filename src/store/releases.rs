@@ -77,6 +77,14 @@ pub(crate) struct Release {
     pub(crate) damaged: bool,
 }
 
+/// A release whose chunks are not all written.
+#[derive(Debug, Clone)]
+pub(crate) struct Unplanned {
+    pub(crate) release: Release,
+    /// Nothing of it is in chunks, and nothing of its event was released before: nobody can have heard of it.
+    pub(crate) first: bool,
+}
+
 impl Release {
     /// Whether it needed nobody's yes.
     pub(crate) fn by_rule(&self) -> bool {
@@ -144,14 +152,19 @@ const COLUMNS: &str =
     superseded_at, held_at, created_at, expires, watermark, scene";
 
 impl Store {
-    /// The most urgent release of these lanes whose chunks are not all written, and that is not put off. One whose row cannot be read holds up no other.
+    /// The most urgent release of these lanes whose chunks are not all written, and that is not put off. One whose row cannot be read
+    /// holds up no other.
     pub(crate) async fn next_unplanned(
         &self,
         lanes: std::ops::RangeInclusive<u8>,
         put_off: impl Fn(i64) -> bool,
-    ) -> Result<Option<Release>, StoreError> {
+    ) -> Result<Option<Unplanned>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id"
+            "SELECT {COLUMNS}, CAST(CASE WHEN EXISTS (SELECT 1 FROM chunk WHERE chunk.release = release.id)
+                 OR EXISTS (SELECT 1 FROM release AS other WHERE other.alert = release.alert AND other.id <> release.id)
+                 OR EXISTS (SELECT 1 FROM alert_reference WHERE alert_reference.alert = release.alert)
+                 OR EXISTS (SELECT 1 FROM alert_repeat WHERE alert_repeat.alert = release.alert) THEN 0 ELSE 1 END AS BIGINT) AS first
+             FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id"
         ));
         let mut rows = sqlx::query(sql).bind(i64::from(*lanes.start())).bind(i64::from(*lanes.end())).fetch(&self.read);
         while let Some(row) = rows.try_next().await? {
@@ -159,7 +172,7 @@ impl Store {
                 continue;
             }
             if let Some(release) = readable("a release that waits to be planned", release(&row))? {
-                return Ok(Some(release));
+                return Ok(Some(Unplanned { release, first: row.try_get::<i64, _>("first")? == 1 }));
             }
         }
         Ok(None)

@@ -306,7 +306,7 @@ async fn every_cap_message_that_is_served_is_read_by_others_and_its_signature_ve
             (amended["sender"].as_str(), amended["headline"].as_str()),
             (Some("tocsin.example"), Some("改过的<标题> & 更多"))
         );
-        assert_eq!(meant(named(&files, "part"))["codes"], json!(["310117"]));
+        assert_eq!(meant(named(&files, "part"))["codes"], json!(["310117000000"]));
         let end = meant(named(&files, "end"));
         let names = end["references"].as_str().unwrap();
         assert!(names.contains(amended["identifier"].as_str().unwrap()) && end["msgType"] == "Cancel", "{end}");

@@ -13,6 +13,7 @@ mod delivery;
 mod doors;
 mod drill;
 mod firefox;
+mod keyboard;
 mod offline;
 mod stage;
 mod subscription;

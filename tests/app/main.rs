@@ -19,3 +19,4 @@ mod stage;
 mod subscription;
 #[path = "../support/mod.rs"]
 mod support;
+mod worker;

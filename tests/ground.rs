@@ -218,7 +218,8 @@ async fn postgis_agrees_on_whose_places_an_alert_concerns_round_a_hole_too() {
     let server = Postgres::start();
     server.ask("CREATE EXTENSION postgis;");
     // A hole in each shape that crosses none of its sides.
-    let hole = ring(&[(30.5625, 120.75), (30.5625, 120.8125), (30.59375, 120.8125), (30.59375, 120.75), (30.5625, 120.75)]);
+    let hole =
+        ring(&[(30.5625, 120.75), (30.5625, 120.8125), (30.59375, 120.8125), (30.59375, 120.75), (30.5625, 120.75)]);
     let wide = ring(&[(31.0, 120.9375), (31.0, 121.0625), (31.25, 121.0625), (31.25, 120.9375), (31.0, 120.9375)]);
     let (mut within, mut outside, mut on_edge, mut in_hole, mut grazed) = (0, 0, 0, 0, 0);
     for (n, outer) in shapes().iter().enumerate() {
@@ -231,7 +232,8 @@ async fn postgis_agrees_on_whose_places_an_alert_concerns_round_a_hole_too() {
         let url = format!("sqlite://{}", folder.path().join("t.db").display());
         let store = Store::open(&StoreOptions { url, max_size_mib: None }).await.unwrap();
         simulate_places_at(&store, &MAP, &points).await.unwrap();
-        let corners = |ring: &[Point]| ring.iter().map(|p| format!("{},{}", p.lat, p.lon)).collect::<Vec<_>>().join(" ");
+        let corners =
+            |ring: &[Point]| ring.iter().map(|p| format!("{},{}", p.lat, p.lon)).collect::<Vec<_>>().join(" ");
         let alert = serde_json::json!({
             "identifier": "a", "sender": "s", "sent": "2026-07-01T12:00:00+08:00", "status": "Actual", "msgType": "Alert", "scope": "Public",
             "info": {"language": "zh-CN", "category": "Met", "event": "台风", "headline": "台风红色预警", "urgency": "Expected",
@@ -263,7 +265,9 @@ async fn postgis_agrees_on_whose_places_an_alert_concerns_round_a_hole_too() {
         }
         store.close().await;
     }
-    println!("{within} inside, {on_edge} on edges, {in_hole} in holes, {outside} outside, {grazed} in counties that are hardly touched");
+    println!(
+        "{within} inside, {on_edge} on edges, {in_hole} in holes, {outside} outside, {grazed} in counties that are hardly touched"
+    );
     assert!(within > 1_000 && on_edge > 300 && in_hole > 20 && outside > 1_000 && grazed < 10);
 }
 

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use chrono::DateTime;
 use proptest::prelude::*;
-use tocsin::cap::{self, Alert};
+use tocsin::cap::{self, Alert, Colour, Hazard};
 use tocsin::demo::Scenario;
 use tocsin::messages::{Facts, Language, MessageOptions, Templates, Variant};
 use tocsin::regions::{LocateOptions, RegionCode, RegionMap};
@@ -106,6 +106,20 @@ fn three_alerts_of_other_services() {
         let both: String = Language::ALL.into_iter().map(|language| told(&alert, language, Variant::Warn)).collect();
         insta::assert_snapshot!(name, both);
     }
+}
+
+#[test]
+fn every_danger_of_every_level_is_described_in_both_languages() {
+    for (hazard, colour) in Hazard::ALL.iter().flat_map(|hazard| Colour::ALL.map(|colour| (*hazard, colour))) {
+        for language in Language::ALL {
+            let text = TEMPLATES.description(hazard, colour, language).unwrap();
+            let chinese = text.chars().any(|c| c > '\u{2fff}');
+            assert_eq!(chinese, language == Language::Chinese, "{hazard:?} {colour:?}: {text}");
+            assert!(text.ends_with(['。', '.']) && !text.contains('\n'), "{hazard:?} {colour:?}: {text}");
+        }
+    }
+    let rain = |colour| TEMPLATES.description(Hazard::Rainstorm, colour, Language::Chinese).unwrap();
+    assert!(rain(Colour::Blue).contains("12小时") && rain(Colour::Red).contains("100毫米"));
 }
 
 #[test]

@@ -11,7 +11,9 @@ async fn a_browser_is_signed_up_confirmed_and_leaves_in_the_app_by_keyboard_alon
     let profile = stage.profile();
     let firefox = stage.open(&profile, "keyboard").await;
     firefox.goto("/sign-up?lang=zh-CN").await;
-    firefox.until("the button is there", "return !document.querySelector('[data-push]').hidden", |is| *is == true).await;
+    firefox
+        .until("the button is there", "return !document.querySelector('[data-push]').hidden", |is| *is == true)
+        .await;
     firefox.tab_to("[data-push] button").await;
     firefox.press(ENTER).await;
     let told = "return document.querySelector('[data-push] output').textContent";

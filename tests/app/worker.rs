@@ -29,7 +29,8 @@ fn pushed(scene: &Value) -> Vec<Vec<Value>> {
 
 /// A push about an event.
 fn about(event: &str, rank: u8, more: &Value) -> Value {
-    let mut told = json!({"title": "t", "body": "b", "tag": event, "event": event, "lang": "en", "variant": "warn", "rank": rank});
+    let mut told =
+        json!({"title": "t", "body": "b", "tag": event, "event": event, "lang": "en", "variant": "warn", "rank": rank});
     told.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     told
 }
@@ -80,9 +81,11 @@ fn a_subscription_that_is_to_end_within_a_week_is_renewed_at_a_push_once_and_the
     let renewed = renews(own.clone(), json!(6));
     let [first, second] = renewed.as_slice() else { panic!("{renewed:?}") };
     let shape = |endpoint: &str| json!({"endpoint": endpoint, "keys": {}}).to_string();
-    let moved =
-        json!({"posted": "/app/subscription", "word": "w", "old": shape("old"), "new": shape("new")});
-    assert_eq!(first[..3], [json!({"unsubscribed": "old"}), json!({"subscribed": "new", "userVisibleOnly": true}), moved]);
+    let moved = json!({"posted": "/app/subscription", "word": "w", "old": shape("old"), "new": shape("new")});
+    assert_eq!(
+        first[..3],
+        [json!({"unsubscribed": "old"}), json!({"subscribed": "new", "userVisibleOnly": true}), moved]
+    );
     let [word] = &first[3..] else { panic!("{first:?}") };
     assert_eq!((&word["title"], &word["tag"], &word["silent"]), (&json!("Goes on"), &json!("renewed"), &json!(true)));
     assert!(second.is_empty(), "{second:?}");

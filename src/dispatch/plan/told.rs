@@ -33,7 +33,8 @@ impl<'a> Plan<'a> {
         // These will still tell whom they have not told yet; stopped ones only when this one, too, may go on.
         let goes_on = sisters.iter().filter(|other| other.superseded_at.is_none() && (own.held || !other.held));
         let goes_on: BTreeSet<i64> = goes_on.map(|other| other.id).collect();
-        self.left_to.extend(sisters.iter().filter(|other| goes_on.contains(&other.id) && !other.held).map(|other| other.id));
+        self.left_to
+            .extend(sisters.iter().filter(|other| goes_on.contains(&other.id) && !other.held).map(|other| other.id));
         heard.extend(sisters);
         if heard.is_empty() {
             return Ok(());

@@ -159,7 +159,8 @@ impl Draft<'_> {
         let places = self.places();
         let facts = Language::ALL.map(|language| {
             let names = self.policy.map.name_places(&places, language);
-            Facts { picture: scene.is_some(), ..Facts::of(self.alert, self.chain, names, language) }
+            let facts = Facts::of(self.alert, self.chain, names, language).told_by(&self.policy.map);
+            Facts { picture: scene.is_some(), ..facts }
         });
         let mut dispatches = Vec::new();
         for channel in self.decision.channels.union(&self.replaced.channels) {

@@ -178,6 +178,24 @@ async fn words_in_which_earthquakes_go_out_without_an_officer_wait_for_an_admini
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asked_is_not_offered_to_agree_and_another_administrator_is() {
+    let house = House::start("").await;
+    let all = [ADMINISTRATORS, &[("zhao", &["author:310000"] as &[&str])]].concat();
+    let [li, wang, _] = house.officers(&all).await.try_into().ok().unwrap();
+    let (li, wang) = (house.signed_in(&li).await, house.signed_in(&wang).await);
+    let page = li.get("/console/people").await.body;
+    let row = page.split("<td>zhao</td>").nth(1).unwrap();
+    let role = row.split("action=\"").nth(1).unwrap().split('"').next().unwrap();
+    let asked = li.act(role, &[("role", "signer"), ("region", "310000"), ("give", "1")]).await;
+    assert_eq!(asked.status, 303, "{}", asked.body);
+    for (browser, agrees) in [(&li, false), (&wang, true)] {
+        let page = browser.get("/console/people").await.body;
+        assert!(page.contains("/console/people/proposals/") && page.contains("name=\"refuse\""), "{page}");
+        assert_eq!(page.contains("name=\"agree\""), agrees, "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_proposal_that_was_tampered_with_is_not_done() {
     let (house, li, browser) = house_of(&bureau("\"330000\"")).await;
     reload(&house, &bureau("\"330000\", \"310000\"")).await;

@@ -231,6 +231,7 @@ impl App {
         let desk = Arc::new(Desk::new(store.clone(), held, time, base, engine.waker()));
         let intake = Arc::new(Intake::new(store.clone(), Arc::clone(&policy), Arc::clone(&clock), Arc::clone(&desk)));
         let mut keepers = vec![tokio::spawn(keeper), tokio::spawn(approval::watch(Arc::clone(&desk), stop.clone()))];
+        keepers.push(tokio::spawn(housekeeping::fold(store.clone(), stop.clone())));
         let parts = (store.clone(), Arc::clone(&policy), Arc::clone(&clock));
         let press = Arc::new(Press::open(parts, Arc::clone(&desk), &config.publish, base).await?);
         keepers.extend(outlet::start(&press, receivers, &config.organisations.allow_private, &stop));

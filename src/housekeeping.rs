@@ -65,6 +65,22 @@ pub(crate) async fn keep(
     }
 }
 
+/// The store's log is folded into its file this often.
+const FOLDED: Duration = Duration::from_secs(1);
+
+/// Folds the store's log into its file until told to stop, so that no alert waits for it.
+pub(crate) async fn fold(store: Store, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(FOLDED) => {}
+            () = stop.cancelled() => return,
+        }
+        if let Err(error) = store.fold().await {
+            tracing::error!(%error, "the store's log could not be folded into its file; it is tried again");
+        }
+    }
+}
+
 /// The schedule's next time, read in China Standard Time.
 fn next(schedule: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let beijing = FixedOffset::east_opt(8 * 3600)?;

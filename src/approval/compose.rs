@@ -120,6 +120,56 @@ pub(crate) struct Draft<'a> {
     pub(crate) whole: bool,
     /// What was told before was wrong.
     pub(crate) correction: bool,
+    /// What was made already of what it says.
+    pub(crate) texts: &'a Texts,
+}
+
+/// Warnings that were made ahead: parts that say the same share them, and what an alert most likely says is made before its turn.
+#[derive(Default)]
+pub(crate) struct Texts(Vec<(Facts, ChannelKind, Content)>);
+
+impl Texts {
+    /// What a decision's channels carry where its alert warns all its places at once. What cannot be made here is tried again, and told
+    /// of, when it is needed.
+    pub(crate) fn ahead(policy: &Policy, alert: &Alert, chain: &str, decision: &Decision) -> Self {
+        let mut made = Vec::new();
+        if alert.is_the_end() {
+            return Self(made);
+        }
+        let scene = scene(policy, &decision.regions, alert, decision);
+        for facts in facts(policy, &decision.regions, (alert, chain), scene.is_some()) {
+            for channel in &decision.channels {
+                let template = decision.template.as_deref();
+                let content = policy.templates.render(*channel, &facts, Variant::Warn, template, &policy.messages);
+                made.extend(content.ok().map(|content| (facts.clone(), *channel, content)));
+            }
+        }
+        Self(made)
+    }
+
+    fn find(&self, facts: &Facts, channel: ChannelKind, variant: Variant) -> Option<Content> {
+        let mut found = self.0.iter().filter(|_| variant == Variant::Warn);
+        found.find(|(of, by, _)| *by == channel && of == facts).map(|(_, _, content)| content.clone())
+    }
+}
+
+/// One picture for all readers: their mails share it as they share the text.
+fn scene(policy: &Policy, places: &[RegionCode], alert: &Alert, decision: &Decision) -> Option<Scene> {
+    let mails = decision.channels.contains(&ChannelKind::Email);
+    mails.then(|| Scene::of(&policy.map, places.to_vec(), Colour::of_alert(alert))).flatten()
+}
+
+/// An alert as it is told of these places, in every language.
+fn facts(
+    policy: &Policy,
+    places: &[RegionCode],
+    (alert, chain): (&Alert, &str),
+    picture: bool,
+) -> [Facts; Language::ALL.len()] {
+    Language::ALL.map(|language| {
+        let names = policy.map.name_places(places, language);
+        Facts { picture, ..Facts::of(alert, chain, names, language).told_by(&policy.map) }
+    })
 }
 
 impl Draft<'_> {
@@ -135,7 +185,7 @@ impl Draft<'_> {
     }
 
     /// The places that the messages name: the part's, or for a Cancel those that the alert itself names and the part reaches.
-    fn places(&self) -> Vec<RegionCode> {
+    pub(crate) fn places(&self) -> Vec<RegionCode> {
         if self.whole && !self.decision.regions.is_empty() && !self.alert.is_the_end() {
             return self.decision.regions.clone();
         }
@@ -148,26 +198,18 @@ impl Draft<'_> {
         located.into_iter().map(|found| found.region).filter(own).collect()
     }
 
-    /// One picture for all readers: their mails share it as they share the text.
-    fn scene(&self) -> Option<Scene> {
-        let mails = self.decision.channels.contains(&ChannelKind::Email);
-        mails.then(|| Scene::of(&self.policy.map, self.places(), Colour::of_alert(self.alert))).flatten()
-    }
-
     /// What each channel carries in each language and variant, mails with a place for the picture if there is one.
-    pub(crate) fn render(&self, scene: Option<&Scene>) -> Result<Vec<NewDispatch>, ComposeError> {
-        let places = self.places();
-        let facts = Language::ALL.map(|language| {
-            let names = self.policy.map.name_places(&places, language);
-            let facts = Facts::of(self.alert, self.chain, names, language).told_by(&self.policy.map);
-            Facts { picture: scene.is_some(), ..facts }
-        });
+    pub(crate) fn render(&self, places: &[RegionCode], picture: bool) -> Result<Vec<NewDispatch>, ComposeError> {
+        let facts = facts(self.policy, places, (self.alert, self.chain), picture);
         let mut dispatches = Vec::new();
         for channel in self.decision.channels.union(&self.replaced.channels) {
             for facts in &facts {
                 for variant in self.variants() {
                     let template = self.decision.template.as_deref();
-                    let content = render(self.policy, *channel, facts, *variant, template)?;
+                    let content = match self.texts.find(facts, *channel, *variant) {
+                        Some(made) => made,
+                        None => render(self.policy, *channel, facts, *variant, template)?,
+                    };
                     dispatches.push(NewDispatch { language: facts.language, variant: *variant, content });
                 }
             }
@@ -179,7 +221,8 @@ impl Draft<'_> {
     pub(crate) fn release(&self, now: DateTime<Utc>) -> Result<NewRelease, ComposeError> {
         let Self { alert, decision, replaced, part, .. } = self;
         let end = alert.is_the_end();
-        let scene = self.scene();
+        let places = self.places();
+        let scene = scene(self.policy, &places, alert, decision);
         Ok(NewRelease {
             name: self.name.clone(),
             kind: ReleaseKind::Alert,
@@ -201,7 +244,7 @@ impl Draft<'_> {
                 _ => alert.expires().map_or(now + HOLDS, |expires| expires.to_utc()),
             },
             signed_by: self.signed_by.to_owned(),
-            dispatches: self.render(scene.as_ref())?,
+            dispatches: self.render(&places, scene.is_some())?,
             scene,
         })
     }

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::ComposeError;
-use super::compose::{BY_RULE, Draft, Replaced};
+use super::compose::{BY_RULE, Draft, Replaced, Texts};
 use super::escalation::{Act, ActError, Effect, Escalation, Who};
 use super::page::{Call, Whom, callable, page, page_menders};
 use super::split::Part;
@@ -19,9 +19,9 @@ use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::rules::{Approval, Decision, Stage};
 use crate::store::{
-    AlertRow, AlertState, Entry, EscalationRow, OfficerRow, ReleaseKind, Store, StoreError, Tx, as_read, escalation_in,
-    escalation_of, hold_release, insert_escalation, insert_release, is_stopped, record, refresh_alert_state,
-    set_alert_state, update_escalation,
+    AlertRow, AlertState, Entry, EscalationRow, NewRelease, OfficerRow, ReleaseKind, Store, StoreError, Tx, as_read,
+    escalation_in, escalation_of, hold_release, insert_escalation, insert_release, is_stopped, record,
+    refresh_alert_state, set_alert_state, update_escalation,
 };
 use crate::world::{Exercise, Live, World};
 
@@ -100,6 +100,8 @@ pub(crate) struct Admission<'a> {
     pub(crate) authors: &'a BTreeSet<OfficerId>,
     /// Where its row says that it stands.
     pub(crate) state: AlertState,
+    /// What was made ahead of what it says.
+    pub(crate) texts: &'a Texts,
 }
 
 impl Desk {
@@ -144,9 +146,9 @@ impl Desk {
         let effects = row.escalation.act(act, seen, &who, now)?;
         let detail =
             json!({"escalation": id, "jurisdiction": row.escalation.jurisdiction, "revision": seen, "said": said});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), kind, &row.alert, detail)).await?;
+        record(&mut tx, now, Entry::new(officer.login.as_str(), kind, &row.alert, detail));
         self.follow(&mut tx, &mut row, effects, &material, now).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         (self.wake)();
         Ok(row)
     }
@@ -171,10 +173,10 @@ impl Desk {
         update_escalation(&mut tx, id, &row.escalation, now).await?;
         let new = insert_escalation(&mut tx, &row.alert, row.lane, &part, now).await?;
         let detail = json!({"escalation": id, "new": new, "jurisdiction": part.jurisdiction, "regions": regions});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "escalation.split", &row.alert, detail)).await?;
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "escalation.split", &row.alert, detail));
         let mut part = EscalationRow { id: new, escalation: part, created_at: now, ..row };
         self.follow(&mut tx, &mut part, effects, &material, now).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         (self.wake)();
         Ok(new)
     }
@@ -187,12 +189,15 @@ impl Desk {
         admission: &Admission<'_>,
         now: DateTime<Utc>,
     ) -> Result<(), DeskError> {
-        let Admission { id, material, parts, authors, state } = admission;
+        let Admission { id, material, parts, authors, state, texts } = admission;
         let end = match material.alert.expires() {
             Some(end) if !material.alert.is_the_end() => end.to_utc(),
             _ => now + super::compose::HOLDS,
         };
         let whole = parts.iter().all(|part| part.approval.is_none());
+        let shared = whole && parts.len() > 1 && material.chain != *id;
+        let shared = shared.then(|| Texts::ahead(policy, &material.alert, &material.chain, &material.decision));
+        let texts = shared.as_ref().unwrap_or(texts);
         for (n, part) in parts.iter().enumerate() {
             let Some(jurisdiction) = part.jurisdiction.clone().filter(|_| !part.approval.is_none()) else {
                 let place = part.jurisdiction.as_ref().map_or("all", RegionCode::as_str);
@@ -208,8 +213,11 @@ impl Desk {
                     signed_by: BY_RULE,
                     whole,
                     correction: false,
+                    texts,
                 };
-                self.release::<W>(tx, &release, id, now).await?;
+                // No part of it can have been stopped yet.
+                let release = release.release(now)?;
+                self.write::<W>(tx, release, (id, false), now).await?;
                 continue;
             };
             let area = (part.regions.clone(), part.within.clone().unwrap_or_default());
@@ -221,7 +229,7 @@ impl Desk {
                 "escalation": row, "jurisdiction": escalation.jurisdiction, "counties": escalation.regions.len(),
                 "approval": escalation.approval.name,
             });
-            record(tx, now, &Entry::new("tocsin", "escalation.begin", id, detail)).await?;
+            record(tx, now, Entry::new("tocsin", "escalation.begin", id, detail));
             let mut row =
                 EscalationRow { id: row, alert: (*id).to_owned(), lane, created_at: now, closed_at: None, escalation };
             self.follow(tx, &mut row, effects, material, now).await?;
@@ -229,7 +237,7 @@ impl Desk {
         if whole && *state == AlertState::Released {
             return Ok(());
         }
-        Ok(refresh_alert_state(tx, id).await?)
+        Ok(refresh_alert_state(tx, id)?)
     }
 
     /// Looks at every escalation whose time has come; returns how many there were.
@@ -262,9 +270,9 @@ impl Desk {
             "escalation": id, "jurisdiction": row.escalation.jurisdiction, "step": step,
             "state": row.escalation.state.as_str(), "overdue": row.escalation.overdue,
         });
-        record(&mut tx, now, &Entry::new("tocsin", "escalation.deadline", &row.alert, detail)).await?;
+        record(&mut tx, now, Entry::new("tocsin", "escalation.deadline", &row.alert, detail));
         self.follow(&mut tx, &mut row, effects, &material, now).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         (self.wake)();
         Ok(())
     }
@@ -310,7 +318,7 @@ impl Desk {
             }
         }
         update_escalation(tx, row.id, &row.escalation, now).await?;
-        Ok(refresh_alert_state(tx, &row.alert).await?)
+        Ok(refresh_alert_state(tx, &row.alert)?)
     }
 
     async fn go_out<W: World>(
@@ -341,6 +349,7 @@ impl Desk {
             signed_by: &by,
             whole: false,
             correction: false,
+            texts: &Texts::default(),
         };
         match self.release::<W>(tx, &draft, &row.alert, now).await {
             Ok(_) => row.escalation.released(by),
@@ -348,7 +357,7 @@ impl Desk {
                 tracing::error!(%error, alert.id = %row.alert, "approved, and its messages cannot be made");
                 row.escalation.not_released(now);
                 let detail = json!({"escalation": row.id, "error": error.to_string()});
-                record(tx, now, &Entry::new("tocsin", "release.failed", &row.alert, detail)).await?;
+                record(tx, now, Entry::new("tocsin", "release.failed", &row.alert, detail));
             }
             Err(other) => return Err(other),
         }
@@ -363,11 +372,21 @@ impl Desk {
         alert: &str,
         now: DateTime<Utc>,
     ) -> Result<i64, DeskError> {
-        let mut release = draft.release(now)?;
-        release.reach = W::reach(release.reach);
-        let id = insert_release(tx, &release, now).await?;
+        let release = draft.release(now)?;
         // A stop holds what is still to come of that alert, too.
         let held = is_stopped(tx, &release).await?;
+        self.write::<W>(tx, release, (alert, held), now).await
+    }
+
+    async fn write<W: World>(
+        &self,
+        tx: &mut Tx,
+        mut release: NewRelease,
+        (alert, held): (&str, bool),
+        now: DateTime<Utc>,
+    ) -> Result<i64, DeskError> {
+        release.reach = W::reach(release.reach);
+        let id = insert_release(tx, &release, now).await?;
         if held {
             hold_release(tx, id, now).await?;
         }
@@ -375,7 +394,7 @@ impl Desk {
             "release": id, "jurisdiction": release.jurisdiction, "counties": release.regions.len(),
             "lane": release.lane, "audience": release.reach, "channels": release.channels, "signed_by": release.signed_by, "held": held,
         });
-        record(tx, now, &Entry::new("tocsin", "release", alert, detail)).await?;
+        record(tx, now, Entry::new("tocsin", "release", alert, detail));
         Ok(id)
     }
 
@@ -415,7 +434,7 @@ impl Desk {
         // Nobody had been told of anything when it came, so it went to nobody; now there are people whom it concerns.
         if row.state == AlertState::Withheld && super::concerns_those_told(&material.decision, &material.replaced) {
             parts.push((part(Vec::new(), None, None), head.to_owned(), BY_RULE.to_owned(), None));
-            set_alert_state(tx, head, AlertState::Released).await?;
+            set_alert_state(tx, head, AlertState::Released)?;
         }
         for (part, name, signed_by, amended) in &parts {
             let draft = Draft {
@@ -429,6 +448,7 @@ impl Desk {
                 signed_by,
                 whole: false,
                 correction: false,
+                texts: &Texts::default(),
             };
             self.release::<W>(tx, &draft, head, now).await?;
         }

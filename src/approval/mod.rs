@@ -15,7 +15,7 @@ pub use amend::{Amendment, Words};
 #[cfg(test)]
 pub(crate) use compose::CANCEL_HOLDS;
 pub use compose::ComposeError;
-pub(crate) use compose::{BY_RULE, HOLDS, Replaced, areas};
+pub(crate) use compose::{BY_RULE, HOLDS, Replaced, Texts, areas};
 pub(crate) use desk::{Admission, Material};
 pub use desk::{Desk, DeskError, Wake};
 pub use duty::{Override, Roster, Rotation};
@@ -75,8 +75,9 @@ pub(crate) fn preview(
         signed_by: "",
         whole: false,
         correction: false,
+        texts: &compose::Texts::default(),
     };
-    draft.render(None)
+    draft.render(&draft.places(), false)
 }
 
 /// Whether an alert that the rules withhold must still go to those told by what it replaces: people told of a danger are told

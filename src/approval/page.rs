@@ -121,7 +121,7 @@ pub(super) async fn page<W: World>(
         "escalation": call.id, "jurisdiction": call.escalation.jurisdiction, "step": call.step, "position": step.page, "all": all,
         "called": names, "on_roster": on_roster, "addresses": reached,
     });
-    record(tx, now, &Entry::new("tocsin", "page", call.alert, detail)).await?;
+    record(tx, now, Entry::new("tocsin", "page", call.alert, detail));
     let called = names.join("、");
     let make = |language| facts(policy, call, language, called.clone(), now);
     ring(tx, policy, call, &format!("{}", call.step), recipients, make, now).await?;
@@ -167,7 +167,7 @@ pub(super) async fn page_menders<W: World>(
         "escalation": call.id, "jurisdiction": call.escalation.jurisdiction, "position": "author", "called": names,
         "addresses": reached,
     });
-    record(tx, now, &Entry::new("tocsin", "page", call.alert, detail)).await?;
+    record(tx, now, Entry::new("tocsin", "page", call.alert, detail));
     let called = names.join("、");
     let make = |language| {
         let pick = |zh: &str, en: &str| if language == Language::Chinese { zh.to_owned() } else { en.to_owned() };
@@ -418,7 +418,7 @@ impl super::Desk {
         };
         let mut tx = self.store.begin().await?;
         let login = officer.login.as_str();
-        record(&mut tx, now, &Entry::new(login, kind, login, serde_json::json!({"addresses": reached}))).await?;
+        record(&mut tx, now, Entry::new(login, kind, login, serde_json::json!({"addresses": reached})));
         if reached > 0 {
             let id = insert_release(&mut tx, &release, now).await?;
             for (channel, mut packer) in recipients {

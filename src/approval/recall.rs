@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 
-use super::compose::{Draft, Replaced};
+use super::compose::{Draft, Replaced, Texts};
 use super::desk::{Desk, DeskError};
 use super::escalation::ActError;
 use super::split::Part;
@@ -15,7 +15,7 @@ use crate::messages::Language;
 use crate::officers::Role;
 use crate::regions::RegionCode;
 use crate::store::{
-    AlertRow, AlertState, Entry, NewAlert, NewRelease, OfficerRow, Release, ReleaseKind, StoreError, Tx, hold_release,
+    AlertRow, AlertState, Entry, NewAlert, NewRelease, OfficerRow, Release, ReleaseKind, Tx, hold_release,
     insert_alert, insert_release, is_open, record, resume_release, supersede, supersede_release, withdraw_escalations,
 };
 use crate::world::World;
@@ -42,8 +42,8 @@ impl Desk {
             stopped += usize::from(hold_release(&mut tx, release.id, now).await?);
         }
         let detail = json!({"releases": own.iter().map(|r| r.id).collect::<Vec<_>>(), "reason": reason});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "release.stop", alert, detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "release.stop", alert, detail));
+        tx.commit().await?;
         tracing::warn!(alert.id = alert, officer = %officer.login, releases = stopped, "stopped");
         Ok(stopped)
     }
@@ -59,8 +59,8 @@ impl Desk {
             resumed += usize::from(resume_release(&mut tx, release.id).await?);
         }
         let detail = json!({"releases": own.iter().map(|r| r.id).collect::<Vec<_>>(), "reason": reason});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "release.resume", alert, detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "release.resume", alert, detail));
+        tx.commit().await?;
         (self.wake)();
         Ok(resumed)
     }
@@ -110,8 +110,8 @@ impl Desk {
             sent += 1;
         }
         let detail = json!({"releases": sent, "reason": reason});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "release.resend", alert, detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "release.resend", alert, detail));
+        tx.commit().await?;
         (self.wake)();
         Ok(sent)
     }
@@ -141,6 +141,9 @@ impl Desk {
         let in_force = self.store.releases_of(&older).await?.into_iter().filter(|r| r.superseded_at.is_none()).count();
         let correction = correcting(&material.alert, words, now)?;
         let id = AlertId::of(&correction);
+        if self.store.alert(id.as_str()).await?.is_some() {
+            return Err(DeskError::Unknown);
+        }
         let raw = cap::write(&correction)?;
         let row = AlertRow {
             id: id.to_string(),
@@ -160,9 +163,7 @@ impl Desk {
         let links = [(wrong.id.clone(), Why::References)];
         let new =
             NewAlert { row: &row, format: "xml", raw: raw.as_bytes(), located: "null", links: &links, incidents: &[] };
-        if !insert_alert(&mut tx, &new).await? {
-            return Err(DeskError::Unknown);
-        }
+        insert_alert(&mut tx, &new)?;
         for release in own.iter().filter(|release| release.kind == ReleaseKind::Alert) {
             let part = Part {
                 jurisdiction: release.jurisdiction.clone(),
@@ -181,6 +182,7 @@ impl Desk {
                 signed_by: &officer.name,
                 whole: false,
                 correction: true,
+                texts: &Texts::default(),
             };
             supersede_release(&mut tx, release.id, now).await?;
             self.release::<W>(&mut tx, &draft, id.as_str(), now).await?;
@@ -195,11 +197,11 @@ impl Desk {
         }
         // Where nothing of it is left in force, the correction stands at the event's head.
         if !waits && in_force == own.len() {
-            supersede(&mut tx, &wrong.id, id.as_str(), now).await?;
+            supersede(&mut tx, &wrong.id, id.as_str(), now)?;
         }
         let detail = json!({"correction": id, "zh": words.zh, "en": words.en, "releases": own.len()});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "release.correct", alert, detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "release.correct", alert, detail));
+        tx.commit().await?;
         (self.wake)();
         Ok(id)
     }

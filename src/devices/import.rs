@@ -7,7 +7,7 @@ use crate::cap::{Colour, Point};
 use crate::organisations::{BadSlug, KeepError, Row, Slug, Table};
 use crate::regions::BadRegionCode;
 use crate::residents::BadRow;
-use crate::store::{OfficerRow, StoreError};
+use crate::store::OfficerRow;
 
 /// The columns, in any order; those after `region` may be left out.
 pub const COLUMNS: [&str; 9] = ["id", "kind", "name", "region", "lat", "lon", "organisation", "lowest", "drills"];
@@ -65,7 +65,7 @@ impl Devices {
                 done.accounts.extend(self.write(&mut tx, device, *new, by).await?);
             }
         }
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         Ok(done)
     }
 }

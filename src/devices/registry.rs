@@ -68,7 +68,7 @@ impl Devices {
         let device = self.checked(device, before.as_ref().map(|row| &row.device), by).await?;
         let mut tx = self.store.begin().await?;
         let made = self.write(&mut tx, &device, before.is_none(), by).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         Ok(made)
     }
 
@@ -90,7 +90,7 @@ impl Devices {
         let place = Place { id: 0, name, region, point: device.point, wishes };
         insert_device(&self.store, tx, device, place, now).await?;
         let kind = if new { "device.create" } else { "device.change" };
-        record(tx, now, &Entry::new(actor(by), kind, &device.id, json!({"device": device}))).await?;
+        record(tx, now, Entry::new(actor(by), kind, &device.id, json!({"device": device})));
         if !new {
             touch_accounts(tx).await?;
             return Ok(None);
@@ -144,8 +144,8 @@ impl Devices {
         let mut tx = self.store.begin().await?;
         set_account(&mut tx, &account, Some(&hash)).await?;
         let detail = json!({"account": account});
-        record(&mut tx, self.clock.now(), &Entry::new(actor(by), "device.account", id, detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, self.clock.now(), Entry::new(actor(by), "device.account", id, detail));
+        tx.commit().await?;
         Ok((account, password))
     }
 
@@ -158,8 +158,8 @@ impl Devices {
         let mut tx = self.store.begin().await?;
         delete_device(&mut tx, id).await?;
         set_account(&mut tx, &broker::device_account(id), None).await?;
-        record(&mut tx, self.clock.now(), &Entry::new(actor(by), "device.end", id, json!({}))).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, self.clock.now(), Entry::new(actor(by), "device.end", id, json!({})));
+        Ok(tx.commit().await?)
     }
 
     async fn owned(&self, id: &Slug, by: Option<&OfficerRow>) -> Result<DeviceRow, KeepError> {

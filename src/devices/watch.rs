@@ -77,8 +77,8 @@ impl Devices {
         let mut tx = self.store.begin().await?;
         set_alarm(&mut tx, region, silent.then_some(now)).await?;
         let detail = json!({"silent": share.silent, "devices": share.devices});
-        record(&mut tx, now, &Entry::new("tocsin", kind, region, detail)).await?;
-        Ok(tx.commit().await?)
+        record(&mut tx, now, Entry::new("tocsin", kind, region, detail));
+        tx.commit().await
     }
 }
 

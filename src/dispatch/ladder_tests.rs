@@ -232,7 +232,7 @@ async fn an_end_outlasts_the_longest_night_and_a_correction_or_what_is_over_by_m
         if over_by_morning {
             let mut tx = world.store.begin().await.unwrap();
             let update = sqlx::query("UPDATE release SET expires = $1 WHERE alert = 'next'");
-            update.bind(chrono::DateTime::timestamp_millis(&morning)).execute(&mut *tx).await.unwrap();
+            update.bind(chrono::DateTime::timestamp_millis(&morning)).execute(&mut tx).await.unwrap();
             tx.commit().await.unwrap();
         }
         let engine = world.engine(&[]).await;
@@ -355,7 +355,7 @@ async fn who_is_in_a_chunk_is_read_once_and_where_they_stand_each_time() {
     sqlx::query("UPDATE chunk SET body = $1 WHERE release = $2")
         .bind(&[255_u8][..])
         .bind(release)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -365,7 +365,7 @@ async fn who_is_in_a_chunk_is_read_once_and_where_they_stand_each_time() {
     sqlx::query("UPDATE chunk SET state = 2, finals = $1 WHERE release = $2 AND channel = 'sms'")
         .bind(&[failed, accepted][..])
         .bind(release)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -24,7 +24,7 @@ use crate::delivery::{ELSEWHERE, LOOKED_UP, Packer, Rest, pack_rest, pack_why, r
 use crate::messages::{Language, Variant};
 use crate::policy::Policy;
 use crate::rules::{Audience, Lane};
-use crate::store::{Dispatch, NewChunk, Release, ReleaseKind, Store, StoreError};
+use crate::store::{Dispatch, NewChunk, Release, ReleaseKind, Store, StoreError, Unplanned};
 
 /// Recipients in a chunk of the top lane, and of the others.
 const TOP: usize = 200;
@@ -71,8 +71,9 @@ impl Planner {
     async fn plan_next(&self, put_off: &mut PutOff) -> Result<bool, StoreError> {
         put_off.retain(|_, again| *again > Instant::now());
         let waits = |id: i64| put_off.contains_key(&id);
-        let Some(release) = self.store.next_unplanned(self.lanes.clone(), waits).await? else { return Ok(false) };
-        if let Err(error) = self.plan(&release).await {
+        let next = self.store.next_unplanned(self.lanes.clone(), waits).await?;
+        let Some(Unplanned { release, first }) = next else { return Ok(false) };
+        if let Err(error) = self.plan(&release, first).await {
             if error.is_of_all() {
                 return Err(error);
             }
@@ -82,12 +83,16 @@ impl Planner {
         Ok(true)
     }
 
-    async fn plan(&self, release: &Release) -> Result<(), StoreError> {
+    async fn plan(&self, release: &Release, first: bool) -> Result<(), StoreError> {
         let dispatches = self.store.dispatches(release.id).await?;
+        let planned = match first {
+            true => Recipients::new(),
+            false => in_chunks(&self.store, release.id, &dispatches).await?,
+        };
         let mut plan = Plan {
             planner: self,
             size: if release.lane == Lane::EXTREME { TOP } else { OTHER },
-            planned: in_chunks(&self.store, release.id, &dispatches).await?,
+            planned,
             spared: Heard::new(),
             left_to: BTreeSet::new(),
             packers: HashMap::new(),
@@ -95,8 +100,8 @@ impl Planner {
             release,
             dispatches: &dispatches,
         };
-        plan.fill().await?;
-        self.store.set_planned(release.id, &plan.left_to, self.clock.now()).await
+        plan.fill(first).await?;
+        plan.end().await
     }
 }
 
@@ -156,10 +161,10 @@ struct Packing {
 }
 
 impl<'a> Plan<'a> {
-    async fn fill(&mut self) -> Result<(), StoreError> {
+    async fn fill(&mut self, first: bool) -> Result<(), StoreError> {
         if self.release.kind == ReleaseKind::Resend {
             self.add_missed().await?;
-        } else {
+        } else if !first {
             self.spare().await?;
             self.add_told().await?;
         }
@@ -169,16 +174,18 @@ impl<'a> Plan<'a> {
                 let somebody = spoken_to.contains(&(dispatch.content.kind(), dispatch.language));
                 self.add_area(dispatch, somebody).await?;
             }
-            // A dispatch goes on its way as soon as it is whole.
+            // A dispatch goes on its way as soon as it is whole, where what comes next may take a while.
             self.close(dispatch);
-            self.write().await?;
+            if !spoken_to.is_empty() {
+                self.write().await?;
+            }
         }
-        if self.release.kind == ReleaseKind::Alert {
+        if self.release.kind == ReleaseKind::Alert && self.warns_residents().is_some() {
+            self.write().await?;
             self.add_residents().await?;
             for dispatch in self.dispatches {
                 self.close(dispatch);
             }
-            self.write().await?;
         }
         Ok(())
     }
@@ -302,12 +309,25 @@ impl<'a> Plan<'a> {
     async fn write(&mut self) -> Result<(), StoreError> {
         let chunks = std::mem::take(&mut self.ready);
         self.planner.store.insert_chunks(&chunks, self.planner.clock.now()).await?;
+        self.announce(&chunks);
+        Ok(())
+    }
+
+    /// Writes what is left: everybody is in chunks.
+    async fn end(&mut self) -> Result<(), StoreError> {
+        let chunks = std::mem::take(&mut self.ready);
+        let now = self.planner.clock.now();
+        self.planner.store.end_plan(self.release.id, &chunks, &self.left_to, now).await?;
+        self.announce(&chunks);
+        Ok(())
+    }
+
+    fn announce(&self, chunks: &[NewChunk]) {
         for desk in &self.planner.desks {
             if chunks.iter().any(|chunk| chunk.channel == desk.kind()) {
                 desk.announce(self.release.lane.number());
             }
         }
-        Ok(())
     }
 
     fn region_index(&self, code: &crate::regions::RegionCode) -> u16 {

@@ -207,7 +207,7 @@ async fn whoever_pauses_leaves_or_is_deleted_before_a_message_leaves_is_not_told
     let mut tx = world.store.begin().await.unwrap();
     sqlx::query("INSERT INTO resident (subscriber, language, consent, consent_at, paused_until) VALUES (1, 'zh-CN', '1', 0, $1)")
         .bind(i64::MAX)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -311,7 +311,7 @@ async fn whoever_is_told_without_places_waits_for_nothing_that_only_places_need(
     let world = World::new().await;
     world.person(1, &[(ChannelKind::Sms, "+8611")], &[]).await;
     let mut tx = world.store.begin().await.unwrap();
-    sqlx::query("UPDATE address SET region = $1").bind(QINGPU).execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE address SET region = $1").bind(QINGPU).execute(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     let set_raw = async |raw: Option<Vec<u8>>| {
         let mut tx = world.store.begin().await.unwrap();
@@ -319,7 +319,7 @@ async fn whoever_is_told_without_places_waits_for_nothing_that_only_places_need(
             Some(raw) => sqlx::query("UPDATE alert_raw SET raw = $1").bind(raw),
             None => sqlx::query("UPDATE alert_raw SET raw = 5"),
         };
-        sql.execute(&mut *tx).await.unwrap();
+        sql.execute(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
     };
     for (name, old) in [("storm", &[][..]), ("next", &["storm"])] {
@@ -345,9 +345,9 @@ async fn a_damaged_row_holds_up_nobody_else() {
         world.person(n, &[(ChannelKind::Sms, number.as_str())], &[place]).await;
     }
     let mut tx = world.store.begin().await.unwrap();
-    sqlx::query("UPDATE address SET value = ':AAAA' WHERE id = 10").execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE address SET value = ':AAAA' WHERE id = 10").execute(&mut tx).await.unwrap();
     sqlx::query("UPDATE place SET point = ':AAAA', name = ':AAAA' WHERE subscriber = 2")
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -16,18 +16,22 @@ use crate::store::{Dispatch, StoreError};
 const PEOPLE: usize = 1_024;
 
 impl Plan<'_> {
+    /// Whether people with places are warned, and if so, whether only those who take part in drills.
+    pub(super) fn warns_residents(&self) -> Option<bool> {
+        if !self.dispatches.iter().any(|d| d.variant == Variant::Warn && self.usable(d.content.kind())) {
+            return None;
+        }
+        let lists = self.release.reach.lists();
+        match (lists.contains(&Audience::Public), lists.contains(&Audience::Drill)) {
+            (true, _) => Some(false),
+            (false, drill) => drill.then_some(true),
+        }
+    }
+
     /// The places that the alert warns, by owner, and of what; None where it warns nobody.
     pub(super) async fn concerned(&self) -> Result<Option<(Danger, Vec<Concerned>)>, StoreError> {
         let (release, planner) = (self.release, self.planner);
-        let warns = self.dispatches.iter().any(|d| d.variant == Variant::Warn && self.usable(d.content.kind()));
-        let Some(policy) = planner.policy.as_ref().filter(|_| warns) else { return Ok(None) };
-        let lists = release.reach.lists();
-        // A drill reaches those who said that they take part.
-        let drill = match (lists.contains(&Audience::Public), lists.contains(&Audience::Drill)) {
-            (true, _) => false,
-            (false, true) => true,
-            (false, false) => return Ok(None),
-        };
+        let (Some(policy), Some(drill)) = (&planner.policy, self.warns_residents()) else { return Ok(None) };
         let concern = Concern::load(&planner.store, &policy.load().map, &release.alert).await?;
         let mut places = concern.places(&planner.store, &release.regions).await?;
         places.retain(|place| !drill || place.wishes & DRILLS != 0);

@@ -115,7 +115,7 @@ impl World {
             .bind(channel.as_str())
             .bind(self.store.seal(&address).unwrap())
             .bind(self.store.digest(&address))
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await
             .unwrap();
         }
@@ -188,19 +188,19 @@ impl World {
         )
         .bind(name)
         .bind(serde_json::to_string(&located).unwrap())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .unwrap();
         let sql = "INSERT INTO alert_raw (alert, raw) VALUES ($1, $2)";
-        sqlx::query(sql).bind(name).bind(raw.as_bytes()).execute(&mut *tx).await.unwrap();
+        sqlx::query(sql).bind(name).bind(raw.as_bytes()).execute(&mut tx).await.unwrap();
         for old in old {
             sqlx::query("INSERT INTO alert_reference (alert, refers_to) VALUES ($1, $2)")
                 .bind(name)
                 .bind(*old)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await
                 .unwrap();
-            supersede(&mut tx, old, name, now).await.unwrap();
+            supersede(&mut tx, old, name, now).unwrap();
         }
         let mut dispatches = Vec::new();
         for (variant, language) in variants.iter().flat_map(|v| Language::ALL.map(|l| (*v, l))) {

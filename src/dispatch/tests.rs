@@ -116,7 +116,7 @@ impl World {
             .bind(id)
             .bind(region)
             .bind(format!("+86{id:011}"))
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await
             .unwrap();
         }
@@ -144,17 +144,17 @@ impl World {
              VALUES ($1, '', $1, 0, '', '', '', '', '', '', 0, '', '', '', 'released', '')",
         )
         .bind(text)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .unwrap();
         for old in old {
             sqlx::query("INSERT INTO alert_reference (alert, refers_to) VALUES ($1, $2)")
                 .bind(text)
                 .bind(*old)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await
                 .unwrap();
-            supersede(&mut tx, old, text, Utc::now()).await.unwrap();
+            supersede(&mut tx, old, text, Utc::now()).unwrap();
         }
         let content = |variant: &Variant| NewDispatch {
             language: Language::Chinese,

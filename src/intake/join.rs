@@ -11,8 +11,8 @@ use crate::chains::{Member, Part, Place, Why, place, says_again, takes_part};
 use crate::regions::{Located, RegionCode};
 use crate::rules::{Decision, Withheld};
 use crate::store::{
-    AlertRow, AlertState, Store, StoreError, Tx, insert_link, insert_repeat, merge_chain, readable, supersede,
-    withdraw_escalations,
+    AlertRow, AlertState, Kin, Like, Newcomer, Store, StoreError, Tx, insert_link, insert_repeat, merge_chain,
+    readable, supersede, withdraw_escalations,
 };
 use crate::world::{Exercise, Live, World};
 
@@ -39,7 +39,12 @@ impl Joined {
 }
 
 /// Finds an alert's place, and says in its findings and decision what came of it.
-pub(super) async fn join(store: &Store, bureau: &str, understood: &mut Understood) -> Result<Joined, Refusal> {
+pub(super) async fn join(
+    store: &Store,
+    bureau: &str,
+    understood: &mut Understood,
+    kin: Kin,
+) -> Result<Joined, Refusal> {
     let alert = &understood.alert;
     let new = Member::of(alert, counties(&understood.located));
     let warns = matches!(alert.status, Status::Actual | Status::Exercise);
@@ -49,7 +54,7 @@ pub(super) async fn join(store: &Store, bureau: &str, understood: &mut Understoo
         return Ok(Joined { place: Place { links, ..Place::default() }, older: Vec::new(), repeats: None });
     }
     let quiet = understood.decision.withheld.is_some() && new.part != Part::Ends;
-    let record = related(store, bureau, alert, &new).await?;
+    let record = related(store, bureau, (alert, &new), kin).await?;
     let mut place = place(&new, &record, quiet);
     understood.findings.append(&mut place.findings);
     let replaces = matches!(alert.msg_type, cap::MsgType::Update | cap::MsgType::Cancel);
@@ -74,22 +79,39 @@ pub(super) async fn join(store: &Store, bureau: &str, understood: &mut Understoo
     Ok(Joined { place, older, repeats })
 }
 
+/// What the record knows of a new alert.
+pub(super) async fn kin(store: &Store, bureau: &str, understood: &Understood) -> Result<Kin, StoreError> {
+    let Understood { alert, id, .. } = understood;
+    let [also, too] = &undated(alert);
+    let hazard = Some(Hazard::of_alert(alert)).filter(|hazard| *hazard != Hazard::Other);
+    let like = hazard.map(|hazard| Like {
+        bureau,
+        hazard: hazard.slug(),
+        sender: &alert.sender,
+        status: alert.status.as_str(),
+        at: alert.sent.to_utc(),
+    });
+    store.kin(&Newcomer { id: id.as_str(), also_named: [also, too], like }).await
+}
+
 /// Everything on record that may be of the same event, with its whole events.
-async fn related(store: &Store, bureau: &str, alert: &Alert, new: &Member) -> Result<Vec<Member>, StoreError> {
+async fn related(
+    store: &Store,
+    bureau: &str,
+    (alert, new): (&Alert, &Member),
+    kin: Kin,
+) -> Result<Vec<Member>, StoreError> {
     let mut ids: BTreeSet<String> = new.refers_to.iter().cloned().collect();
     let undated = undated(alert);
     if new.part != Part::Answers {
-        let mut named = new.refers_to.clone();
-        named.push(new.id.clone());
-        named.extend(undated.iter().cloned());
-        ids.extend(store.naming(&named).await?);
+        ids.extend(kin.naming);
+        ids.extend(store.naming(&new.refers_to).await?);
         ids.extend(store.of_incidents(bureau, &new.incidents).await?);
-        if let (Some(hazard), true, true) = (new.hazard, new.names_nothing(), new.incidents.is_empty()) {
-            let what = (hazard.slug(), alert.sender.as_str(), alert.status.as_str());
-            for (id, located) in store.standing(bureau, what, alert.sent.to_utc()).await? {
-                let near = new.counties.is_empty() || !counties_of(&located).is_disjoint(&new.counties);
-                ids.extend(near.then_some(id));
-            }
+        if new.hazard.is_some() && new.names_nothing() && new.incidents.is_empty() {
+            let near = |located: &serde_json::Value| {
+                new.counties.is_empty() || !counties_of(located).is_disjoint(&new.counties)
+            };
+            ids.extend(kin.alike.into_iter().filter(|(_, located)| near(located)).map(|(id, _)| id));
         }
     }
     let rows = store.alerts_by_id(&ids.into_iter().collect::<Vec<_>>()).await?;
@@ -196,20 +218,20 @@ pub(super) async fn write(
     let place = &joined.place;
     let head = place.behind.as_deref().unwrap_or(id);
     for old in &place.takes {
-        supersede(tx, old, head, now).await?;
+        supersede(tx, old, head, now)?;
         match status {
             Status::Exercise => withdraw_escalations::<Exercise>(tx, old, head, now, |_| true).await?,
             _ => withdraw_escalations::<Live>(tx, old, head, now, |_| true).await?,
         };
-        insert_link(tx, head, old, Why::Place).await?;
+        insert_link(tx, head, old, Why::Place)?;
     }
     if let Some(chain) = &place.chain {
         for other in &place.merged {
-            merge_chain(tx, other, chain).await?;
+            merge_chain(tx, other, chain)?;
         }
     }
     if let Some(old) = &joined.repeats {
-        insert_repeat(tx, id, old).await?;
+        insert_repeat(tx, id, old)?;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ pub(crate) use weigh::MAX_AGE;
 use weigh::is_old;
 pub(crate) use weigh::weigh;
 
-use crate::approval::{Admission, Asked, Desk, Material, Replaced, complete, concerns_those_told, split};
+use crate::approval::{Admission, Asked, Desk, Material, Replaced, Texts, complete, concerns_those_told, split};
 use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Reading, Status, Verdict};
 use crate::chains::takes_part;
 use crate::clock::Clock;
@@ -99,6 +99,8 @@ struct Understood {
     decision: Decision,
     /// Counties that the bureau may not warn, and others are asked about.
     asked: BTreeSet<RegionCode>,
+    /// What it most likely says, where it needs nobody's yes.
+    texts: Texts,
 }
 
 impl Intake {
@@ -210,7 +212,10 @@ impl Intake {
         let _turn = self.turn.lock().await;
         // Whatever it joins is read while nobody else writes: an officer's yes in between would be a release that it misses.
         let mut tx = self.store.begin_early().await?;
-        if let Some(row) = self.store.alert(understood.id.as_str()).await? {
+        let kin = join::kin(&self.store, &bureau.name, &understood).await?;
+        if kin.is_known
+            && let Some(row) = self.store.alert(understood.id.as_str()).await?
+        {
             let same = row.bureau == bureau.name && self.says_the_same(&understood, raw).await?;
             return if same {
                 Ok(receipt(&understood, row.state, true))
@@ -220,7 +225,7 @@ impl Intake {
         }
         self.date_references(bureau, &mut understood.alert).await?;
         self.check_references(bureau, &understood.alert).await?;
-        let joined = join::join(&self.store, &bureau.name, &mut understood).await?;
+        let joined = join::join(&self.store, &bureau.name, &mut understood, kin).await?;
         let older = &joined.older;
         let replaced = Replaced::of(&self.store, older).await?.guessed(joined.is_a_guess());
         understood.findings.extend(replaced.damaged().map(|id| Finding::new(Code::Damaged, "alert/references", id)));
@@ -249,18 +254,14 @@ impl Intake {
         let (links, incidents) = (&joined.place.links, &understood.alert.incidents);
         let new = NewAlert { row: &row, format: format.as_str(), raw, located: &located, links, incidents };
         let overtaken = self.overtaken(&joined).await?;
-        if !insert_alert(&mut tx, &new).await? {
-            // Another program on the same store was quicker.
-            return Ok(receipt(&understood, state, true));
-        }
+        insert_alert(&mut tx, &new)?;
         let event = serde_json::json!({"chain": &chain, "links": links, "takes": joined.place.takes,
             "merged": joined.place.merged, "behind": joined.place.behind, "repeats": joined.repeats});
         let detail = serde_json::json!({"bureau": bureau.name, "verdict": understood.verdict, "event": event, "decision": {
             "counties": decision.regions.len(), "lane": decision.lane, "approval": asked.name, "withheld": decision.withheld,
             "rules": decision.rules.iter().filter(|r| r.matched).map(|r| &r.rule).collect::<Vec<_>>(),
         }});
-        record(&mut tx, now, &Entry::new(&format!("bureau:{}", bureau.name), "alert.accept", &understood.id, detail))
-            .await?;
+        record(&mut tx, now, Entry::new(&format!("bureau:{}", bureau.name), "alert.accept", &understood.id, detail));
         join::write(&mut tx, &joined, (understood.id.as_str(), understood.alert.status), now).await?;
         if let (Some(head), Some(told)) = (&joined.place.behind, &overtaken) {
             match understood.alert.status {
@@ -273,7 +274,7 @@ impl Intake {
             AlertState::Withheld => state,
             state => self.admit(&mut tx, policy, bureau, &understood, (&material, state), &asked, authors, now).await?,
         };
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         tracing::info!(alert.id = %understood.id, bureau = %bureau.name, state = state.as_str(),
             regions = understood.decision.regions.len(), "alert taken");
         Ok(receipt(&understood, state, false))
@@ -296,7 +297,8 @@ impl Intake {
         least.name = format!("{}（{} 转请 / asked by {}）", least.name, bureau.name, bureau.name);
         let theirs = Asked { regions: &understood.asked, approval: least };
         let parts = split(&material.decision, &material.alert, &material.replaced, &policy.map, asked, &theirs);
-        let admission = Admission { id: understood.id.as_str(), material, parts: &parts, authors, state };
+        let admission =
+            Admission { id: understood.id.as_str(), material, parts: &parts, authors, state, texts: &understood.texts };
         match understood.alert.status {
             Status::Exercise => self.desk.admit::<Exercise>(tx, policy, &admission, now).await?,
             _ => self.desk.admit::<Live>(tx, policy, &admission, now).await?,
@@ -405,7 +407,13 @@ fn understand(
     let verdict = Verdict::of(&findings);
     let decision = decide(&alert, &located, &policy.rules, &policy.map, now);
     authority::ask_for_added(&policy.map, bureau, &located, &decision.regions, &mut asked);
-    Ok(Understood { id: AlertId::of(&alert), alert, verdict, findings, located, decision, asked })
+    let id = AlertId::of(&alert);
+    let alone = alert.msg_type == MsgType::Alert && alert.references.is_empty();
+    let texts = match alone && decision.withheld.is_none() && decision.approval.is_none() && asked.is_empty() {
+        true => Texts::ahead(policy, &alert, id.as_str(), &decision),
+        false => Texts::default(),
+    };
+    Ok(Understood { id, alert, verdict, findings, located, decision, asked, texts })
 }
 
 fn row(

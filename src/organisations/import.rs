@@ -15,9 +15,7 @@ use crate::cap::Colour;
 use crate::delivery::Address;
 use crate::messages::Language;
 use crate::residents::BadRow;
-use crate::store::{
-    Entry, NewContact, OfficerRow, StoreError, insert_contact, put_organisation, record, touch_accounts,
-};
+use crate::store::{Entry, NewContact, OfficerRow, insert_contact, put_organisation, record, touch_accounts};
 
 /// The columns, in any order; those after `duty` may be left out, but `consent` and `consent_at`.
 pub const COLUMNS: [&str; 12] = [
@@ -97,15 +95,15 @@ impl Organisations {
         }
         for one in &organisations {
             let detail = json!({"name": one.name, "kind": one.kind, "regions": one.regions, "lowest": one.lowest});
-            record(&mut tx, now, &Entry::new(actor(by), "organisation.create", &one.code, detail)).await?;
+            record(&mut tx, now, Entry::new(actor(by), "organisation.create", &one.code, detail));
         }
         // On record too where all were known: whoever asks so whether numbers are known is seen.
         for (code, (contacts, known)) in of {
             let detail = json!({"contacts": contacts, "known": known, "file_sha256": digest});
-            record(&mut tx, now, &Entry::new(actor(by), "organisation.import", code, detail)).await?;
+            record(&mut tx, now, Entry::new(actor(by), "organisation.import", code, detail));
         }
         touch_accounts(&mut tx).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         Ok(done)
     }
 

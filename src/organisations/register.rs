@@ -20,7 +20,7 @@ use crate::regions::{RegionCode, RegionKind, RegionMap};
 use crate::residents::Wishes;
 use crate::seal::random_token;
 use crate::store::{
-    ContactRow, Entry, HookRow, NewContact, OfficerRow, Place, Store, StoreError, Tx, delete_contact, delete_hook,
+    ContactRow, Entry, HookRow, NewContact, OfficerRow, Place, Store, Tx, delete_contact, delete_hook,
     delete_organisation, insert_contact, insert_hook, put_organisation, record, set_account, touch_accounts,
 };
 
@@ -98,8 +98,8 @@ impl Organisations {
         touch_accounts(&mut tx).await?;
         let kind = if before.is_some() { "organisation.change" } else { "organisation.create" };
         let detail = json!({"name": one.name, "kind": one.kind, "regions": one.regions, "lowest": one.lowest});
-        record(&mut tx, now, &Entry::new(actor(by), kind, &one.code, detail)).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(actor(by), kind, &one.code, detail));
+        Ok(tx.commit().await?)
     }
 
     pub(super) fn checked(
@@ -181,14 +181,14 @@ impl Organisations {
         if insert_contact(&self.store, &mut tx, &new).await? == 0 {
             // Whoever asks so whether a number is known is seen.
             let detail = json!({"addresses": masked});
-            record(&mut tx, now, &Entry::new(actor(by), "organisation.contact-known", code, detail)).await?;
-            tx.commit().await.map_err(StoreError::from)?;
+            record(&mut tx, now, Entry::new(actor(by), "organisation.contact-known", code, detail));
+            tx.commit().await?;
             return Err(KeepError::input("号码或邮箱已登记，或本人已退订 / the addresses are on record, or were left"));
         }
         let detail =
             json!({"duty": new.duty, "addresses": masked, "consent": new.consent.0, "consent_at": new.consent.1});
-        record(&mut tx, now, &Entry::new(actor(by), "organisation.contact", code, detail)).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(actor(by), "organisation.contact", code, detail));
+        Ok(tx.commit().await?)
     }
 
     #[expect(clippy::too_many_arguments, reason = "a contact is made of so much")]
@@ -233,7 +233,7 @@ impl Organisations {
         let detail = json!({"duty": contact.duty, "subscriber": subscriber});
         let mut tx = self.recorded(by, "organisation.contact-end", code, &detail).await?;
         delete_contact(&mut tx, subscriber).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        Ok(tx.commit().await?)
     }
 
     /// The contacts as somebody may call them: that they looked is on record first.
@@ -249,7 +249,7 @@ impl Organisations {
         }
         let contacts = self.store.contacts(code).await?;
         let entry = Entry::new(by.login.as_str(), "person.view", code, json!({"contacts": contacts.len()}));
-        self.store.record_one(self.clock.now(), &entry).await?;
+        self.store.record_one(self.clock.now(), entry).await?;
         Ok(contacts)
     }
 
@@ -277,7 +277,7 @@ impl Organisations {
         let detail = json!({"name": name, "host": host(url)});
         let mut tx = self.recorded(by, "organisation.hook", code, &detail).await?;
         insert_hook(&self.store, &mut tx, &hook).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         Ok(secret)
     }
 
@@ -292,7 +292,7 @@ impl Organisations {
             // Dropped with its line of the record: nothing was done.
             return Err(KeepError::Unknown);
         }
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        Ok(tx.commit().await?)
     }
 
     /// Gives an organisation an account at the broker, or a new password; gives name and password, shown this once.
@@ -305,7 +305,7 @@ impl Organisations {
         let hash = broker::hash(&password)?;
         let mut tx = self.recorded(by, "organisation.account", code, &json!({"account": name})).await?;
         set_account(&mut tx, &name, Some(&hash)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         Ok((name, password))
     }
 
@@ -322,7 +322,7 @@ impl Organisations {
         }
         delete_organisation(&mut tx, code).await?;
         set_account(&mut tx, &broker::organisation_account(code), None).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        Ok(tx.commit().await?)
     }
 
     /// An organisation that somebody may keep.
@@ -341,7 +341,7 @@ impl Organisations {
         detail: &serde_json::Value,
     ) -> Result<Tx, KeepError> {
         let mut tx = self.store.begin().await?;
-        record(&mut tx, self.clock.now(), &Entry::new(actor(by), kind, code, detail.clone())).await?;
+        record(&mut tx, self.clock.now(), Entry::new(actor(by), kind, code, detail.clone()));
         Ok(tx)
     }
 }

@@ -10,8 +10,8 @@ use super::press::Press;
 use crate::approval::{Amendment, DeskError};
 use crate::cap::Code;
 use crate::publish::{Publication, PublishError, Source, make, make_own, standings};
-use crate::regions::{Located, RegionCode};
-use crate::store::{OneRelease, Printed, Released, StoreError, Unpublished};
+use crate::regions::RegionCode;
+use crate::store::{OneRelease, Printed, Released, StoreError, Unpublished, WholeAlert};
 use crate::world::Live;
 
 /// Releases that are looked at, and kept as publications, together.
@@ -196,12 +196,10 @@ impl Press {
             return Ok(None);
         }
         let id = &release.alert;
-        let Some(row) = self.store.alert(id).await? else { return Ok(None) };
-        let (raw, format) = self.store.alert_raw(id).await?.ok_or(DeskError::Unknown)?;
+        let Some(WholeAlert { row, located, raw, format }) = self.store.whole_alert(id).await? else { return Ok(None) };
         let replaced = self.store.replaced_by(id).await?;
         let (bureau, verified) = (row.bureau.clone(), was_verified(&row.findings));
         let material = self.desk.material_of(row, (&raw, &format), &replaced).await?;
-        let located: Located = serde_json::from_value(self.store.located(id).await?).unwrap_or_default();
         let amendment = match release.escalation {
             Some(escalation) => self.store.escalation::<Live>(escalation).await?.map(|row| row.escalation.amendment),
             None => None,

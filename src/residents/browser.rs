@@ -100,10 +100,9 @@ impl Residents {
         record(
             &mut tx,
             now,
-            &Entry::new("resident", "resident.browser-moved", format!("resident:{subscriber}"), detail),
-        )
-        .await?;
-        tx.commit().await.map_err(StoreError::from)?;
+            Entry::new("resident", "resident.browser-moved", format!("resident:{subscriber}"), detail),
+        );
+        tx.commit().await?;
         let id = u64::try_from(id).unwrap_or_default();
         Ok(self.store.check_again(&[id], now + QUIET).await?)
     }
@@ -164,7 +163,7 @@ impl Residents {
                     tracing::error!(%error, address.id = one.address, "the owner of a browser that is gone cannot be told");
                     let mut tx = self.store.begin().await?;
                     told_of_end(&mut tx, one.address, None).await?;
-                    tx.commit().await.map_err(StoreError::from)?;
+                    tx.commit().await?;
                 }
                 done => done?,
             }
@@ -214,8 +213,8 @@ impl Residents {
         }
         let detail = json!({"told": told.is_some()});
         let subject = format!("resident:{}", gone.subscriber);
-        record(&mut tx, now, &Entry::new("tocsin", "resident.browser-gone", subject, detail)).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new("tocsin", "resident.browser-gone", subject, detail));
+        Ok(tx.commit().await?)
     }
 }
 

@@ -115,7 +115,7 @@ impl World {
 
     async fn write(&self, sql: &'static str, of: i64) {
         let mut tx = self.store.begin().await.unwrap();
-        assert_ne!(sqlx::query(sql).bind(of).execute(&mut *tx).await.unwrap().rows_affected(), 0);
+        assert_ne!(sqlx::query(sql).bind(of).execute(&mut tx).await.unwrap().rows_affected(), 0);
         tx.commit().await.unwrap();
     }
 

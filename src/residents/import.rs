@@ -108,7 +108,7 @@ pub async fn export(
     let counts = store.address_counts().await?;
     let addresses: u64 = counts.iter().map(|count| count.addresses).sum();
     let entry = Entry::new("operator", "person.export", "subscribers", serde_json::json!({"addresses": addresses}));
-    store.record_one(now, &entry).await?;
+    store.record_one(now, entry).await?;
     let mut writer = csv::Writer::from_writer(file);
     writer.write_record(COLUMNS)?;
     let (mut after, mut written) = (0, 0);

@@ -6,7 +6,7 @@ use super::limits::{FOR, UNASKED};
 use super::sign_up::{ResidentError, Residents};
 use crate::delivery::{Address, mask};
 use crate::messages::{Reader, opens_by_link};
-use crate::store::{Entry, StoreError, allow_again, refuse};
+use crate::store::{Entry, allow_again, refuse};
 
 /// Words that end it, in any case, with blanks and full stops around them.
 const STOP: [&str; 10] = ["stop", "td", "t", "退订", "取消", "unsubscribe", "quit", "end", "cancel", "stopall"];
@@ -46,9 +46,9 @@ impl Residents {
         }
         let mut tx = self.store.begin().await?;
         refuse(&mut tx, &name, now).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         let detail = serde_json::json!({"channel": "sms"});
-        self.store.record_one(now, &Entry::new("resident", "resident.stop", mask(&address.value), detail)).await?;
+        self.store.record_one(now, Entry::new("resident", "resident.stop", mask(&address.value), detail)).await?;
         Ok(Some(LEFT.to_owned()))
     }
 
@@ -77,7 +77,7 @@ impl Residents {
                 None => AGAIN.to_owned(),
             });
         }
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         Ok(answer)
     }
 }

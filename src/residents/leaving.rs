@@ -3,7 +3,7 @@
 
 use super::sign_up::{ResidentError, Residents};
 use crate::delivery::{Address, constant_time_equal, mask};
-use crate::store::{Entry, StoreError, allow_again, record, refuse};
+use crate::store::{Entry, allow_again, record, refuse};
 
 impl Residents {
     /// Takes an address out of every list, for whoever has the link of a message to it. A second time is no error.
@@ -15,7 +15,7 @@ impl Residents {
         let value = self.store.values(&[address]).await?.remove(&address).unwrap_or_default();
         if self.store.leave(address, now).await? {
             let detail = serde_json::json!({"by": "link"});
-            self.store.record_one(now, &Entry::new("resident", "resident.leave", mask(&value), detail)).await?;
+            self.store.record_one(now, Entry::new("resident", "resident.leave", mask(&value), detail)).await?;
         }
         Ok(())
     }
@@ -59,8 +59,8 @@ impl Residents {
         }
         let kind = if never { "resident.refuse" } else { "resident.allow-again" };
         let detail = serde_json::json!({"channel": "email"});
-        record(&mut tx, now, &Entry::new("resident", kind, "", detail)).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new("resident", kind, "", detail));
+        Ok(tx.commit().await?)
     }
 
     /// What a link names: the refusal and the count.

@@ -11,8 +11,8 @@ use super::sign_up::{PLACES, ResidentError, Residents, Span};
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
 use crate::messages::{Personal, Reader};
 use crate::store::{
-    Entry, Place, ResidentRow, StoreError, erase_resident, forget_unrefused, insert_personal_release, is_lost,
-    keep_departures, record, remove_own_address, replace_places, set_resident, test_name,
+    Entry, Place, ResidentRow, erase_resident, forget_unrefused, insert_personal_release, is_lost, keep_departures,
+    record, remove_own_address, replace_places, set_resident, test_name,
 };
 
 /// Tests that somebody may ask for in an hour.
@@ -68,8 +68,8 @@ impl Residents {
         let detail = json!({"places": places.len()});
         let mut tx = self.store.begin().await?;
         replace_places(&self.store, &mut tx, subscriber, places).await?;
-        self.note(&mut tx, subscriber, "resident.change", detail, now).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        note(&mut tx, subscriber, "resident.change", detail, now);
+        Ok(tx.commit().await?)
     }
 
     /// Sets the language of pages, by its tag, and until when nothing is sent.
@@ -80,8 +80,8 @@ impl Residents {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         set_resident(&mut tx, subscriber, tongue, until).await?;
-        self.note(&mut tx, subscriber, "resident.pause", json!({"until": until}), now).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        note(&mut tx, subscriber, "resident.pause", json!({"until": until}), now);
+        Ok(tx.commit().await?)
     }
 
     /// Takes one of somebody's addresses away. With the last one everything goes.
@@ -99,8 +99,8 @@ impl Residents {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         remove_own_address(&mut tx, subscriber, address).await?;
-        self.note(&mut tx, subscriber, "resident.address-removed", json!({}), now).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        note(&mut tx, subscriber, "resident.address-removed", json!({}), now);
+        Ok(tx.commit().await?)
     }
 
     /// Everything of somebody, for them to take along.
@@ -112,8 +112,8 @@ impl Residents {
         let (contact, reports) = (self.store.contact_of(subscriber).await?, self.store.reports_of(subscriber).await?);
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        self.note(&mut tx, subscriber, "resident.export", json!({}), now).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        note(&mut tx, subscriber, "resident.export", json!({}), now);
+        tx.commit().await?;
         Ok(json!({
             "exported_at": now,
             "language": resident.tongue,
@@ -152,8 +152,8 @@ impl Residents {
             forget_unrefused(&mut tx, &name).await?;
         }
         let detail = json!({"addresses": digests.len(), "lost": lost.is_some()});
-        self.note(&mut tx, subscriber, "resident.erase", detail, now).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        note(&mut tx, subscriber, "resident.erase", detail, now);
+        Ok(tx.commit().await?)
     }
 
     /// Sends a test to every address of somebody.
@@ -179,8 +179,8 @@ impl Residents {
         let chunks = chunks.into_iter().collect();
         let release = self.release_to_one(&mut tx, &name, (Personal::Test, reader), chunks, Span::at_once(now)).await?;
         insert_personal_release(&mut tx, release, "", subscriber, now).await?;
-        self.note(&mut tx, subscriber, "resident.test", json!({}), now).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        note(&mut tx, subscriber, "resident.test", json!({}), now);
+        tx.commit().await?;
         (self.wake)();
         Ok(())
     }
@@ -215,15 +215,8 @@ impl Residents {
         }
         Ok(tested)
     }
+}
 
-    async fn note(
-        &self,
-        tx: &mut crate::store::Tx,
-        subscriber: i64,
-        kind: &'static str,
-        detail: Value,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        record(tx, now, &Entry::new("resident", kind, format!("resident:{subscriber}"), detail)).await
-    }
+fn note(tx: &mut crate::store::Tx, subscriber: i64, kind: &'static str, detail: Value, now: DateTime<Utc>) {
+    record(tx, now, Entry::new("resident", kind, format!("resident:{subscriber}"), detail));
 }

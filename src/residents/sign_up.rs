@@ -222,7 +222,7 @@ impl Residents {
             let proof = Proof { token: &token, link: &link, code: &code };
             self.send_proof(&mut tx, &ask, &proof, known, now).await?;
         }
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         (self.wake)();
         match allowed {
             Allowed::No if !fresh && !worked => Err(ResidentError::Work),
@@ -386,7 +386,7 @@ impl Residents {
             .filter(|(known, _)| constant_time_equal(known.as_bytes(), self.code_digest(&token, &digits).as_bytes()));
         let Some((_, body)) = right else {
             // The try that was used up stays used up.
-            tx.commit().await.map_err(StoreError::from)?;
+            tx.commit().await?;
             return Err(ResidentError::Proof);
         };
         end_sign_up(&mut tx, &token).await?;
@@ -432,8 +432,8 @@ impl Residents {
         insert_resident_session(&mut tx, &token_digest(&token), subscriber, &csrf, now + SESSION).await?;
         let kind = if new { "resident.sign-up" } else { "resident.sign-in" };
         let detail = json!({"address": mask(&address.value), "channel": address.channel, "consent": CONSENT});
-        record(&mut tx, now, &Entry::new("resident", kind, format!("resident:{subscriber}"), detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new("resident", kind, format!("resident:{subscriber}"), detail));
+        tx.commit().await?;
         Ok(Entered { subscriber, token, new, mark: self.mark(&address) })
     }
 
@@ -454,7 +454,7 @@ impl Residents {
     pub async fn sign_out(&self, session: &ResidentSession) -> Result<(), ResidentError> {
         let mut tx = self.store.begin().await?;
         end_resident_session(&mut tx, &session.digest).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        Ok(tx.commit().await?)
     }
 
     fn code_digest(&self, token: &str, code: &str) -> String {

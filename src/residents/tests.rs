@@ -213,7 +213,7 @@ async fn tests_of_ones_own_channels_are_few_and_their_result_is_shown() {
     sqlx::query("INSERT INTO contact (subscriber, organisation, name, duty, source, entered_by) VALUES ($1, 'qp-port', $2, '安全员', 'f', 'shen')")
         .bind(me)
         .bind(sealed)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -239,11 +239,11 @@ async fn a_store_with_another_key_is_not_opened_and_old_plain_addresses_are_seal
         )
         .bind(id)
         .bind(value)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .unwrap();
     }
-    sqlx::query("UPDATE counter SET value = 1 WHERE name = 'address_to_seal'").execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE counter SET value = 1 WHERE name = 'address_to_seal'").execute(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     store.close().await;
     let store = Store::open(&options).await.unwrap();

@@ -258,7 +258,7 @@ mod tests {
         let house = Box::pin(House::new()).await;
         let mut tx = house.app.store.begin().await.unwrap();
         let sql = "CREATE TRIGGER stuck BEFORE UPDATE ON notice BEGIN SELECT RAISE(ABORT, 'no'); END";
-        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+        sqlx::query(sql).execute(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
         let tries = Arc::new(AtomicUsize::new(0));
         let counts = Arc::clone(&tries);

@@ -11,7 +11,7 @@ use crate::delivery::Address;
 use crate::messages::Language;
 use crate::officers::{Grant, Login, OfficerId, Role, Totp, hash_password, random_token, token_digest};
 use crate::store::{
-    Entry, OfficerRow, StoreError, Tx, administrators, decide_proposal, end_override, end_rotation, insert_invitation,
+    Entry, OfficerRow, Tx, administrators, decide_proposal, end_override, end_rotation, insert_invitation,
     insert_officer, insert_override, insert_proposal, is_suspended, officer_named, open_proposals, record, set_active,
     set_addresses, set_credentials, set_grant, set_rotation, set_subject, use_invitation,
 };
@@ -64,8 +64,8 @@ impl Staff {
             self.give(&mut tx, id, grant, by, actor).await?;
         }
         let detail = json!({"name": new.name, "grants": new.grants});
-        record(&mut tx, now, &Entry::new(actor, "officer.invite", &new.login, detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(actor, "officer.invite", &new.login, detail));
+        tx.commit().await?;
         Ok(token)
     }
 
@@ -92,8 +92,8 @@ impl Staff {
         } else {
             insert_invitation(&mut tx, &digest, id, now + INVITED).await?;
         }
-        record(&mut tx, now, &Entry::new(by.login.as_str(), "officer.invite-again", &officer.login, json!({}))).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(by.login.as_str(), "officer.invite-again", &officer.login, json!({})));
+        tx.commit().await?;
         Ok(token)
     }
 
@@ -140,8 +140,8 @@ impl Staff {
         // Sessions of before end: whoever lost the password may have lost it to somebody.
         set_active(&mut tx, officer.id, false).await?;
         set_credentials(&mut tx, officer.id, &hash, &secret, step).await?;
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "officer.accept", &officer.login, json!({}))).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "officer.accept", &officer.login, json!({})));
+        Ok(tx.commit().await?)
     }
 
     /// Gives a role, or takes one away. Grave roles wait for a second administrator; taking is at once.
@@ -160,9 +160,9 @@ impl Staff {
             set_grant(&mut tx, id, grant, false).await?;
             somebody_stays(&mut tx).await?;
             let detail = json!({"grant": grant});
-            record(&mut tx, now, &Entry::new(by.login.as_str(), "officer.revoke", &officer.login, detail)).await?;
+            record(&mut tx, now, Entry::new(by.login.as_str(), "officer.revoke", &officer.login, detail));
         }
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        Ok(tx.commit().await?)
     }
 
     async fn give(
@@ -183,7 +183,7 @@ impl Staff {
             }
             _ => set_grant(tx, id, grant, true).await?,
         }
-        Ok(record(tx, now, &Entry::new(actor, kind, format!("officer/{id}"), detail)).await?)
+        Ok(record(tx, now, Entry::new(actor, kind, format!("officer/{id}"), detail)))
     }
 
     /// Lets an officer sign in, or no longer; what was proposed for them ends with it.
@@ -209,8 +209,8 @@ impl Staff {
             }
         }
         let kind = if active { "officer.restore" } else { "officer.suspend" };
-        record(&mut tx, now, &Entry::new(by.login.as_str(), kind, &officer.login, json!({}))).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(by.login.as_str(), kind, &officer.login, json!({})));
+        Ok(tx.commit().await?)
     }
 
     /// Ties an officer to the name that the organisation's own sign-in knows them by. A signer or administrator is tied once another
@@ -237,8 +237,8 @@ impl Staff {
             tie(&mut tx, id, subject).await?;
         }
         let detail = json!({"subject": subject});
-        record(&mut tx, now, &Entry::new(by.login.as_str(), "officer.tie", &officer.login, detail)).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(by.login.as_str(), "officer.tie", &officer.login, detail));
+        Ok(tx.commit().await?)
     }
 
     /// Sets how an officer is called.
@@ -252,8 +252,8 @@ impl Staff {
         set_addresses(&mut tx, officer.id, kept).await?;
         let masked: Vec<_> = kept.iter().map(|a| crate::delivery::mask(&a.value)).collect();
         let detail = json!({"addresses": masked});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "officer.addresses", &officer.login, detail)).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "officer.addresses", &officer.login, detail));
+        Ok(tx.commit().await?)
     }
 
     /// Sets whose turns a position has.
@@ -267,8 +267,8 @@ impl Staff {
         let mut tx = self.store.begin().await?;
         set_rotation(&mut tx, rotation).await?;
         let detail = json!({"rotation": rotation});
-        record(&mut tx, now, &Entry::new(by.login.as_str(), "duty.rotation", &rotation.jurisdiction, detail)).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(by.login.as_str(), "duty.rotation", &rotation.jurisdiction, detail));
+        Ok(tx.commit().await?)
     }
 
     /// Takes a rotation away.
@@ -280,8 +280,8 @@ impl Staff {
         let jurisdiction = end_rotation(&mut tx, id).await?.ok_or(StaffError::Unknown)?;
         self.may_roster(by, &jurisdiction)?;
         let entry = Entry::new(by.login.as_str(), "duty.rotation.end", &jurisdiction, json!({"rotation": id}));
-        record(&mut tx, self.clock.now(), &entry).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, self.clock.now(), entry);
+        Ok(tx.commit().await?)
     }
 
     /// Lets somebody stand in.
@@ -295,8 +295,8 @@ impl Staff {
         let mut tx = self.store.begin().await?;
         insert_override(&mut tx, new).await?;
         let detail = json!({"override": new});
-        record(&mut tx, now, &Entry::new(by.login.as_str(), "duty.override", &new.jurisdiction, detail)).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(by.login.as_str(), "duty.override", &new.jurisdiction, detail));
+        Ok(tx.commit().await?)
     }
 
     /// Ends that somebody stands in, or keeps it from beginning: the rotation holds again.
@@ -309,8 +309,8 @@ impl Staff {
         let jurisdiction = end_override(&mut tx, id, now).await?.ok_or(StaffError::Unknown)?;
         self.may_swap(by, &jurisdiction)?;
         let entry = Entry::new(by.login.as_str(), "duty.override.end", &jurisdiction, json!({"override": id}));
-        record(&mut tx, now, &entry).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, entry);
+        Ok(tx.commit().await?)
     }
 
     /// Whether each of these could decide for a jurisdiction.

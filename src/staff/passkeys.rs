@@ -46,8 +46,8 @@ impl Staff {
             return Err(StaffError::Taken);
         }
         let detail = json!({"name": name});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "passkey.add", &officer.login, detail)).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "passkey.add", &officer.login, detail));
+        tx.commit().await
     }
 
     /// Remembers how far a passkey has counted. Two answers at once with one count: the first one has it.
@@ -61,7 +61,7 @@ impl Staff {
         if !update_passkey(&mut tx, row, &body).await? {
             return Err(StaffError::Unknown);
         }
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        tx.commit().await
     }
 
     /// Removes one of an officer's own passkeys.
@@ -71,8 +71,8 @@ impl Staff {
         if !delete_passkey(&mut tx, officer.id, id).await? {
             return Err(StaffError::Unknown);
         }
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "passkey.end", &officer.login, json!({}))).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "passkey.end", &officer.login, json!({})));
+        tx.commit().await
     }
 
     fn seal_passkey(&self, key: &Passkey, officer: OfficerId) -> Result<String, StaffError> {

@@ -154,13 +154,8 @@ impl Staff {
         let mut tx = self.store.begin().await?;
         insert_proposal(&mut tx, grave.kind(), &grave.body()?, officer.id, now).await?;
         let detail = json!({"token": name, "scopes": scopes});
-        record(
-            &mut tx,
-            now,
-            &Entry::new(officer.login.as_str(), "proposal", format!("officer/{}", officer.id), detail),
-        )
-        .await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "proposal", format!("officer/{}", officer.id), detail));
+        tx.commit().await?;
         Ok(token)
     }
 
@@ -201,8 +196,8 @@ impl Staff {
         }
         let kind = if agreed { "proposal.agree" } else { "proposal.refuse" };
         let detail = json!({"proposal": id, "by": row.by, "what": grave.told()});
-        record(&mut tx, now, &Entry::new(by.login.as_str(), kind, format!("proposal/{id}"), detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(by.login.as_str(), kind, format!("proposal/{id}"), detail));
+        tx.commit().await?;
         Ok(settings)
     }
 
@@ -216,7 +211,7 @@ impl Staff {
         if !end_token(&mut tx, officer.id, digest).await? {
             return Err(StaffError::Unknown);
         }
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "token.end", &officer.login, json!({}))).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "token.end", &officer.login, json!({})));
+        Ok(tx.commit().await?)
     }
 }

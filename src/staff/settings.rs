@@ -66,16 +66,16 @@ impl Staff {
             let what = agreed.map_or_else(Vec::new, |old| lines(&changes(&old, &standing.in_force)));
             let detail =
                 json!({"digest": digest(&standing.in_force)?, "changes": what, "administrators": standing.asks});
-            record(&mut tx, now, &Entry::new("operator", "settings", "settings", detail)).await?;
+            record(&mut tx, now, Entry::new("operator", "settings", "settings", detail));
         }
         if !standing.waits.is_empty() {
             let sealed = STANDARD.encode(self.key.seal(text(wanted)?.as_bytes(), OWNER)?);
             let grave = Grave::Settings { digest: wants.clone(), sealed, changes: standing.waits.clone() };
             insert_proposal(&mut tx, grave.kind(), &grave.body()?, OPERATOR, now).await?;
             let detail = json!({"digest": wants, "changes": lines(&standing.waits)});
-            record(&mut tx, now, &Entry::new("operator", "proposal", "settings", detail)).await?;
+            record(&mut tx, now, Entry::new("operator", "proposal", "settings", detail));
         }
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await?;
         Ok(standing)
     }
 

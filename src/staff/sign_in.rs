@@ -163,8 +163,8 @@ impl Staff {
         let proved_at = if way == Way::Organisation { DateTime::UNIX_EPOCH } else { now };
         insert_session(&mut tx, &token_digest(&token), (officer.id, &csrf), now, proved_at).await?;
         let detail = json!({"how": way.as_str()});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "sign-in", &officer.login, detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "sign-in", &officer.login, detail));
+        tx.commit().await?;
         Ok(token)
     }
 
@@ -202,8 +202,8 @@ impl Staff {
         let login = session.officer.login.as_str();
         let mut tx = self.store.begin().await?;
         end_session(&mut tx, &session.digest).await?;
-        record(&mut tx, now, &Entry::new(login, "sign-out", login, json!({}))).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(login, "sign-out", login, json!({})));
+        Ok(tx.commit().await?)
     }
 
     /// Signs out wherever the officer of a session is signed in.
@@ -215,8 +215,8 @@ impl Staff {
         let login = session.officer.login.as_str();
         let mut tx = self.store.begin().await?;
         end_sessions(&mut tx, session.officer.id).await?;
-        record(&mut tx, now, &Entry::new(login, "sign-out", login, json!({"everywhere": true}))).await?;
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        record(&mut tx, now, Entry::new(login, "sign-out", login, json!({"everywhere": true})));
+        Ok(tx.commit().await?)
     }
 
     /// The organisation has just asked anew who this is. It counts for officers who have no factor of their own here: whoever has one
@@ -234,8 +234,8 @@ impl Staff {
         let login = session.officer.login.as_str();
         let mut tx = self.store.begin().await?;
         prove_session(&mut tx, &session.digest, now).await?;
-        record(&mut tx, now, &Entry::new(login, "proof", login, json!({"how": how}))).await?;
-        Ok(tx.commit().await?)
+        record(&mut tx, now, Entry::new(login, "proof", login, json!({"how": how})));
+        tx.commit().await
     }
 
     /// Proves that the officer of a session is there now, before a grave act: a recent proof, or a code.
@@ -269,8 +269,8 @@ impl Staff {
             end_session(&mut tx, &session.digest).await?;
         }
         let detail = json!({"what": "code", "failures": failures});
-        record(&mut tx, now, &Entry::new(login, "proof.failed", login, detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(login, "proof.failed", login, detail));
+        tx.commit().await?;
         Ok(SignInError::Wrong)
     }
 
@@ -312,7 +312,7 @@ impl Staff {
         if !use_totp_step(&mut tx, known.id, step).await? {
             return Err(TotpError::Used.into());
         }
-        Ok(tx.commit().await.map_err(StoreError::from)?)
+        Ok(tx.commit().await?)
     }
 
     /// Counts a failure; from the fifth on the account rests, twice as long each time, up to a quarter of an hour.
@@ -326,8 +326,8 @@ impl Staff {
         };
         set_failures(&mut tx, officer.id, failures, now + rest).await?;
         let detail = json!({"what": what, "failures": failures, "rests_seconds": rest.num_seconds()});
-        record(&mut tx, now, &Entry::new(officer.login.as_str(), "sign-in.failed", &officer.login, detail)).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "sign-in.failed", &officer.login, detail));
+        tx.commit().await?;
         Ok(SignInError::Wrong)
     }
 

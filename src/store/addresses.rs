@@ -53,7 +53,7 @@ impl Store {
                 .bind(address.channel.as_str())
                 .bind(self.digest(address))
                 .bind(now.timestamp_millis())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
         tx.commit().await?;
         Ok(done.rows_affected() > 0)
@@ -71,9 +71,9 @@ impl Store {
                 let mut tx = self.begin().await?;
                 sqlx::query("INSERT INTO seal (mark) VALUES ($1) ON CONFLICT DO NOTHING")
                     .bind(mark)
-                    .execute(&mut *tx)
+                    .execute(&mut tx)
                     .await?;
-                Ok(tx.commit().await?)
+                tx.commit().await
             }
         }
     }
@@ -88,7 +88,7 @@ impl Store {
             )
             .bind(after)
             .bind(BATCH)
-            .fetch_all(&mut *tx)
+            .fetch_all(&mut tx)
             .await?;
             for row in &rows {
                 let (id, channel, value): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -98,11 +98,11 @@ impl Store {
                     .bind(id)
                     .bind(self.seal(&address)?)
                     .bind(self.digest(&address))
-                    .execute(&mut *tx)
+                    .execute(&mut tx)
                     .await?;
             }
             if rows.is_empty() {
-                sqlx::query("UPDATE counter SET value = 0 WHERE name = 'address_to_seal'").execute(&mut *tx).await?;
+                sqlx::query("UPDATE counter SET value = 0 WHERE name = 'address_to_seal'").execute(&mut tx).await?;
             }
             tx.commit().await?;
         }

@@ -26,7 +26,7 @@ pub(crate) async fn insert_agreed(
         .bind(body)
         .bind(by.0)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
@@ -35,7 +35,7 @@ pub(crate) async fn insert_agreed(
 pub(crate) async fn withdraw_settings(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query("UPDATE proposal SET state = 'withdrawn', decided_by = 0, decided_at = $1 WHERE kind = 'settings' AND state = 'open'")
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }

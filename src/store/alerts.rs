@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, Row};
 use super::{Store, StoreError, Tx, insert_incidents, insert_link, readable};
 use crate::cap;
 use crate::chains::Why;
-use crate::regions::RegionCode;
+use crate::regions::{Located, RegionCode};
 
 /// Where an alert stands on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -96,6 +96,17 @@ pub(crate) struct NewAlert<'a> {
     pub(crate) located: &'a str,
     pub(crate) links: &'a [(String, Why)],
     pub(crate) incidents: &'a [String],
+}
+
+/// An alert on record with all that came with it.
+#[derive(Debug, Clone)]
+pub(crate) struct WholeAlert {
+    pub(crate) row: AlertRow,
+    /// What was found of its areas.
+    pub(crate) located: Located,
+    pub(crate) raw: Vec<u8>,
+    /// `xml` or `json`.
+    pub(crate) format: String,
 }
 
 pub(super) const COLUMNS: &str =
@@ -186,6 +197,26 @@ impl Store {
             .await?
             .flatten();
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
+    /// An alert with what was found of its areas, its bytes and how these are written.
+    pub(crate) async fn whole_alert(&self, id: &str) -> Result<Option<WholeAlert>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS}, located, raw, format FROM alert LEFT JOIN alert_raw ON alert_raw.alert = alert.id WHERE id = $1"
+        ));
+        let found = sqlx::query(sql).bind(id).fetch_optional(&self.read).await?;
+        found
+            .map(|found| {
+                let located: Option<String> = found.try_get("located")?;
+                let located = located.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+                Ok(WholeAlert {
+                    row: row(&found)?,
+                    located,
+                    raw: found.try_get("raw")?,
+                    format: found.try_get("format")?,
+                })
+            })
+            .transpose()
     }
 
     /// An alert's bytes as they came, with their format (`xml` or `json`).
@@ -287,14 +318,13 @@ pub(crate) fn as_read(raw: &[u8], format: &str) -> Option<cap::Alert> {
     if format == "json" { cap::read_json(raw) } else { cap::read(raw) }.alert
 }
 
-/// Records a new alert; false when it is on record already.
-pub(crate) async fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<bool, StoreError> {
+/// Writes a new alert, which is not on record: whoever writes has looked.
+pub(crate) fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<(), StoreError> {
     let alert = new.row;
-    let done = sqlx::query(
+    let query = sqlx::query(
         "INSERT INTO alert (id, sender, identifier, sent, msg_type, status, hazard, severity, headline, expires, bureau,
              received_at, format, verdict, findings, state, located, decision, chain, superseded_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-         ON CONFLICT (id) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
     )
     .bind(&alert.id)
     .bind(&alert.sender)
@@ -315,42 +345,31 @@ pub(crate) async fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<bool
     .bind(new.located)
     .bind(alert.decision.to_string())
     .bind(&alert.chain)
-    .bind(alert.superseded_by.as_deref())
-    .execute(&mut **tx)
-    .await?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
-    }
-    sqlx::query("INSERT INTO alert_raw (alert, raw) VALUES ($1, $2)")
-        .bind(&alert.id)
-        .bind(new.raw)
-        .execute(&mut **tx)
-        .await?;
+    .bind(alert.superseded_by.as_deref());
+    tx.later(query)?;
+    tx.later(sqlx::query("INSERT INTO alert_raw (alert, raw) VALUES ($1, $2)").bind(&alert.id).bind(new.raw))?;
     for (other, why) in new.links {
-        insert_link(tx, &alert.id, other, *why).await?;
+        insert_link(tx, &alert.id, other, *why)?;
     }
-    insert_incidents(tx, &alert.id, new.incidents).await?;
-    Ok(true)
+    insert_incidents(tx, &alert.id, new.incidents)
 }
 
 /// Marks an alert as replaced, and closes its releases: no window of theirs opens after this transaction commits.
-pub(crate) async fn supersede(tx: &mut Tx, old: &str, by: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("UPDATE alert SET superseded_by = $2 WHERE id = $1 AND superseded_by IS NULL")
-        .bind(old)
-        .bind(by)
-        .execute(&mut **tx)
-        .await?;
-    sqlx::query("UPDATE release SET superseded_at = $2 WHERE alert = $1 AND superseded_at IS NULL")
-        .bind(old)
-        .bind(at.timestamp_millis())
-        .execute(&mut **tx)
-        .await?;
+pub(crate) fn supersede(tx: &mut Tx, old: &str, by: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
+    tx.later(
+        sqlx::query("UPDATE alert SET superseded_by = $2 WHERE id = $1 AND superseded_by IS NULL").bind(old).bind(by),
+    )?;
+    tx.later(
+        sqlx::query("UPDATE release SET superseded_at = $2 WHERE alert = $1 AND superseded_at IS NULL")
+            .bind(old)
+            .bind(at.timestamp_millis()),
+    )?;
     Ok(())
 }
 
 /// Sets where an alert stands by what became of its parts.
-pub(crate) async fn refresh_alert_state(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query(
+pub(crate) fn refresh_alert_state(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    tx.later(sqlx::query(
         "UPDATE alert SET state = CASE
              WHEN EXISTS (SELECT 1 FROM escalation WHERE escalation.alert = alert.id AND escalation.state IN ('approved', 'waiting', 'returned'))
              THEN CASE WHEN EXISTS (SELECT 1 FROM release WHERE release.alert = alert.id) THEN 'partly' ELSE 'waiting' END
@@ -358,8 +377,6 @@ pub(crate) async fn refresh_alert_state(tx: &mut Tx, id: &str) -> Result<(), Sto
              ELSE 'closed' END
          WHERE id = $1 AND state <> 'withheld'",
     )
-    .bind(id)
-    .execute(&mut **tx)
-    .await?;
+    .bind(id))?;
     Ok(())
 }

@@ -82,10 +82,10 @@ impl Store {
             .bind(at)
             .bind(when(Deed::Opened))
             .bind(when(Deed::Safe))
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// When each of a release's recipients was shown it, as far as their devices say.
@@ -130,7 +130,7 @@ impl Store {
             .bind(i64::try_from(*id).unwrap_or(-1))
             .bind(self.digest(&sent_to))
             .bind(now.timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             ended += done.rows_affected();
         }
@@ -216,7 +216,7 @@ impl Store {
             "UPDATE address SET check_at = $1 + (id % 1440) * 60000
              WHERE id IN (SELECT id FROM address WHERE check_at = 0 AND {LIVES} LIMIT $2)"
         );
-        let done = sqlx::query(AssertSqlSafe(sql)).bind(first.timestamp_millis()).bind(limit).execute(&mut *tx).await?;
+        let done = sqlx::query(AssertSqlSafe(sql)).bind(first.timestamp_millis()).bind(limit).execute(&mut tx).await?;
         tx.commit().await?;
         Ok(done.rows_affected())
     }
@@ -242,9 +242,9 @@ impl Store {
             let mut sql = QueryBuilder::new("UPDATE address SET check_at = ");
             sql.push_bind(at.timestamp_millis()).push(" WHERE channel = 'push' AND id IN ");
             push_ids(&mut sql, ids);
-            sql.build().execute(&mut *tx).await?;
+            sql.build().execute(&mut tx).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Whose browser an address is, while it has not ended.
@@ -274,7 +274,7 @@ impl Store {
         let taken: Option<i64> =
             sqlx::query_scalar("SELECT id FROM address WHERE audience = 'public' AND channel = 'push' AND digest = $1")
                 .bind(self.digest(new))
-                .fetch_optional(&mut **tx)
+                .fetch_optional(&mut *tx)
                 .await?;
         if taken.is_some_and(|taken| taken != address) {
             return Ok(false);
@@ -288,13 +288,13 @@ impl Store {
             .bind(self.digest(old))
             .bind(self.seal(new)?)
             .bind(self.digest(new))
-            .execute(&mut **tx)
+            .execute(&mut *tx)
             .await?;
         // What went to it alone goes with it when its owner deletes everything.
         sqlx::query("UPDATE personal_release SET digest = $2 WHERE digest = $1")
             .bind(self.digest(old))
             .bind(self.digest(new))
-            .execute(&mut **tx)
+            .execute(&mut *tx)
             .await?;
         forget_unasked(tx, &self.digest(old)).await?;
         Ok(done.rows_affected() == 1)
@@ -309,7 +309,7 @@ pub(crate) async fn is_lost(tx: &mut Tx, subscriber: i64, before: DateTime<Utc>)
     )
     .bind(subscriber)
     .bind(before.timestamp_millis())
-    .fetch_optional(&mut **tx)
+    .fetch_optional(&mut *tx)
     .await?;
     Ok(back.is_none())
 }
@@ -319,7 +319,7 @@ pub(crate) async fn told_of_end(tx: &mut Tx, address: i64, at: Option<DateTime<U
     sqlx::query("UPDATE address SET told_at = $2 WHERE id = $1")
         .bind(address)
         .bind(at.map_or(0, |at| at.timestamp_millis()))
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }

@@ -10,6 +10,38 @@ use super::alerts::{COLUMNS, row};
 use super::{AlertRow, AlertState, Store, StoreError, Tx, readable};
 use crate::chains::Why;
 
+/// A new alert, as what is on record may know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Newcomer<'a> {
+    pub(crate) id: &'a str,
+    /// What successors call it that name it by its identifier alone.
+    pub(crate) also_named: [&'a str; 2],
+    /// Where it may belong to an alert without being told so.
+    pub(crate) like: Option<Like<'a>>,
+}
+
+/// Alerts of one bureau, danger, sender and world that stand at the head of their events, and warn at this time or end what was sent
+/// before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Like<'a> {
+    pub(crate) bureau: &'a str,
+    pub(crate) hazard: &'a str,
+    pub(crate) sender: &'a str,
+    pub(crate) status: &'a str,
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// What the record knows of a new alert.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kin {
+    /// It is on record itself.
+    pub(crate) is_known: bool,
+    /// Alerts that name it, as what they replace.
+    pub(crate) naming: Vec<String>,
+    /// Alerts that are like it, each with where it is.
+    pub(crate) alike: Vec<(String, serde_json::Value)>,
+}
+
 impl Store {
     /// Alerts that name one of these: as what they replace, or only in passing.
     pub(crate) async fn naming(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
@@ -51,32 +83,43 @@ impl Store {
         Ok(sqlx::query_scalar(sql).bind(alert).fetch_all(&self.read).await?)
     }
 
-    /// A bureau's alerts of one danger, sender and world that stand at the head of their events, and warn at this time or end what
-    /// was sent before it; each with where it is.
-    pub(crate) async fn standing(
-        &self,
-        bureau: &str,
-        (hazard, sender, status): (&str, &str, &str),
-        at: DateTime<Utc>,
-    ) -> Result<Vec<(String, serde_json::Value)>, StoreError> {
+    /// What the record knows that may belong to a new alert; asked at once, because nobody else writes meanwhile.
+    pub(crate) async fn kin(&self, new: &Newcomer<'_>) -> Result<Kin, StoreError> {
+        let [also, too] = new.also_named;
+        let like = new.like.unwrap_or_default();
         let rows = sqlx::query(
-            "SELECT id, located FROM alert WHERE bureau = $1 AND hazard = $2 AND sender = $3 AND status = $4
-             AND superseded_by IS NULL AND ((msg_type IN ('Alert', 'Update') AND (expires IS NULL OR expires > $5))
-             OR (msg_type = 'Cancel' AND sent >= $5)) ORDER BY sent DESC, id LIMIT 1000",
+            "SELECT 'own' AS kin, id, NULL AS located FROM alert WHERE id = $1
+             UNION ALL SELECT 'names', alert, NULL FROM alert_reference
+                 WHERE why NOT IN ('answer', 'ignored') AND refers_to IN ($1, $2, $3)
+             UNION ALL SELECT * FROM (SELECT 'like', id, located FROM alert
+                 WHERE bureau = $4 AND hazard = $5 AND sender = $6 AND status = $7
+                 AND superseded_by IS NULL AND ((msg_type IN ('Alert', 'Update') AND (expires IS NULL OR expires > $8))
+                 OR (msg_type = 'Cancel' AND sent >= $8)) ORDER BY sent DESC, id LIMIT 1000) AS alike",
         )
-        .bind(bureau)
-        .bind(hazard)
-        .bind(sender)
-        .bind(status)
-        .bind(at.timestamp_millis())
+        .bind(new.id)
+        .bind(also)
+        .bind(too)
+        .bind(like.bureau)
+        .bind(like.hazard)
+        .bind(like.sender)
+        .bind(like.status)
+        .bind(like.at.timestamp_millis())
         .fetch_all(&self.read)
         .await?;
-        let one = |row: &sqlx::any::AnyRow| {
-            let located: Option<String> = row.try_get("located")?;
-            let located = located.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            Ok((row.try_get("id")?, located))
-        };
-        rows.iter().map(one).collect()
+        let mut kin = Kin::default();
+        for row in &rows {
+            let id: String = row.try_get("id")?;
+            match row.try_get("kin")? {
+                "own" => kin.is_known = true,
+                "names" => kin.naming.push(id),
+                _ => {
+                    let located: Option<String> = row.try_get("located")?;
+                    let located = located.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+                    kin.alike.push((id, located));
+                }
+            }
+        }
+        Ok(kin)
     }
 
     /// Why an event's alerts stand in it: for each, which alert it was joined to and by what.
@@ -133,46 +176,42 @@ impl Store {
 }
 
 /// Writes that an alert stands with another one.
-pub(crate) async fn insert_link(tx: &mut Tx, alert: &str, other: &str, why: Why) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO alert_reference (alert, refers_to, why) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-        .bind(alert)
-        .bind(other)
-        .bind(why.as_str())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+pub(crate) fn insert_link(tx: &mut Tx, alert: &str, other: &str, why: Why) -> Result<(), StoreError> {
+    tx.later(
+        sqlx::query("INSERT INTO alert_reference (alert, refers_to, why) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(alert)
+            .bind(other)
+            .bind(why.as_str()),
+    )
 }
 
 /// Writes what incidents an alert belongs to.
-pub(crate) async fn insert_incidents(tx: &mut Tx, alert: &str, incidents: &[String]) -> Result<(), StoreError> {
+pub(crate) fn insert_incidents(tx: &mut Tx, alert: &str, incidents: &[String]) -> Result<(), StoreError> {
     for incident in incidents {
-        sqlx::query("INSERT INTO alert_incident (alert, incident) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(alert)
-            .bind(incident)
-            .execute(&mut **tx)
-            .await?;
+        tx.later(
+            sqlx::query("INSERT INTO alert_incident (alert, incident) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(alert)
+                .bind(incident),
+        )?;
     }
     Ok(())
 }
 
 /// Writes that an alert says what an older one said.
-pub(crate) async fn insert_repeat(tx: &mut Tx, alert: &str, repeats: &str) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO alert_repeat (alert, repeats) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(alert)
-        .bind(repeats)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+pub(crate) fn insert_repeat(tx: &mut Tx, alert: &str, repeats: &str) -> Result<(), StoreError> {
+    tx.later(
+        sqlx::query("INSERT INTO alert_repeat (alert, repeats) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(alert)
+            .bind(repeats),
+    )
 }
 
 /// Two events turn out to be one.
-pub(crate) async fn merge_chain(tx: &mut Tx, from: &str, into: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE alert SET chain = $2 WHERE chain = $1").bind(from).bind(into).execute(&mut **tx).await?;
-    Ok(())
+pub(crate) fn merge_chain(tx: &mut Tx, from: &str, into: &str) -> Result<(), StoreError> {
+    tx.later(sqlx::query("UPDATE alert SET chain = $2 WHERE chain = $1").bind(from).bind(into))
 }
 
 /// Sets where an alert stands.
-pub(crate) async fn set_alert_state(tx: &mut Tx, id: &str, state: AlertState) -> Result<(), StoreError> {
-    sqlx::query("UPDATE alert SET state = $2 WHERE id = $1").bind(id).bind(state.as_str()).execute(&mut **tx).await?;
-    Ok(())
+pub(crate) fn set_alert_state(tx: &mut Tx, id: &str, state: AlertState) -> Result<(), StoreError> {
+    tx.later(sqlx::query("UPDATE alert SET state = $2 WHERE id = $1").bind(id).bind(state.as_str()))
 }

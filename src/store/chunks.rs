@@ -45,7 +45,7 @@ impl Store {
         }
         let mut tx = self.begin_early().await?;
         insert_chunks(&mut tx, chunks, now).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Which places the members of a chunk are told for, packed; empty where nobody has places.
@@ -65,7 +65,7 @@ impl Store {
                  (SELECT 1 FROM release WHERE release.id = chunk.release AND held_at IS NOT NULL) THEN 3 ELSE 0 END
              WHERE state = 1",
         )
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(done.rows_affected())
@@ -144,7 +144,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let done = sqlx::query("UPDATE chunk SET state = 1 WHERE id = $1 AND state IN (0, 3)")
             .bind(id)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         tx.commit().await?;
         Ok(done.rows_affected() == 1)
@@ -271,36 +271,34 @@ impl Store {
 pub(super) async fn insert_chunks(tx: &mut Tx, chunks: &[NewChunk], now: DateTime<Utc>) -> Result<(), StoreError> {
     let first = take_ids(tx, "chunk", i64::try_from(chunks.len()).unwrap_or(0)).await?;
     for (id, chunk) in (first..).zip(chunks) {
-        sqlx::query(
-            "INSERT INTO chunk (id, dispatch, release, channel, lane, n, body, state, not_before, attempt)
+        tx.later(
+            sqlx::query(
+                "INSERT INTO chunk (id, dispatch, release, channel, lane, n, body, state, not_before, attempt)
              SELECT $1, $2, $3, $4, $5, $6, $7, CASE WHEN held_at IS NULL THEN 0 ELSE 3 END, $8, 0
              FROM release WHERE id = $3",
-        )
-        .bind(id)
-        .bind(chunk.dispatch)
-        .bind(chunk.release)
-        .bind(chunk.channel.as_str())
-        .bind(i64::from(chunk.lane.number()))
-        .bind(i64::try_from(chunk.n).unwrap_or(0))
-        .bind(chunk.body.as_slice())
-        .bind(chunk.not_before.unwrap_or(now).timestamp_millis())
-        .execute(&mut **tx)
-        .await?;
+            )
+            .bind(id)
+            .bind(chunk.dispatch)
+            .bind(chunk.release)
+            .bind(chunk.channel.as_str())
+            .bind(i64::from(chunk.lane.number()))
+            .bind(i64::try_from(chunk.n).unwrap_or(0))
+            .bind(chunk.body.as_slice())
+            .bind(chunk.not_before.unwrap_or(now).timestamp_millis()),
+        )?;
         if !chunk.why.is_empty() {
-            sqlx::query("INSERT INTO chunk_why (chunk, body) VALUES ($1, $2)")
-                .bind(id)
-                .bind(chunk.why.as_slice())
-                .execute(&mut **tx)
-                .await?;
+            tx.later(
+                sqlx::query("INSERT INTO chunk_why (chunk, body) VALUES ($1, $2)").bind(id).bind(chunk.why.as_slice()),
+            )?;
         }
         if !chunk.ladder.is_empty() {
-            sqlx::query("INSERT INTO ladder (chunk, due_at, body, done) VALUES ($1, $2, $3, $4)")
-                .bind(id)
-                .bind(chunk.not_before.unwrap_or(now).timestamp_millis())
-                .bind(chunk.ladder.as_slice())
-                .bind(&[][..] as &[u8])
-                .execute(&mut **tx)
-                .await?;
+            tx.later(
+                sqlx::query("INSERT INTO ladder (chunk, due_at, body, done) VALUES ($1, $2, $3, $4)")
+                    .bind(id)
+                    .bind(chunk.not_before.unwrap_or(now).timestamp_millis())
+                    .bind(chunk.ladder.as_slice())
+                    .bind(&[][..] as &[u8]),
+            )?;
         }
     }
     Ok(())

@@ -127,7 +127,7 @@ impl Store {
             .bind(one.firmware.as_deref())
             .bind(one.refused)
             .bind(one.problem.as_deref())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             if done.rows_affected() == 0 {
                 strangers.insert(id.clone());
@@ -142,7 +142,7 @@ impl Store {
                         .bind(release)
                         .bind(i64::try_from(*recipient).unwrap_or(-1))
                         .bind(at.timestamp_millis())
-                        .execute(&mut *tx)
+                        .execute(&mut tx)
                         .await?;
                     }
                 }
@@ -235,7 +235,7 @@ impl Store {
 async fn own_addresses(tx: &mut Tx, id: &str) -> Result<Vec<u64>, StoreError> {
     let sql =
         "SELECT address.id FROM device JOIN address ON address.subscriber = device.subscriber WHERE device.id = $1";
-    let ids: Vec<i64> = sqlx::query_scalar(sql).bind(id).fetch_all(&mut **tx).await?;
+    let ids: Vec<i64> = sqlx::query_scalar(sql).bind(id).fetch_all(&mut *tx).await?;
     Ok(ids.into_iter().filter_map(|id| u64::try_from(id).ok()).collect())
 }
 
@@ -249,7 +249,7 @@ pub(crate) async fn insert_device(
 ) -> Result<(), StoreError> {
     let known: Option<i64> = sqlx::query_scalar("SELECT subscriber FROM device WHERE id = $1")
         .bind(device.id.as_str())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(&mut *tx)
         .await?;
     let address = Address { channel: ChannelKind::Mqtt, value: format!("device/{}", device.id) };
     let subscriber = match known {
@@ -262,7 +262,7 @@ pub(crate) async fn insert_device(
             .bind(subscriber)
             .bind(Language::Chinese.tag())
             .bind(now.timestamp_millis())
-            .execute(&mut **tx)
+            .execute(&mut *tx)
             .await?;
             give_address(store, tx, subscriber, &address, Language::Chinese).await?;
             subscriber
@@ -281,7 +281,7 @@ pub(crate) async fn insert_device(
     .bind(device.organisation.as_ref().map(Slug::as_str))
     .bind(i64::from(device.drills))
     .bind(now.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     replace_places(store, tx, subscriber, vec![place]).await?;
     list_for_drills(store, tx, subscriber, &address, device).await
@@ -299,7 +299,7 @@ async fn list_for_drills(
     if !device.drills {
         sqlx::query("DELETE FROM address WHERE audience = 'drill' AND channel = 'mqtt' AND digest = $1")
             .bind(&digest)
-            .execute(&mut **tx)
+            .execute(&mut *tx)
             .await?;
         return Ok(());
     }
@@ -316,7 +316,7 @@ async fn list_for_drills(
     .bind(device.region.as_str())
     .bind(store.seal(address)?)
     .bind(&digest)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
@@ -325,7 +325,7 @@ async fn list_for_drills(
 pub(crate) async fn delete_device(tx: &mut Tx, id: &Slug) -> Result<bool, StoreError> {
     let gone: Option<i64> = sqlx::query_scalar("DELETE FROM device WHERE id = $1 RETURNING subscriber")
         .bind(id.as_str())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(&mut *tx)
         .await?;
     let Some(subscriber) = gone else { return Ok(false) };
     erase_resident(tx, subscriber, &[]).await?;
@@ -338,10 +338,10 @@ pub(crate) async fn set_account(tx: &mut Tx, name: &str, hash: Option<&str>) -> 
         Some(hash) => {
             let sql = "INSERT INTO broker_account (name, hash) VALUES ($1, $2)
                        ON CONFLICT (name) DO UPDATE SET hash = excluded.hash";
-            sqlx::query(sql).bind(name).bind(hash).execute(&mut **tx).await?;
+            sqlx::query(sql).bind(name).bind(hash).execute(&mut *tx).await?;
         }
         None => {
-            sqlx::query("DELETE FROM broker_account WHERE name = $1").bind(name).execute(&mut **tx).await?;
+            sqlx::query("DELETE FROM broker_account WHERE name = $1").bind(name).execute(&mut *tx).await?;
         }
     }
     touch_accounts(tx).await
@@ -357,8 +357,8 @@ pub(crate) async fn set_listening(store: &Store, since: Option<DateTime<Utc>>) -
     let mut tx = store.begin().await?;
     let sql =
         "INSERT INTO counter (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    sqlx::query(sql).bind(LISTENING).bind(since.map_or(0, |at| at.timestamp_millis())).execute(&mut *tx).await?;
-    Ok(tx.commit().await?)
+    sqlx::query(sql).bind(LISTENING).bind(since.map_or(0, |at| at.timestamp_millis())).execute(&mut tx).await?;
+    tx.commit().await
 }
 
 /// Notes that somebody was called for a region, or that all is well there again.
@@ -370,10 +370,10 @@ pub(crate) async fn set_alarm(
     match since {
         Some(since) => {
             let sql = "INSERT INTO device_alarm (region, since) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-            sqlx::query(sql).bind(region.as_str()).bind(since.timestamp_millis()).execute(&mut **tx).await?;
+            sqlx::query(sql).bind(region.as_str()).bind(since.timestamp_millis()).execute(&mut *tx).await?;
         }
         None => {
-            sqlx::query("DELETE FROM device_alarm WHERE region = $1").bind(region.as_str()).execute(&mut **tx).await?;
+            sqlx::query("DELETE FROM device_alarm WHERE region = $1").bind(region.as_str()).execute(&mut *tx).await?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Row};
 use tocsin_channels::Content;
 
 use super::releases::{json, parse};
-use super::{Release, Store, StoreError, Tx, readable, take_ids};
+use super::{Release, Store, StoreError, Tx, readable};
 use crate::messages::{Language, Variant};
 
 /// One rendering of a release.
@@ -29,9 +29,12 @@ pub(crate) struct Dispatch {
 /// Rows in one statement.
 const AT_ONCE: usize = 100;
 
-/// Writes a release's renderings.
-pub(super) async fn insert_dispatches(tx: &mut Tx, release: i64, dispatches: &[NewDispatch]) -> Result<(), StoreError> {
-    let first = take_ids(tx, "dispatch", i64::try_from(dispatches.len()).unwrap_or(0)).await?;
+/// Writes a release's renderings, with ids from this one on.
+pub(super) fn insert_dispatches(
+    tx: &mut Tx,
+    (release, first): (i64, i64),
+    dispatches: &[NewDispatch],
+) -> Result<(), StoreError> {
     let contents = dispatches.iter().map(|row| json(&row.content)).collect::<Result<Vec<_>, _>>()?;
     let rows: Vec<_> = (first..).zip(dispatches.iter().zip(contents)).collect();
     for some in rows.chunks(AT_ONCE) {
@@ -40,7 +43,7 @@ pub(super) async fn insert_dispatches(tx: &mut Tx, release: i64, dispatches: &[N
             values.push_bind(*dispatch).push_bind(release).push_bind(row.content.kind().as_str());
             values.push_bind(row.language.tag()).push_bind(row.variant.as_str()).push_bind(content.as_str());
         });
-        sql.build().execute(&mut **tx).await?;
+        tx.later(sql.build())?;
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ impl Store {
         .bind(&draft.body)
         .bind(draft.updated_at.timestamp_millis())
         .bind(seen)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok((done.rows_affected() == 1).then_some(id))
@@ -85,7 +85,7 @@ impl Store {
             Some(_) => "UPDATE draft SET alert = $2 WHERE id = $1 AND alert IS NULL",
             None => "UPDATE draft SET alert = $2 WHERE id = $1",
         };
-        let done = sqlx::query(sql).bind(id).bind(alert).execute(&mut *tx).await?;
+        let done = sqlx::query(sql).bind(id).bind(alert).execute(&mut tx).await?;
         tx.commit().await?;
         Ok(done.rows_affected() == 1)
     }
@@ -136,7 +136,7 @@ pub(crate) async fn insert_proposal(
         .bind(body)
         .bind(by.0)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(id)
 }
@@ -145,7 +145,7 @@ pub(crate) async fn insert_proposal(
 pub(crate) async fn open_proposal(tx: &mut Tx, id: i64) -> Result<Option<ProposalRow>, StoreError> {
     let row = sqlx::query("SELECT id, body, by_officer, at FROM proposal WHERE id = $1 AND state = 'open'")
         .bind(id)
-        .fetch_optional(&mut **tx)
+        .fetch_optional(&mut *tx)
         .await?;
     row.as_ref().map(proposal).transpose()
 }
@@ -153,7 +153,7 @@ pub(crate) async fn open_proposal(tx: &mut Tx, id: i64) -> Result<Option<Proposa
 /// Every proposal that waits, inside the transaction that ends some.
 pub(crate) async fn open_proposals(tx: &mut Tx) -> Result<Vec<ProposalRow>, StoreError> {
     let sql = "SELECT id, body, by_officer, at FROM proposal WHERE state = 'open' ORDER BY id";
-    let rows = sqlx::query(sql).fetch_all(&mut **tx).await?;
+    let rows = sqlx::query(sql).fetch_all(&mut *tx).await?;
     rows.iter().map(proposal).collect()
 }
 
@@ -170,7 +170,7 @@ pub(crate) async fn decide_proposal(
         .bind(state)
         .bind(by.0)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }

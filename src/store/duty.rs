@@ -59,7 +59,7 @@ pub(crate) async fn set_rotation(tx: &mut Tx, rotation: &Rotation) -> Result<(),
     .bind(serde_json::to_string(&rotation.officers).map_err(StoreError::corrupt)?)
     .bind(i64::from(rotation.days))
     .bind(rotation.starts.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
@@ -74,18 +74,16 @@ pub(crate) async fn insert_override(tx: &mut Tx, new: &Override) -> Result<(), S
         .bind(new.officer.0)
         .bind(new.from.timestamp_millis())
         .bind(new.to.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
 
 /// Takes a rotation away; gives whose it was.
 pub(crate) async fn end_rotation(tx: &mut Tx, id: i64) -> Result<Option<RegionCode>, StoreError> {
-    let own: Option<String> = sqlx::query_scalar("SELECT jurisdiction FROM rotation WHERE id = $1")
-        .bind(id)
-        .fetch_optional(&mut **tx)
-        .await?;
-    sqlx::query("DELETE FROM rotation WHERE id = $1").bind(id).execute(&mut **tx).await?;
+    let own: Option<String> =
+        sqlx::query_scalar("SELECT jurisdiction FROM rotation WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+    sqlx::query("DELETE FROM rotation WHERE id = $1").bind(id).execute(&mut *tx).await?;
     own.as_deref().map(region).transpose()
 }
 
@@ -94,12 +92,12 @@ pub(crate) async fn end_override(tx: &mut Tx, id: i64, at: DateTime<Utc>) -> Res
     let own: Option<String> = sqlx::query_scalar("SELECT jurisdiction FROM duty_override WHERE id = $1 AND to_at > $2")
         .bind(id)
         .bind(at.timestamp_millis())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(&mut *tx)
         .await?;
     sqlx::query("UPDATE duty_override SET to_at = $2 WHERE id = $1 AND to_at > $2")
         .bind(id)
         .bind(at.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     own.as_deref().map(region).transpose()
 }

@@ -7,15 +7,15 @@ use super::{StoreError, Tx, test_name};
 pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[String]) -> Result<(), StoreError> {
     let mut releases: Vec<i64> = sqlx::query_scalar("SELECT release FROM personal_release WHERE subscriber = $1")
         .bind(subscriber)
-        .fetch_all(&mut **tx)
+        .fetch_all(&mut *tx)
         .await?;
     for digest in digests {
         let own: Vec<i64> = sqlx::query_scalar("SELECT release FROM personal_release WHERE digest = $1")
             .bind(digest)
-            .fetch_all(&mut **tx)
+            .fetch_all(&mut *tx)
             .await?;
         releases.extend(own);
-        sqlx::query("DELETE FROM sign_up WHERE digest = $1").bind(digest).execute(&mut **tx).await?;
+        sqlx::query("DELETE FROM sign_up WHERE digest = $1").bind(digest).execute(&mut *tx).await?;
     }
     for release in releases {
         forget_release(tx, release).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn erase_resident(tx: &mut Tx, subscriber: i64, digests: &[Stri
         "DELETE FROM contact WHERE subscriber = $1",
         "DELETE FROM subscriber WHERE id = $1",
     ] {
-        sqlx::query(sql).bind(subscriber).execute(&mut **tx).await?;
+        sqlx::query(sql).bind(subscriber).execute(&mut *tx).await?;
     }
     Ok(())
 }
@@ -41,7 +41,7 @@ async fn forget_acknowledgements(tx: &mut Tx, subscriber: i64) -> Result<(), Sto
         // The same address, told in another language.
         "DELETE FROM acknowledgement WHERE recipient IN (SELECT id + 2305843009213693952 FROM address WHERE subscriber = $1)",
     ] {
-        sqlx::query(sql).bind(subscriber).execute(&mut **tx).await?;
+        sqlx::query(sql).bind(subscriber).execute(&mut *tx).await?;
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ pub(crate) async fn keep_departures(tx: &mut Tx, subscriber: i64) -> Result<(), 
         "UPDATE address SET subscriber = 0, value = '' WHERE subscriber = $1 AND left_at IS NOT NULL AND gone_at IS NULL",
     )
     .bind(subscriber)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }

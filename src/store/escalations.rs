@@ -190,7 +190,7 @@ pub(crate) async fn insert_escalation<W: World>(
     .bind(now.timestamp_millis())
     .bind(escalation.next_look().map(|at| at.timestamp_millis()))
     .bind(i64::from(escalation.is_unanswered()))
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(id)
 }
@@ -198,7 +198,7 @@ pub(crate) async fn insert_escalation<W: World>(
 /// Reads an escalation inside a transaction: nobody else changes it until that ends.
 pub(crate) async fn escalation_in<W: World>(tx: &mut Tx, id: i64) -> Result<Option<EscalationRow<W>>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM escalation WHERE id = $1 AND world = $2");
-    let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(W::SLUG).fetch_optional(&mut **tx).await?;
+    let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(W::SLUG).fetch_optional(&mut *tx).await?;
     found.as_ref().map(row).transpose()
 }
 
@@ -217,7 +217,7 @@ pub(crate) async fn update_escalation<W: World>(
         .bind(escalation.next_look().map(|at| at.timestamp_millis()))
         .bind(closed)
         .bind(i64::from(escalation.is_unanswered()))
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
@@ -225,7 +225,7 @@ pub(crate) async fn update_escalation<W: World>(
 /// Whether something of an alert still waits for officers.
 pub(crate) async fn is_open(tx: &mut Tx, alert: &str) -> Result<bool, StoreError> {
     let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM escalation WHERE alert = $1 AND state IN ('approved', 'waiting', 'returned')";
-    let n: i64 = sqlx::query_scalar(sql).bind(alert).fetch_one(&mut **tx).await?;
+    let n: i64 = sqlx::query_scalar(sql).bind(alert).fetch_one(&mut *tx).await?;
     Ok(n > 0)
 }
 
@@ -244,7 +244,7 @@ pub(crate) async fn withdraw_escalations<W: World>(
     )
     .bind(alert)
     .bind(W::SLUG)
-    .fetch_all(&mut **tx)
+    .fetch_all(&mut *tx)
     .await?;
     let mut ended = Vec::new();
     for row in &open {
@@ -256,7 +256,7 @@ pub(crate) async fn withdraw_escalations<W: World>(
             continue;
         }
         let detail = serde_json::json!({"escalation": id, "jurisdiction": jurisdiction, "by": by});
-        record(tx, now, &Entry::new("tocsin", "escalation.replaced", alert, detail)).await?;
+        record(tx, now, Entry::new("tocsin", "escalation.replaced", alert, detail));
         match readable("an escalation that is replaced", escalation_in::<W>(tx, id).await)?.flatten() {
             Some(mut row) => {
                 row.escalation.replaced(by);
@@ -267,7 +267,7 @@ pub(crate) async fn withdraw_escalations<W: World>(
         ended.push(jurisdiction);
     }
     if !ended.is_empty() {
-        refresh_alert_state(tx, alert).await?;
+        refresh_alert_state(tx, alert)?;
     }
     Ok(ended)
 }
@@ -277,7 +277,7 @@ async fn close_unread(tx: &mut Tx, id: i64, now: DateTime<Utc>) -> Result<(), St
     sqlx::query("UPDATE escalation SET state = 'withdrawn', due_at = NULL, closed_at = $2 WHERE id = $1")
         .bind(id)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }

@@ -180,7 +180,7 @@ async fn write(tx: &mut Tx, entry: &Entry) -> Result<Found, StoreError> {
             .bind(members.as_slice())
             .bind(at)
             .bind(release)
-            .execute(&mut **tx)
+            .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 {
                 return Ok(Found::Opened(Opened::Go));
@@ -188,7 +188,7 @@ async fn write(tx: &mut Tx, entry: &Entry) -> Result<Found, StoreError> {
             let open: Option<i64> =
                 sqlx::query_scalar("SELECT id FROM release WHERE id = $1 AND superseded_at IS NULL")
                     .bind(release)
-                    .fetch_optional(&mut **tx)
+                    .fetch_optional(&mut *tx)
                     .await?;
             Ok(Found::Opened(if open.is_some() { Opened::Held } else { Opened::Superseded }))
         }
@@ -199,7 +199,7 @@ async fn write(tx: &mut Tx, entry: &Entry) -> Result<Found, StoreError> {
                 .bind(classes.as_slice())
                 .bind(detail.as_deref())
                 .bind(at)
-                .execute(&mut **tx)
+                .execute(&mut *tx)
                 .await?;
             Ok(Found::Nothing)
         }
@@ -212,7 +212,7 @@ async fn write(tx: &mut Tx, entry: &Entry) -> Result<Found, StoreError> {
             .bind(chunk)
             .bind(not_before)
             .bind(attempt)
-            .execute(&mut **tx)
+            .execute(&mut *tx)
             .await?;
             Ok(Found::Nothing)
         }
@@ -231,7 +231,7 @@ async fn claim(tx: &mut Tx, channel: ChannelKind, now: i64, lane: u8) -> Result<
     .bind(channel.as_str())
     .bind(i64::from(lane))
     .bind(now)
-    .fetch_optional(&mut **tx)
+    .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Claimed {
@@ -259,7 +259,7 @@ async fn finish(tx: &mut Tx, chunk: i64, finals: &[u8], counts: &StateCounts) ->
     .bind(count(counts.expired))
     .bind(count(counts.superseded))
     .bind(count(counts.unknown))
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(Found::Nothing)
 }

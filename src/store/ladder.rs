@@ -81,17 +81,17 @@ impl Store {
             insert_chunks(&mut tx, next, now).await?;
         }
         match rung {
-            Rung::End => sqlx::query("DELETE FROM ladder WHERE chunk = $1").bind(chunk).execute(&mut *tx).await?,
+            Rung::End => sqlx::query("DELETE FROM ladder WHERE chunk = $1").bind(chunk).execute(&mut tx).await?,
             Rung::Again(due, done) => {
                 sqlx::query("UPDATE ladder SET due_at = $2, done = $3 WHERE chunk = $1")
                     .bind(chunk)
                     .bind(due.timestamp_millis())
                     .bind(pack_members(done))
-                    .execute(&mut *tx)
+                    .execute(&mut tx)
                     .await?
             }
         };
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Records that a recipient's device has shown a release's message; a second time is no news.
@@ -104,9 +104,9 @@ impl Store {
             .bind(release)
             .bind(i64::try_from(recipient).unwrap_or(-1))
             .bind(at.timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Whose devices have shown a release's message.

@@ -18,6 +18,7 @@ mod erasure;
 mod escalations;
 mod journal;
 mod ladder;
+mod later;
 mod notices;
 mod officers;
 mod organisations;
@@ -41,10 +42,12 @@ mod writer;
 
 pub(crate) use agreed::{insert_agreed, withdraw_settings};
 pub use alerts::{AlertRow, AlertState};
-pub(crate) use alerts::{NewAlert, as_read, insert_alert, refresh_alert_state, supersede};
+pub(crate) use alerts::{NewAlert, WholeAlert, as_read, insert_alert, refresh_alert_state, supersede};
 pub use browsers::{Deed, SeenCount};
 pub(crate) use browsers::{Done, Gone, is_lost, told_of_end};
-pub(crate) use chains::{insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state};
+pub(crate) use chains::{
+    Kin, Like, Newcomer, insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state,
+};
 pub(crate) use chunks::NewChunk;
 pub(crate) use devices::{
     DeviceRow, News, delete_device, insert_device, set_account, set_alarm, set_listening, touch_accounts,
@@ -76,8 +79,8 @@ pub(crate) use publications::{OneRelease, Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
-    NewRelease, Release, ReleaseKind, escalation_of, hold_release, insert_planned_chunk, insert_release, is_stopped,
-    resume_release, supersede_release,
+    NewRelease, Release, ReleaseKind, Unplanned, escalation_of, hold_release, insert_planned_chunk, insert_release,
+    is_stopped, resume_release, supersede_release,
 };
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{
@@ -96,11 +99,12 @@ pub(crate) use unasked::{allow_again, forget_unasked, forget_unrefused, refuse};
 pub use unpublished::Unpublished;
 pub(crate) use writer::Tx;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, Connection as _, Executor, SqlSafeStr};
+use sqlx::{AnyConnection, Connection as _, Executor, QueryBuilder, Row as _, SqlSafeStr};
 
 use self::readers::{PATIENCE, READERS, Readers};
 use self::sync::Syncer;
@@ -262,6 +266,14 @@ impl Store {
         self.syncer.wait().await
     }
 
+    /// Folds what is in the write-ahead log into the database file, as far as nobody is hindered by that.
+    pub(crate) async fn fold(&self) -> Result<(), StoreError> {
+        if self.syncer.is_there() {
+            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_all(&self.read).await?;
+        }
+        Ok(())
+    }
+
     /// Whether the disk has failed: no alert is taken before a restart.
     pub fn disk_failed(&self) -> bool {
         self.syncer.has_failed()
@@ -340,6 +352,8 @@ async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
                         connection.execute("PRAGMA journal_mode = WAL").await?;
                         connection.execute("PRAGMA synchronous = FULL").await?;
                         connection.execute("PRAGMA busy_timeout = 10000").await?;
+                        // [`Store::fold`] is quicker: whoever commits does not wait for it.
+                        connection.execute("PRAGMA wal_autocheckpoint = 16000").await?;
                         if let Some(pages) = pages {
                             let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
                             connection.execute(sqlx::raw_sql(limit)).await?;
@@ -371,15 +385,24 @@ fn key_beside(url: &str) -> PathBuf {
 
 /// Takes `n` ids of this kind and returns the first.
 pub(crate) async fn take_ids(tx: &mut Tx, kind: &'static str, n: i64) -> Result<i64, StoreError> {
-    let last: i64 = sqlx::query_scalar(
-        "INSERT INTO counter (name, value) VALUES ($1, $2)
-         ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value",
-    )
-    .bind(kind)
-    .bind(n)
-    .fetch_one(&mut **tx)
-    .await?;
-    Ok(last - n + 1)
+    let [first] = take_ids_of(tx, [(kind, n)]).await?;
+    Ok(first)
+}
+
+/// Takes so many ids of each of these kinds, in one statement, and returns the first of each.
+async fn take_ids_of<const N: usize>(tx: &mut Tx, kinds: [(&'static str, i64); N]) -> Result<[i64; N], StoreError> {
+    let mut sql = QueryBuilder::new("INSERT INTO counter (name, value) ");
+    sql.push_values(kinds, |mut values, (kind, n)| {
+        values.push_bind(kind).push_bind(n);
+    });
+    sql.push(" ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING name, value");
+    let mut last = BTreeMap::new();
+    for row in sql.build().fetch_all(&mut *tx).await? {
+        last.insert(row.try_get::<String, _>("name")?, row.try_get::<i64, _>("value")?);
+    }
+    let first = |(kind, n)| Some(last.get(kind)? - n + 1);
+    let all: Vec<i64> = kinds.into_iter().filter_map(first).collect();
+    all.try_into().map_err(|_| StoreError::corrupt("a counter is not there"))
 }
 
 fn migrator() -> Migrator {

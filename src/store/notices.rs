@@ -24,7 +24,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let waiting: i64 = sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM notice WHERE source = $1")
             .bind(&notice.source)
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut tx)
             .await?;
         if waiting >= most {
             return Ok(false);
@@ -39,7 +39,7 @@ impl Store {
         .bind(i64::from(notice.tries))
         .bind(notice.since.timestamp_millis())
         .bind(notice.next_at.timestamp_millis())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(true)
@@ -82,9 +82,9 @@ impl Store {
             .bind(&notice.digest)
             .bind(i64::from(notice.tries))
             .bind(notice.next_at.timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Forgets a message: what it led to is on record, or its refusal is.
@@ -93,8 +93,8 @@ impl Store {
         sqlx::query("DELETE FROM notice WHERE source = $1 AND digest = $2")
             .bind(&notice.source)
             .bind(&notice.digest)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }

@@ -138,9 +138,9 @@ impl Store {
         sqlx::query("UPDATE officer SET language = $2 WHERE id = $1")
             .bind(id.0)
             .bind(language.tag())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     async fn with_grants(&self, row: &AnyRow) -> Result<OfficerRow, StoreError> {
@@ -187,7 +187,7 @@ pub(crate) async fn insert_officer(
     .bind(name)
     .bind(language.tag())
     .bind(now.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok((done.rows_affected() == 1).then_some(OfficerId(id)))
 }
@@ -207,7 +207,7 @@ pub(crate) async fn set_credentials(
     .bind(password)
     .bind(totp)
     .bind(totp_step)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
@@ -217,7 +217,7 @@ pub(crate) async fn set_active(tx: &mut Tx, id: OfficerId, active: bool) -> Resu
     sqlx::query("UPDATE officer SET state = $2 WHERE id = $1")
         .bind(id.0)
         .bind(if active { "active" } else { "suspended" })
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     if !active {
         for sql in [
@@ -225,7 +225,7 @@ pub(crate) async fn set_active(tx: &mut Tx, id: OfficerId, active: bool) -> Resu
             "DELETE FROM api_token WHERE officer = $1",
             "DELETE FROM invitation WHERE officer = $1",
         ] {
-            sqlx::query(sql).bind(id.0).execute(&mut **tx).await?;
+            sqlx::query(sql).bind(id.0).execute(&mut *tx).await?;
         }
     }
     Ok(())
@@ -234,14 +234,14 @@ pub(crate) async fn set_active(tx: &mut Tx, id: OfficerId, active: bool) -> Resu
 /// Whether an officer was suspended, and not restored since.
 pub(crate) async fn is_suspended(tx: &mut Tx, id: OfficerId) -> Result<bool, StoreError> {
     let sql = "SELECT id FROM officer WHERE id = $1 AND state = 'suspended'";
-    Ok(sqlx::query_scalar::<_, i64>(sql).bind(id.0).fetch_optional(&mut **tx).await?.is_some())
+    Ok(sqlx::query_scalar::<_, i64>(sql).bind(id.0).fetch_optional(&mut *tx).await?.is_some())
 }
 
 /// Ties an officer to the name that another service knows them by; false when somebody else is tied to it.
 pub(crate) async fn set_subject(tx: &mut Tx, id: OfficerId, subject: &str) -> Result<bool, StoreError> {
     let sql = "UPDATE officer SET subject = $2
                WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM officer AS other WHERE other.subject = $2 AND other.id <> $1)";
-    let done = sqlx::query(sql).bind(id.0).bind(subject).execute(&mut **tx).await?;
+    let done = sqlx::query(sql).bind(id.0).bind(subject).execute(&mut *tx).await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -250,7 +250,7 @@ pub(crate) async fn use_totp_step(tx: &mut Tx, id: OfficerId, step: i64) -> Resu
     let done = sqlx::query("UPDATE officer SET totp_step = $2 WHERE id = $1 AND totp_step < $2")
         .bind(id.0)
         .bind(step)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -258,7 +258,7 @@ pub(crate) async fn use_totp_step(tx: &mut Tx, id: OfficerId, step: i64) -> Resu
 /// Counts a failed sign-in; how many there are now.
 pub(crate) async fn count_failure(tx: &mut Tx, id: OfficerId) -> Result<i64, StoreError> {
     let sql = "UPDATE officer SET failures = failures + 1 WHERE id = $1 RETURNING failures";
-    Ok(sqlx::query_scalar(sql).bind(id.0).fetch_one(&mut **tx).await?)
+    Ok(sqlx::query_scalar(sql).bind(id.0).fetch_one(&mut *tx).await?)
 }
 
 /// Sets how many failures there were, and until when the account rests.
@@ -272,7 +272,7 @@ pub(crate) async fn set_failures(
         .bind(id.0)
         .bind(failures)
         .bind(locked_until.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
@@ -280,7 +280,7 @@ pub(crate) async fn set_failures(
 /// The officer with this login.
 pub(crate) async fn officer_named(tx: &mut Tx, login: &Login) -> Result<Option<OfficerId>, StoreError> {
     let sql = "SELECT id FROM officer WHERE login = $1";
-    let id: Option<i64> = sqlx::query_scalar(sql).bind(login.as_str()).fetch_optional(&mut **tx).await?;
+    let id: Option<i64> = sqlx::query_scalar(sql).bind(login.as_str()).fetch_optional(&mut *tx).await?;
     Ok(id.map(OfficerId))
 }
 
@@ -291,13 +291,13 @@ pub(crate) async fn set_grant(tx: &mut Tx, id: OfficerId, grant: &Grant, given: 
     } else {
         "DELETE FROM officer_grant WHERE officer = $1 AND role = $2 AND region = $3"
     };
-    sqlx::query(sql).bind(id.0).bind(grant.role.as_str()).bind(grant.place()).execute(&mut **tx).await?;
+    sqlx::query(sql).bind(id.0).bind(grant.role.as_str()).bind(grant.place()).execute(&mut *tx).await?;
     Ok(())
 }
 
 /// Sets how an officer is reached.
 pub(crate) async fn set_addresses(tx: &mut Tx, id: OfficerId, addresses: &[Address]) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM officer_address WHERE officer = $1").bind(id.0).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM officer_address WHERE officer = $1").bind(id.0).execute(&mut *tx).await?;
     for address in addresses {
         let row = take_ids(tx, "officer_address", 1).await?;
         sqlx::query(
@@ -307,7 +307,7 @@ pub(crate) async fn set_addresses(tx: &mut Tx, id: OfficerId, addresses: &[Addre
         .bind(id.0)
         .bind(address.channel.as_str())
         .bind(&address.value)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     }
     Ok(())
@@ -321,6 +321,6 @@ pub(crate) async fn administrators(tx: &mut Tx) -> Result<i64, StoreError> {
     )
     .bind(Role::Administrator.as_str())
     .bind(Grant::EVERYWHERE)
-    .fetch_one(&mut **tx)
+    .fetch_one(&mut *tx)
     .await?)
 }

@@ -155,19 +155,19 @@ pub(crate) async fn put_organisation(tx: &mut Tx, one: &Organisation) -> Result<
     .bind(serde_json::to_string(&one.regions).map_err(StoreError::corrupt)?)
     .bind(one.lowest.as_str())
     .bind(one.created_at.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
 /// Deletes an organisation; its contacts must be gone.
 pub(crate) async fn delete_organisation(tx: &mut Tx, code: &Slug) -> Result<bool, StoreError> {
-    sqlx::query("DELETE FROM organisation_hook WHERE organisation = $1").bind(code.as_str()).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM organisation_hook WHERE organisation = $1").bind(code.as_str()).execute(&mut *tx).await?;
     sqlx::query("UPDATE device SET organisation = NULL WHERE organisation = $1")
         .bind(code.as_str())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
-    let gone = sqlx::query("DELETE FROM organisation WHERE code = $1").bind(code.as_str()).execute(&mut **tx).await?;
+    let gone = sqlx::query("DELETE FROM organisation WHERE code = $1").bind(code.as_str()).execute(&mut *tx).await?;
     Ok(gone.rows_affected() == 1)
 }
 
@@ -189,7 +189,7 @@ pub(crate) async fn insert_contact(store: &Store, tx: &mut Tx, new: &NewContact)
         .bind(new.language.tag())
         .bind(store.seal(address)?)
         .bind(store.digest(address))
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
         added += usize::from(done.rows_affected() == 1);
     }
@@ -207,7 +207,7 @@ pub(crate) async fn insert_contact(store: &Store, tx: &mut Tx, new: &NewContact)
     .bind(&new.duty)
     .bind(&new.source)
     .bind(&new.entered_by)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(added)
 }
@@ -227,7 +227,7 @@ pub(crate) async fn insert_hook(store: &Store, tx: &mut Tx, hook: &HookRow) -> R
     .bind(hook.name.as_str())
     .bind(store.vault.seal(&hook.url)?)
     .bind(store.vault.seal(&hook.secret)?)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
@@ -237,7 +237,7 @@ pub(crate) async fn delete_hook(tx: &mut Tx, organisation: &Slug, name: &Slug) -
     let gone = sqlx::query("DELETE FROM organisation_hook WHERE organisation = $1 AND name = $2")
         .bind(organisation.as_str())
         .bind(name.as_str())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(gone.rows_affected() == 1)
 }

@@ -50,7 +50,7 @@ pub(crate) async fn insert_passkey(tx: &mut Tx, row: &PasskeyRow, now: DateTime<
     .bind(&row.name)
     .bind(&row.body)
     .bind(now.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -61,7 +61,7 @@ pub(crate) async fn update_passkey(tx: &mut Tx, row: &PasskeyRow, body: &str) ->
         .bind(&row.id)
         .bind(&row.body)
         .bind(body)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -71,7 +71,7 @@ pub(crate) async fn delete_passkey(tx: &mut Tx, officer: OfficerId, id: &str) ->
     let done = sqlx::query("DELETE FROM passkey WHERE officer = $1 AND id = $2")
         .bind(officer.0)
         .bind(id)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(done.rows_affected() == 1)
 }

@@ -190,7 +190,7 @@ impl Store {
                     .push_bind(name.as_str())
                     .push_bind(point.as_deref());
             });
-            sql.build().execute(&mut **tx).await?;
+            sql.build().execute(&mut *tx).await?;
         }
         Ok(())
     }

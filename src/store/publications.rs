@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{QueryBuilder, Row};
 
 use super::alerts::time;
+use super::releases::json;
 use super::{Store, StoreError, escalation_of, readable, take_ids};
 use crate::publish::Publication;
 use crate::regions::RegionCode;
@@ -42,6 +43,9 @@ pub(crate) type OneRelease = Result<Released, StoreError>;
 const RELEASED: &str =
     "SELECT release.id AS id, name, release.alert AS alert, COALESCE(alert.chain, '') AS chain, regions, within,
     audience, created_at, release.expires AS expires FROM release LEFT JOIN alert ON alert.id = release.alert";
+
+/// Publications that are written in one statement.
+const SHEET: usize = 100;
 
 /// Releases that are stopped just now.
 pub(crate) type Held = BTreeSet<i64>;
@@ -118,13 +122,13 @@ impl Store {
     /// shown it.
     pub(crate) async fn print(&self, sheet: &[(i64, Option<&Printed>)]) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
-        for (release, printed) in sheet {
-            print(&mut tx, *release, *printed).await?;
+        for some in sheet.chunks(SHEET) {
+            print(&mut tx, some).await?;
         }
         if let Some(last) = sheet.iter().map(|(release, _)| *release).max() {
             set_seen(&mut tx, "press", last).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// The number of the newest publication, in the order in which they were made.
@@ -242,11 +246,11 @@ impl Store {
             .bind(outlet)
             .bind(release)
             .bind(now.timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
         set_seen(&mut tx, outlet, seen).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Errands of an outlet whose time has come, oldest first.
@@ -282,9 +286,9 @@ impl Store {
         .bind(errand.next_at.timestamp_millis())
         .bind(errand.changed.timestamp_millis())
         .bind(errand.detail.as_deref())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// The newest errands of an outlet, newest first: its log.
@@ -348,29 +352,31 @@ impl Store {
     }
 }
 
-async fn print(tx: &mut super::Tx, release: i64, printed: Option<&Printed>) -> Result<(), StoreError> {
-    if let Some(Printed { publication, cap }) = printed {
-        let body = serde_json::to_string(publication).map_err(StoreError::corrupt)?;
-        let done = sqlx::query(
-            "INSERT INTO publication (release, id, alert, at, expires, body, cap, printed)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-        )
-        .bind(release)
-        .bind(publication.id.as_str())
-        .bind(publication.alert.as_str())
-        .bind(publication.at.timestamp_millis())
-        .bind(publication.expires.timestamp_millis())
-        .bind(body)
-        .bind(cap.as_slice())
-        .bind(take_ids(tx, "printed", 1).await?)
-        .execute(&mut **tx)
-        .await?;
-        if done.rows_affected() == 0 {
-            let id = &publication.id;
-            return Err(StoreError::corrupt(format!("publication {id} of release {release} is there already")));
+async fn print(tx: &mut super::Tx, sheet: &[(i64, Option<&Printed>)]) -> Result<(), StoreError> {
+    let made: Vec<_> = sheet.iter().filter_map(|(release, printed)| Some((*release, (*printed)?))).collect();
+    if !made.is_empty() {
+        let first = take_ids(tx, "printed", i64::try_from(made.len()).unwrap_or(i64::MAX)).await?;
+        let bodies = made.iter().map(|(_, one)| json(&one.publication)).collect::<Result<Vec<_>, _>>()?;
+        let mut sql =
+            QueryBuilder::new("INSERT INTO publication (release, id, alert, at, expires, body, cap, printed) ");
+        sql.push_values((first..).zip(made.iter().zip(&bodies)), |mut values, (number, ((release, one), body))| {
+            let Printed { publication, cap } = one;
+            values.push_bind(*release).push_bind(publication.id.as_str()).push_bind(publication.alert.as_str());
+            values.push_bind(publication.at.timestamp_millis()).push_bind(publication.expires.timestamp_millis());
+            values.push_bind(body).push_bind(cap.as_slice()).push_bind(number);
+        });
+        let done = sql.push(" ON CONFLICT DO NOTHING").build().execute(&mut *tx).await?;
+        if done.rows_affected() != made.len() as u64 {
+            let releases: Vec<i64> = made.iter().map(|(release, _)| *release).collect();
+            return Err(StoreError::corrupt(format!("a publication of releases {releases:?} is there already")));
         }
     }
-    sqlx::query("DELETE FROM unpublished WHERE release = $1").bind(release).execute(&mut **tx).await?;
+    let mut sql = QueryBuilder::new("DELETE FROM unpublished WHERE release IN (");
+    let mut releases = sql.separated(", ");
+    for (release, _) in sheet {
+        releases.push_bind(*release);
+    }
+    sql.push(")").build().execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -382,7 +388,7 @@ pub(super) async fn set_seen(tx: &mut super::Tx, outlet: &str, seen: i64) -> Res
     )
     .bind(outlet)
     .bind(seen)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }

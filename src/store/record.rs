@@ -10,6 +10,8 @@ use crate::record::{GENESIS, KINDS, Line};
 
 /// Lines about one subject that are read at once.
 const AT_ONCE: i64 = 500;
+/// Lines written in one statement.
+const LINES: usize = 100;
 
 /// What is to be recorded.
 #[derive(Debug, Clone)]
@@ -42,45 +44,49 @@ pub struct RecordFilter {
     pub before: Option<i64>,
 }
 
-/// Adds a line, chained to the last one.
-pub(crate) async fn record(tx: &mut Tx, at: DateTime<Utc>, entry: &Entry) -> Result<(), StoreError> {
+/// Adds a line: it is written, chained to the last one, with the transaction's commit.
+pub(crate) fn record(tx: &mut Tx, at: DateTime<Utc>, entry: Entry) {
+    tx.lines.push((at, entry));
+}
+
+/// Writes a transaction's lines, each chained to the one before.
+pub(super) async fn write_lines(tx: &mut Tx, entries: Vec<(DateTime<Utc>, Entry)>) -> Result<(), StoreError> {
+    let n = i64::try_from(entries.len()).unwrap_or(i64::MAX);
     let row = sqlx::query(
-        "INSERT INTO counter (name, value) VALUES ('record', 1) ON CONFLICT (name) DO UPDATE SET value = counter.value + 1
-         RETURNING value, (SELECT hash FROM record WHERE seq = counter.value - 1) AS before",
+        "INSERT INTO counter (name, value) VALUES ('record', $1) ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value
+         RETURNING value, (SELECT hash FROM record WHERE seq = counter.value - $1) AS before",
     )
-    .fetch_one(&mut **tx)
+    .bind(n)
+    .fetch_one(&mut *tx)
     .await?;
-    let (seq, before): (i64, Option<String>) = (row.try_get("value")?, row.try_get("before")?);
-    let detail = entry.detail.to_string();
-    let mut line = Line {
-        seq,
-        at: time(at.timestamp_millis()),
-        actor: entry.actor.clone(),
-        kind: entry.kind.to_owned(),
-        subject: entry.subject.clone(),
-        detail,
-        hash: String::new(),
-    };
-    line.hash = line.hash_after(before.as_deref().unwrap_or(GENESIS));
-    sqlx::query("INSERT INTO record (seq, at, actor, kind, subject, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)")
-        .bind(line.seq)
-        .bind(line.at.timestamp_millis())
-        .bind(&line.actor)
-        .bind(&line.kind)
-        .bind(&line.subject)
-        .bind(&line.detail)
-        .bind(&line.hash)
-        .execute(&mut **tx)
-        .await?;
+    let (last, before): (i64, Option<String>) = (row.try_get("value")?, row.try_get("before")?);
+    let mut before = before.unwrap_or_else(|| GENESIS.to_owned());
+    let mut lines = Vec::with_capacity(entries.len());
+    for (seq, (at, entry)) in (last - n + 1..).zip(entries) {
+        let Entry { actor, kind, subject, detail } = entry;
+        let (at, detail) = (time(at.timestamp_millis()), detail.to_string());
+        let mut line = Line { seq, at, actor, kind: kind.to_owned(), subject, detail, hash: String::new() };
+        line.hash = line.hash_after(&before);
+        before.clone_from(&line.hash);
+        lines.push(line);
+    }
+    for some in lines.chunks(LINES) {
+        let mut sql = QueryBuilder::new("INSERT INTO record (seq, at, actor, kind, subject, detail, hash) ");
+        sql.push_values(some, |mut values, line| {
+            values.push_bind(line.seq).push_bind(line.at.timestamp_millis()).push_bind(&line.actor);
+            values.push_bind(&line.kind).push_bind(&line.subject).push_bind(&line.detail).push_bind(&line.hash);
+        });
+        tx.later(sql.build())?;
+    }
     Ok(())
 }
 
 impl Store {
     /// Adds a line about something that changes nothing else.
-    pub(crate) async fn record_one(&self, at: DateTime<Utc>, entry: &Entry) -> Result<(), StoreError> {
+    pub(crate) async fn record_one(&self, at: DateTime<Utc>, entry: Entry) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        record(&mut tx, at, entry).await?;
-        Ok(tx.commit().await?)
+        record(&mut tx, at, entry);
+        tx.commit().await
     }
 
     /// Lines from this one on, oldest first.

@@ -30,7 +30,7 @@ impl Store {
         let kept: Option<i64> = sqlx::query_scalar("SELECT id FROM refusal WHERE bureau = $1 AND digest = $2 LIMIT 1")
             .bind(bureau)
             .bind(digest)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut tx)
             .await?;
         let id = take_ids(&mut tx, "refusal", 1).await?;
         sqlx::query(
@@ -43,14 +43,14 @@ impl Store {
         .bind(findings)
         .bind(digest)
         .bind(raw.get(..KEPT).unwrap_or(raw))
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         // What was kept of it goes in time; that it was refused, and why, stays on record.
         // The same again says nothing new.
         let lines = format!("refusals/{bureau}");
         if kept.is_none() && self.count_use(&mut tx, &lines, MOST_LINES, at).await? {
             let detail = serde_json::json!({"code": code, "digest": digest});
-            record(&mut tx, at, &Entry::new(&format!("bureau:{bureau}"), "alert.refuse", digest, detail)).await?;
+            record(&mut tx, at, Entry::new(&format!("bureau:{bureau}"), "alert.refuse", digest, detail));
         }
         sqlx::query(
             "DELETE FROM refusal WHERE bureau = $1 AND id <=
@@ -58,9 +58,9 @@ impl Store {
         )
         .bind(bureau)
         .bind(MOST_REFUSALS)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// The newest refusals, as `(at, bureau, code, findings)`.
@@ -89,7 +89,7 @@ impl Store {
             "DELETE FROM notice WHERE since < $1",
         ] {
             let mut tx = self.begin().await?;
-            gone += sqlx::query(sql).bind(before.timestamp_millis()).execute(&mut *tx).await?.rows_affected();
+            gone += sqlx::query(sql).bind(before.timestamp_millis()).execute(&mut tx).await?.rows_affected();
             tx.commit().await?;
         }
         Ok(gone)

@@ -9,8 +9,9 @@ use sqlx::any::AnyRow;
 use tocsin_channels::ChannelKind;
 
 use super::alerts::time;
+use super::chunks::insert_chunks;
 use super::dispatches::{NewDispatch, insert_dispatches};
-use super::{Store, StoreError, Tx, readable, take_ids};
+use super::{NewChunk, Store, StoreError, Tx, readable, take_ids, take_ids_of};
 use crate::approval::{BY_RULE, HOLDS};
 use crate::messages::{Language, Scene};
 use crate::regions::RegionCode;
@@ -76,6 +77,14 @@ pub(crate) struct Release {
     pub(crate) damaged: bool,
 }
 
+/// A release whose chunks are not all written.
+#[derive(Debug, Clone)]
+pub(crate) struct Unplanned {
+    pub(crate) release: Release,
+    /// Nothing of it is in chunks, and nothing of its event was released before: nobody can have heard of it.
+    pub(crate) first: bool,
+}
+
 impl Release {
     /// Whether it needed nobody's yes.
     pub(crate) fn by_rule(&self) -> bool {
@@ -111,8 +120,9 @@ pub(crate) fn escalation_of(name: &str) -> Option<i64> {
 
 /// Writes a release with its renderings; the audience is frozen at the newest address.
 pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<Utc>) -> Result<i64, StoreError> {
-    let id = take_ids(tx, "release", 1).await?;
-    sqlx::query(
+    let renderings = i64::try_from(new.dispatches.len()).unwrap_or(i64::MAX);
+    let [id, dispatch] = take_ids_of(tx, [("release", 1), ("dispatch", renderings)]).await?;
+    let query = sqlx::query(
         "INSERT INTO release (id, name, kind, alert, jurisdiction, lane, audience, regions, within, channels, origin,
              signed_by, created_at, expires, watermark, scene)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, (SELECT COALESCE(MAX(id), 0) FROM address), $15)",
@@ -131,10 +141,9 @@ pub(crate) async fn insert_release(tx: &mut Tx, new: &NewRelease, now: DateTime<
     .bind(&new.signed_by)
     .bind(now.timestamp_millis())
     .bind(new.expires.timestamp_millis())
-    .bind(new.scene.as_ref().map(json).transpose()?)
-    .execute(&mut **tx)
-    .await?;
-    insert_dispatches(tx, id, &new.dispatches).await?;
+    .bind(new.scene.as_ref().map(json).transpose()?);
+    tx.later(query)?;
+    insert_dispatches(tx, (id, dispatch), &new.dispatches)?;
     Ok(id)
 }
 
@@ -143,14 +152,19 @@ const COLUMNS: &str =
     superseded_at, held_at, created_at, expires, watermark, scene";
 
 impl Store {
-    /// The most urgent release of these lanes whose chunks are not all written, and that is not put off. One whose row cannot be read holds up no other.
+    /// The most urgent release of these lanes whose chunks are not all written, and that is not put off. One whose row cannot be read
+    /// holds up no other.
     pub(crate) async fn next_unplanned(
         &self,
         lanes: std::ops::RangeInclusive<u8>,
         put_off: impl Fn(i64) -> bool,
-    ) -> Result<Option<Release>, StoreError> {
+    ) -> Result<Option<Unplanned>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id"
+            "SELECT {COLUMNS}, CAST(CASE WHEN EXISTS (SELECT 1 FROM chunk WHERE chunk.release = release.id)
+                 OR EXISTS (SELECT 1 FROM release AS other WHERE other.alert = release.alert AND other.id <> release.id)
+                 OR EXISTS (SELECT 1 FROM alert_reference WHERE alert_reference.alert = release.alert)
+                 OR EXISTS (SELECT 1 FROM alert_repeat WHERE alert_repeat.alert = release.alert) THEN 0 ELSE 1 END AS BIGINT) AS first
+             FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id"
         ));
         let mut rows = sqlx::query(sql).bind(i64::from(*lanes.start())).bind(i64::from(*lanes.end())).fetch(&self.read);
         while let Some(row) = rows.try_next().await? {
@@ -158,7 +172,7 @@ impl Store {
                 continue;
             }
             if let Some(release) = readable("a release that waits to be planned", release(&row))? {
-                return Ok(Some(release));
+                return Ok(Some(Unplanned { release, first: row.try_get::<i64, _>("first")? == 1 }));
             }
         }
         Ok(None)
@@ -191,27 +205,28 @@ impl Store {
         Ok(found)
     }
 
-    /// Marks a release as planned: its chunks hold the whole audience. Not if one of those that people were left to was stopped meanwhile:
-    /// then it is planned once more.
-    pub(crate) async fn set_planned(
+    /// Writes the last chunks of a release, and marks it as planned: its chunks hold the whole audience. Not if one of those that people
+    /// were left to was stopped meanwhile: then it is planned once more.
+    pub(crate) async fn end_plan(
         &self,
         release: i64,
+        last: &[NewChunk],
         left_to: &BTreeSet<i64>,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
+        if !last.is_empty() {
+            insert_chunks(&mut tx, last, at).await?;
+        }
         for other in left_to {
             let sql = "SELECT id FROM release WHERE id = $1 AND (held_at IS NOT NULL OR superseded_at IS NOT NULL)";
-            if sqlx::query_scalar::<_, i64>(sql).bind(other).fetch_optional(&mut *tx).await?.is_some() {
-                return Ok(());
+            if sqlx::query_scalar::<_, i64>(sql).bind(other).fetch_optional(&mut tx).await?.is_some() {
+                return tx.commit().await;
             }
         }
-        sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1")
-            .bind(release)
-            .bind(at.timestamp_millis())
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx.commit().await?)
+        let query = sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1");
+        tx.later(query.bind(release).bind(at.timestamp_millis()))?;
+        tx.commit().await
     }
 
     /// Whether a release's whole audience is in chunks.
@@ -258,13 +273,13 @@ impl Store {
                 "DELETE FROM ladder WHERE chunk IN (SELECT id FROM chunk WHERE release = $1)",
                 "DELETE FROM acknowledgement WHERE release = $1",
             ] {
-                sqlx::query(sql).bind(release).execute(&mut *tx).await?;
+                sqlx::query(sql).bind(release).execute(&mut tx).await?;
             }
             // A body of one byte is an empty list of recipients.
             sqlx::query("UPDATE chunk SET body = $2, finals = NULL WHERE release = $1")
                 .bind(release)
                 .bind(&[1_u8][..])
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
             tx.commit().await?;
         }
@@ -280,7 +295,7 @@ pub(crate) async fn is_stopped(tx: &mut Tx, new: &NewRelease) -> Result<bool, St
     )
     .bind(&new.alert)
     .bind(new.jurisdiction.as_ref().map(RegionCode::as_str))
-    .fetch_one(&mut **tx)
+    .fetch_one(&mut *tx)
     .await?;
     Ok(n > 0)
 }
@@ -290,9 +305,9 @@ pub(crate) async fn hold_release(tx: &mut Tx, release: i64, now: DateTime<Utc>) 
     let done = sqlx::query("UPDATE release SET held_at = $2 WHERE id = $1 AND held_at IS NULL")
         .bind(release)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
-    sqlx::query("UPDATE chunk SET state = 3 WHERE release = $1 AND state = 0").bind(release).execute(&mut **tx).await?;
+    sqlx::query("UPDATE chunk SET state = 3 WHERE release = $1 AND state = 0").bind(release).execute(&mut *tx).await?;
     if done.rows_affected() == 1 {
         plan_others_again(tx, release, now).await?;
     }
@@ -308,7 +323,7 @@ async fn plan_others_again(tx: &mut Tx, stopped: i64, now: DateTime<Utc>) -> Res
     )
     .bind(stopped)
     .bind(now.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
@@ -317,9 +332,9 @@ async fn plan_others_again(tx: &mut Tx, stopped: i64, now: DateTime<Utc>) -> Res
 pub(crate) async fn resume_release(tx: &mut Tx, release: i64) -> Result<bool, StoreError> {
     let done = sqlx::query("UPDATE release SET held_at = NULL WHERE id = $1 AND held_at IS NOT NULL")
         .bind(release)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
-    sqlx::query("UPDATE chunk SET state = 0 WHERE release = $1 AND state = 3").bind(release).execute(&mut **tx).await?;
+    sqlx::query("UPDATE chunk SET state = 0 WHERE release = $1 AND state = 3").bind(release).execute(&mut *tx).await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -328,7 +343,7 @@ pub(crate) async fn supersede_release(tx: &mut Tx, release: i64, at: DateTime<Ut
     let done = sqlx::query("UPDATE release SET superseded_at = $2 WHERE id = $1 AND superseded_at IS NULL")
         .bind(release)
         .bind(at.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     if done.rows_affected() == 1 {
         plan_others_again(tx, release, at).await?;
@@ -350,7 +365,7 @@ pub(crate) async fn insert_planned_chunk(
         .bind(release)
         .bind(channel.as_str())
         .bind(language.tag())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(&mut *tx)
         .await?;
     let dispatch = dispatch.ok_or_else(|| StoreError::corrupt("a chunk without its dispatch"))?;
     let id = take_ids(tx, "chunk", 1).await?;
@@ -366,12 +381,12 @@ pub(crate) async fn insert_planned_chunk(
     .bind(i64::try_from(n).unwrap_or(0))
     .bind(body)
     .bind(not_before.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1")
         .bind(release)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }

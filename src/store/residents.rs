@@ -188,7 +188,7 @@ impl Store {
         .bind(new.digest)
         .bind(now.timestamp_millis())
         .bind(new.expires_at.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
         Ok(id)
     }
@@ -217,7 +217,7 @@ impl Store {
         .bind(token)
         .bind(tries)
         .bind(now.timestamp_millis())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(&mut *tx)
         .await?;
         row.map(|row| {
             let body: String = row.try_get("body")?;
@@ -237,7 +237,7 @@ impl Store {
             sqlx::query_scalar("DELETE FROM sign_up WHERE link = $1 AND expires_at > $2 RETURNING body")
                 .bind(link)
                 .bind(now.timestamp_millis())
-                .fetch_optional(&mut **tx)
+                .fetch_optional(&mut *tx)
                 .await?;
         Ok(sealed.map(|sealed| self.vault.open(&sealed)).transpose()?)
     }
@@ -260,7 +260,7 @@ impl Store {
         .bind(name)
         .bind(now.timestamp_millis())
         .bind((now - within).timestamp_millis())
-        .fetch_one(&mut **tx)
+        .fetch_one(&mut *tx)
         .await?;
         Ok(n <= most)
     }
@@ -315,21 +315,21 @@ impl Store {
         let mut tx = self.begin().await?;
         let gone = sqlx::query("DELETE FROM sign_up WHERE created_at < $1")
             .bind(before.timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?
             .rows_affected();
         sqlx::query("DELETE FROM resident_session WHERE expires_at < $1")
             .bind(now.timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         sqlx::query("DELETE FROM usage_count WHERE since < $1")
             .bind((now - chrono::TimeDelta::days(8)).timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         prune_unasked(&mut tx, now).await?;
         let old: Vec<i64> = sqlx::query_scalar("SELECT release FROM personal_release WHERE at < $1")
             .bind(before.timestamp_millis())
-            .fetch_all(&mut *tx)
+            .fetch_all(&mut tx)
             .await?;
         for release in old {
             forget_release(&mut tx, release).await?;
@@ -353,14 +353,14 @@ pub(crate) async fn insert_resident(
     .bind(id)
     .bind(language.tag())
     .bind(now.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     sqlx::query("INSERT INTO resident (subscriber, language, consent, consent_at) VALUES ($1, $2, $3, $4)")
         .bind(id)
         .bind(tongue)
         .bind(consent)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(id)
 }
@@ -388,20 +388,20 @@ pub(crate) async fn give_address(
     .bind(language.tag())
     .bind(store.seal(address)?)
     .bind(store.digest(address))
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
 /// Takes a sign-up out: it was confirmed.
 pub(crate) async fn end_sign_up(tx: &mut Tx, token: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM sign_up WHERE token = $1").bind(token).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM sign_up WHERE token = $1").bind(token).execute(&mut *tx).await?;
     Ok(())
 }
 
 /// Forgets how often something was used.
 pub(crate) async fn forget_use(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM usage_count WHERE name = $1").bind(name).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM usage_count WHERE name = $1").bind(name).execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -418,14 +418,14 @@ pub(crate) async fn insert_resident_session(
         .bind(subscriber)
         .bind(csrf)
         .bind(expires_at.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
 
 /// Ends a resident's session.
 pub(crate) async fn end_resident_session(tx: &mut Tx, digest: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM resident_session WHERE digest = $1").bind(digest).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM resident_session WHERE digest = $1").bind(digest).execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -442,7 +442,7 @@ pub(crate) async fn insert_personal_release(
         .bind(digest)
         .bind(subscriber)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
@@ -454,7 +454,7 @@ pub(crate) async fn replace_places(
     subscriber: i64,
     places: Vec<Place>,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM place WHERE subscriber = $1").bind(subscriber).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM place WHERE subscriber = $1").bind(subscriber).execute(&mut *tx).await?;
     let places: Vec<_> = places.into_iter().map(|place| (subscriber, place)).collect();
     store.insert_places(tx, &places).await
 }
@@ -470,7 +470,7 @@ pub(crate) async fn set_resident(
         .bind(subscriber)
         .bind(tongue)
         .bind(paused_until.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
@@ -480,7 +480,7 @@ pub(crate) async fn remove_own_address(tx: &mut Tx, subscriber: i64, address: i6
     let done = sqlx::query("DELETE FROM address WHERE id = $1 AND subscriber = $2")
         .bind(address)
         .bind(subscriber)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -492,7 +492,7 @@ pub(crate) fn test_name(subscriber: i64) -> String {
 
 pub(super) async fn forget_release(tx: &mut Tx, release: i64) -> Result<(), StoreError> {
     for sql in OF_RELEASE {
-        sqlx::query(AssertSqlSafe(sql)).bind(release).execute(&mut **tx).await?;
+        sqlx::query(AssertSqlSafe(sql)).bind(release).execute(&mut *tx).await?;
     }
     Ok(())
 }

@@ -66,9 +66,9 @@ impl Store {
         sqlx::query("UPDATE session SET seen_at = $2 WHERE digest = $1")
             .bind(digest)
             .bind(now.timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Whom an invitation is for, while it holds.
@@ -132,7 +132,7 @@ pub(crate) async fn insert_session(
     .bind(csrf)
     .bind(now.timestamp_millis())
     .bind(proved_at.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
@@ -142,7 +142,7 @@ pub(crate) async fn prove_session(tx: &mut Tx, digest: &str, now: DateTime<Utc>)
     sqlx::query("UPDATE session SET proved_at = $2, failures = 0 WHERE digest = $1")
         .bind(digest)
         .bind(now.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
@@ -150,19 +150,19 @@ pub(crate) async fn prove_session(tx: &mut Tx, digest: &str, now: DateTime<Utc>)
 /// Counts a wrong code in a session, and gives the count.
 pub(crate) async fn fail_session(tx: &mut Tx, digest: &str) -> Result<i64, StoreError> {
     let sql = "UPDATE session SET failures = failures + 1 WHERE digest = $1 RETURNING failures";
-    let count: Option<i64> = sqlx::query_scalar(sql).bind(digest).fetch_optional(&mut **tx).await?;
+    let count: Option<i64> = sqlx::query_scalar(sql).bind(digest).fetch_optional(&mut *tx).await?;
     Ok(count.unwrap_or_default())
 }
 
 /// Ends a session.
 pub(crate) async fn end_session(tx: &mut Tx, digest: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM session WHERE digest = $1").bind(digest).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM session WHERE digest = $1").bind(digest).execute(&mut *tx).await?;
     Ok(())
 }
 
 /// Ends every session of an officer.
 pub(crate) async fn end_sessions(tx: &mut Tx, officer: OfficerId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM session WHERE officer = $1").bind(officer.0).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM session WHERE officer = $1").bind(officer.0).execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -170,10 +170,10 @@ pub(crate) async fn end_sessions(tx: &mut Tx, officer: OfficerId) -> Result<(), 
 pub(crate) async fn end_old(tx: &mut Tx, seen_before: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM session WHERE seen_at < $1")
         .bind(seen_before.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     for sql in ["DELETE FROM invitation WHERE expires_at < $1", "DELETE FROM api_token WHERE expires_at < $1"] {
-        sqlx::query(sql).bind(now.timestamp_millis()).execute(&mut **tx).await?;
+        sqlx::query(sql).bind(now.timestamp_millis()).execute(&mut *tx).await?;
     }
     Ok(())
 }
@@ -186,19 +186,19 @@ pub(crate) async fn insert_invitation(
     expires_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     // The newest link alone holds.
-    sqlx::query("DELETE FROM invitation WHERE officer = $1").bind(officer.0).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM invitation WHERE officer = $1").bind(officer.0).execute(&mut *tx).await?;
     sqlx::query("INSERT INTO invitation (digest, officer, expires_at) VALUES ($1, $2, $3)")
         .bind(digest)
         .bind(officer.0)
         .bind(expires_at.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
 
 /// Uses an invitation up; false when it was used.
 pub(crate) async fn use_invitation(tx: &mut Tx, digest: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM invitation WHERE digest = $1").bind(digest).execute(&mut **tx).await?;
+    let done = sqlx::query("DELETE FROM invitation WHERE digest = $1").bind(digest).execute(&mut *tx).await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -210,7 +210,7 @@ pub(crate) async fn insert_token(tx: &mut Tx, token: &TokenRow) -> Result<(), St
         .bind(&token.name)
         .bind(&token.scopes)
         .bind(token.expires_at.timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
@@ -220,7 +220,7 @@ pub(crate) async fn end_token(tx: &mut Tx, officer: OfficerId, digest: &str) -> 
     let done = sqlx::query("DELETE FROM api_token WHERE officer = $1 AND digest = $2")
         .bind(officer.0)
         .bind(digest)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(done.rows_affected() == 1)
 }

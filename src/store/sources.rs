@@ -190,7 +190,7 @@ impl Store {
         .bind(whole(source.entries))
         .bind(whole(source.taken))
         .bind(whole(source.refused))
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         for entry in entries {
             sqlx::query(
@@ -217,17 +217,17 @@ impl Store {
             .bind(entry.fetched_at.timestamp_millis())
             .bind(entry.next_at.timestamp_millis())
             .bind(&entry.agreed)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
         for entry in gone {
             sqlx::query("DELETE FROM source_entry WHERE source = $1 AND entry = $2")
                 .bind(&source.name)
                 .bind(entry)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Those of these alerts that hold at this time: neither over, nor replaced.

@@ -90,7 +90,7 @@ impl Store {
                     .push_bind(digest.as_str());
             });
             sql.push(" ON CONFLICT (audience, channel, digest) DO NOTHING");
-            added.addresses += sql.build().execute(&mut *tx).await?.rows_affected();
+            added.addresses += sql.build().execute(&mut tx).await?.rows_affected();
         }
         // Only those who now have an address.
         let ids: Vec<_> = (first..).zip(new).collect();
@@ -108,7 +108,7 @@ impl Store {
                  SELECT id, audience, region, language, created_at FROM made
                  WHERE EXISTS (SELECT 1 FROM address WHERE address.subscriber = made.id)",
             );
-            added.subscribers += sql.build().execute(&mut *tx).await?.rows_affected();
+            added.subscribers += sql.build().execute(&mut tx).await?.rows_affected();
         }
         tx.commit().await?;
         added.repeated = addresses as u64 - added.addresses;
@@ -254,7 +254,7 @@ impl Store {
         let done = sqlx::query("UPDATE address SET left_at = $2 WHERE id = $1 AND left_at IS NULL")
             .bind(i64::try_from(address).unwrap_or(-1))
             .bind(now.timestamp_millis())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         tx.commit().await?;
         Ok(done.rows_affected() == 1)

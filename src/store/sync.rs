@@ -209,7 +209,7 @@ mod tests {
         // 1 is NORMAL, 2 is FULL.
         for (early, level) in [(false, 2_i64), (true, 1), (false, 2)] {
             let mut tx = if early { store.begin_early().await } else { store.begin().await }.unwrap();
-            let now: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *tx).await.unwrap();
+            let now: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut tx).await.unwrap();
             assert_eq!(now, level);
             tx.commit().await.unwrap();
         }

@@ -50,7 +50,7 @@ impl Store {
         .bind(share)
         .bind(first.num_milliseconds())
         .bind(LONGEST.num_milliseconds())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -73,7 +73,7 @@ pub(crate) async fn refuse(tx: &mut Tx, name: &str, now: DateTime<Utc>) -> Resul
     )
     .bind(name)
     .bind(now.timestamp_millis())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -82,20 +82,20 @@ pub(crate) async fn refuse(tx: &mut Tx, name: &str, now: DateTime<Utc>) -> Resul
 pub(crate) async fn allow_again(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
     sqlx::query("UPDATE unasked SET refused_at = NULL, n = 0, pause = 0 WHERE digest = $1")
         .bind(name)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
 
 /// An address's owner has confirmed it: what was sent before was not unasked.
 pub(crate) async fn forget_unasked(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM unasked WHERE digest = $1").bind(name).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM unasked WHERE digest = $1").bind(name).execute(&mut *tx).await?;
     Ok(())
 }
 
 /// An address's owner is gone: what is counted goes too. That they want nothing unasked holds for ever.
 pub(crate) async fn forget_unrefused(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM unasked WHERE digest = $1 AND refused_at IS NULL").bind(name).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM unasked WHERE digest = $1 AND refused_at IS NULL").bind(name).execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -103,7 +103,7 @@ pub(crate) async fn forget_unrefused(tx: &mut Tx, name: &str) -> Result<(), Stor
 pub(super) async fn prune_unasked(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM unasked WHERE refused_at IS NULL AND last_at < $1")
         .bind((now - KEPT).timestamp_millis())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }

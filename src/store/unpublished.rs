@@ -44,10 +44,10 @@ impl Store {
         .bind(now.timestamp_millis())
         .bind(next_at.timestamp_millis())
         .bind(why.chars().take(1_000).collect::<String>())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         set_seen(&mut tx, "press", release).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// What could not be published yet and is tried again at this time or before, oldest first; everything where None.

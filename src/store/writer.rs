@@ -1,14 +1,19 @@
 //! The one connection that writes. As those that read, it is not asked whether it lives after each use: whoever begins finds out.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use sqlx::any::AnyTransactionManager as Manager;
-use sqlx::{AnyConnection, AnyPool, Connection as _, Error, Executor as _, SqlSafeStr as _};
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTransactionManager as Manager, AnyTypeInfo};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Either, Error, Execute, Executor, SqlSafeStr as _, SqlStr};
 use sqlx_core::transaction::TransactionManager as _;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
+use super::StoreError;
+use super::later::{Later, Statement};
 use super::readers::PATIENCE;
+use super::record::{Entry, write_lines};
 
 /// Where transactions that write begin, one at a time. Clones share the connection.
 #[derive(Debug, Clone)]
@@ -33,6 +38,12 @@ struct Pen {
 pub(crate) struct Tx {
     connection: OwnedMappedMutexGuard<Pen, AnyConnection>,
     open: bool,
+    /// Whether the database takes several statements as one text.
+    pub(super) joined: bool,
+    /// What has been written, and is not yet sent.
+    later: Later,
+    /// What the record will tell of it.
+    pub(super) lines: Vec<(DateTime<Utc>, Entry)>,
 }
 
 impl Writer {
@@ -60,7 +71,7 @@ impl Writer {
             }
         }
         let connection = OwnedMutexGuard::try_map(pen, |pen| pen.connection.as_mut()).map_err(|_| Error::PoolClosed)?;
-        Ok(Tx { connection, open: true })
+        Ok(Tx { connection, open: true, joined: self.of_a_file, later: Later::default(), lines: Vec::new() })
     }
 
     async fn begin_with(&self, pen: &mut Pen, early: bool) -> Result<(), Error> {
@@ -89,8 +100,19 @@ impl Writer {
 }
 
 impl Tx {
-    /// Makes what was written stay.
-    pub(crate) async fn commit(mut self) -> Result<(), Error> {
+    /// Writes something whose answer nobody needs: that it cannot be written is told by the next statement, or by the commit.
+    pub(crate) fn later<'q>(&mut self, query: impl Execute<'q, Any>) -> Result<(), StoreError> {
+        self.later.push(Statement::of(query)?);
+        Ok(())
+    }
+
+    /// Makes what was written stay, with its lines in the record.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        let lines = std::mem::take(&mut self.lines);
+        if !lines.is_empty() {
+            write_lines(&mut self, lines).await?;
+        }
+        self.later.send(&mut self.connection, self.joined).await?;
         Manager::commit(&mut self.connection).await?;
         self.open = false;
         Ok(())
@@ -105,16 +127,44 @@ impl Drop for Tx {
     }
 }
 
-impl Deref for Tx {
-    type Target = AnyConnection;
+impl<'t> Executor<'t> for &'t mut Tx {
+    type Database = Any;
 
-    fn deref(&self) -> &AnyConnection {
-        &self.connection
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, Error>>
+    where
+        't: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        if self.later.is_empty() {
+            return self.connection.fetch_many(query);
+        }
+        let Tx { connection, later, joined, .. } = self;
+        Box::pin(async_stream::try_stream! {
+            let own = Statement::of(query)?;
+            for answer in later.send_before(own, connection, *joined).await? {
+                yield answer;
+            }
+        })
     }
-}
 
-impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.connection
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>
+    where
+        't: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        if self.later.is_empty() {
+            return self.connection.fetch_optional(query);
+        }
+        Box::pin(async move {
+            let answers = self.later.send_before(Statement::of(query)?, &mut self.connection, self.joined).await?;
+            Ok(answers.into_iter().find_map(Either::right))
+        })
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [AnyTypeInfo]) -> BoxFuture<'e, Result<AnyStatement, Error>>
+    where
+        't: 'e,
+    {
+        self.connection.prepare_with(sql, parameters)
     }
 }

@@ -73,7 +73,8 @@ async fn after_a_stop_the_provider_gets_the_windows_in_hand_and_nothing_more_unt
     let (status, answer) = server.post(Cma { colour: YELLOW, ..Cma::new("wind") }.xml()).await;
     assert_eq!(status, 201, "{answer}");
     let alert = answer["id"].as_str().unwrap();
-    let n = |states: &serde_json::Value, state: &str| usize::try_from(states["states"][state].as_u64().unwrap()).unwrap();
+    let n =
+        |states: &serde_json::Value, state: &str| usize::try_from(states["states"][state].as_u64().unwrap()).unwrap();
 
     // The first windows are taken; with the next ones the provider takes its time, and most still wait.
     let first = server.until(alert, |states| states["planned"] == true && n(states, "sending") >= 32).await;

@@ -13,7 +13,7 @@ async fn chunks_whose_text_cannot_be_read_are_tried_less_and_less_often_and_keep
     world.planned("broken").await;
     planning.stop().await;
     let mut tx = world.store.begin().await.unwrap();
-    sqlx::query("UPDATE dispatch SET content = '?'").execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE dispatch SET content = '?'").execute(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     world.release("well", "310120", Lane::MODERATE, &[Variant::Warn], &[]).await;
     let channel = Arc::new(Scripted::new(|_, _| Class::Accepted));
@@ -33,7 +33,7 @@ async fn a_release_that_cannot_be_planned_keeps_no_other_waiting_and_is_planned_
     world.people("310120", 5).await;
     let run = async |sql: &'static str| {
         let mut tx = world.store.begin().await.unwrap();
-        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+        sqlx::query(sql).execute(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
     };
     world.release("broken", "310118", Lane::EXTREME, &[Variant::Warn], &[]).await;

@@ -316,7 +316,7 @@ async fn perform<W: World>(
     form.seen = now.timestamp_millis();
     let detail = json!({"jurisdiction": form.region, "title": row.title});
     let login = session.officer.login.as_str();
-    app.store.record_one(now, &Entry::new(login, "draft.save", draft_subject(id), detail)).await?;
+    app.store.record_one(now, Entry::new(login, "draft.save", draft_subject(id), detail)).await?;
     match what {
         "save" => Ok(format!("{}/compose/{id}", W::BASE)),
         "mail" => {
@@ -359,7 +359,7 @@ async fn submit<W: World>(
         return Err(Fault::Unknown);
     }
     let detail = json!({"draft": draft_subject(draft), "jurisdiction": form.region});
-    app.store.record_one(now, &Entry::new(session.officer.login.as_str(), "draft.submit", &id, detail)).await?;
+    app.store.record_one(now, Entry::new(session.officer.login.as_str(), "draft.submit", &id, detail)).await?;
     let region = form.region.parse().map_err(|_| Fault::Unknown)?;
     // Whoever speaks for the counties beyond is asked, as for a bureau that may reach beyond its own.
     let voice = BureauConfig {

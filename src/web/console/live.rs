@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -32,8 +32,14 @@ use crate::web::site::Site;
 use crate::web::words::Words;
 use crate::world::World;
 
-/// The store is read this often for what is watched.
+/// The store is read this often at the most for what is watched.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// Sending goes first: how long nothing is read after a reading that took so long, and that so many are told of.
+fn pause(took: Duration, watching: usize) -> Duration {
+    let telling = Duration::from_millis(2) * u32::try_from(watching).unwrap_or(u32::MAX);
+    ROUND + (took * 30 + telling).min(ROUND * 4)
+}
 
 /// Whoever listens is asked this often whether their session still holds.
 const STILL: Duration = Duration::from_secs(15);
@@ -91,6 +97,7 @@ impl Live {
         let stop = self.stop.clone();
         tokio::spawn(async move {
             while sender.receiver_count() > 0 {
+                let began = Instant::now();
                 match read().await {
                     Ok(now) => {
                         sender.send_if_modified(|last| {
@@ -104,7 +111,7 @@ impl Live {
                     Err(error) => tracing::error!(%error, "what is watched cannot be read"),
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(ROUND) => {}
+                    () = tokio::time::sleep(pause(began.elapsed(), sender.receiver_count())) => {}
                     () = stop.cancelled() => return,
                 }
             }
@@ -378,4 +385,18 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
         alert,
         frame,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_console_is_told_each_second_and_five_hundred_every_other_so_that_sending_goes_first() {
+        let ms = Duration::from_millis;
+        assert_eq!(pause(ms(0), 1), ms(1_002));
+        assert_eq!(pause(ms(10), 1), ms(1_302), "what takes long to read is read less often");
+        assert_eq!(pause(ms(0), 500), ms(2_000));
+        assert_eq!(pause(ms(10_000), 100_000), ms(5_000), "and never is anybody left waiting for long");
+    }
 }

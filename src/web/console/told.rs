@@ -203,7 +203,7 @@ pub(super) async fn missed<W: World>(State(site): State<Site>, Path(id): Path<St
             return Err(Fault::NotYours);
         }
         let entry = Entry::new(officer.login.as_str(), "person.view", &id, json!({"missed": rows.len()}));
-        app.store.record_one(app.clock.now(), &entry).await?;
+        app.store.record_one(app.clock.now(), entry).await?;
         let shown = rows
             .into_iter()
             .map(|(address, state)| Missed { address: mask(&address), state: state_name(state, frame.t) });

@@ -50,7 +50,7 @@ fn in_english(issuer: &str, map: &RegionMap) -> Option<String> {
     // The longest name that it begins with, whole or without its last letter: 上海中心气象台 is Shanghai's.
     let begins = |name: &str| {
         let short: String = name.chars().take(name.chars().count().saturating_sub(1)).collect();
-        let long = issuer.contains(name).then(|| name.len());
+        let long = issuer.contains(name).then_some(name.len());
         long.or_else(|| (short.chars().count() > 1 && issuer.contains(&short)).then_some(short.len()))
     };
     let regions = map.regions().filter_map(|region| Some((begins(&region.name)?, region)));

@@ -69,7 +69,7 @@ impl Policy {
     pub fn build(config: &Config) -> Result<Self, PolicyError> {
         let map = config.regions.map.as_ref().map_or_else(RegionMap::delta, RegionMap::load)?;
         let rules = RuleSet::parse(&rules_text(config)?, &rules_name(config), &map)?;
-        let templates = config.templates.folder.as_deref().map_or_else(Templates::shipped, Templates::load)?;
+        let templates = Templates::new(template_files(config)?)?;
         for bureau in &config.bureaus {
             if let Some(code) = bureau.regions.iter().find(|code| map.get(code).is_none()) {
                 return Err(PolicyError::Bureau { bureau: bureau.name.clone(), code: code.to_string() });
@@ -98,14 +98,18 @@ impl Policy {
         })
     }
 
-    /// The same map and words under the bureaus and rules of these settings.
+    /// The same map under the bureaus, rules and words of these settings.
     ///
     /// # Errors
-    /// When the rules cannot be read, or name what the map does not have.
+    /// When the rules or templates cannot be read, or name what the map does not have.
     pub fn under(self, settings: &GraveSettings) -> Result<Self, PolicyError> {
         let rules = RuleSet::parse(&settings.rules, "the rules that were agreed to", &self.map)?;
+        let templates = match &settings.templates {
+            Some(files) => Templates::new(files.clone())?,
+            None => self.templates,
+        };
         let (bureaus, sources) = (settings.bureaus.clone(), settings.sources.clone());
-        Ok(Self { rules, keys: keys(&bureaus)?, bureaus, sources, ..self })
+        Ok(Self { rules, templates, keys: keys(&bureaus)?, bureaus, sources, ..self })
     }
 
     /// A bureau as it speaks by one of its sources.
@@ -144,6 +148,11 @@ pub(crate) fn rules_text(config: &Config) -> Result<String, ConfigError> {
         Some(path) => std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.display().to_string(), source }),
     }
+}
+
+/// The texts of the templates that a configuration names.
+pub(crate) fn template_files(config: &Config) -> Result<BTreeMap<String, String>, TemplateError> {
+    config.templates.folder.as_deref().map_or_else(|| Ok(Templates::shipped_files()), Templates::files)
 }
 
 fn rules_name(config: &Config) -> String {

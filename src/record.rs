@@ -1,7 +1,11 @@
 //! The record as a hash chain: a line that is changed, removed or put in between no longer fits the lines after it.
 
+mod kinds;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+
+pub use kinds::KINDS;
 
 /// What the first line is chained to.
 pub const GENESIS: &str = "tocsin";

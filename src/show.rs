@@ -1,5 +1,6 @@
 //! What people read on a terminal: tables that line up, in Chinese too, numbers, bars.
 
+use chrono::{DateTime, FixedOffset, Utc};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::delivery::{DeliveryState, StateCounts};
@@ -51,6 +52,16 @@ pub(crate) fn state_table<K: std::fmt::Display>(channels: &std::collections::BTr
     }
     rows.push(row("all".into(), &all));
     table(&rows)
+}
+
+/// A time on Beijing's clocks.
+pub(crate) fn beijing(at: DateTime<Utc>) -> DateTime<FixedOffset> {
+    FixedOffset::east_opt(8 * 3_600).map_or(at.fixed_offset(), |zone| at.with_timezone(&zone))
+}
+
+/// So many of something, in English.
+pub(crate) fn count(n: usize, one: &str, more: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { more })
 }
 
 /// A number with commas.

@@ -1,6 +1,7 @@
 //! Who is inside an alert's shape: by PostGIS, point by point, and by rules that hold for every shape.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,6 +10,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use tocsin::cap::{Area, Circle, NamedValue, Point, Polygon};
 use tocsin::regions::{Footprint, Ground, LocateOptions, RegionMap};
+use tocsin::residents::{concerned, simulate_places_at};
+use tocsin::store::{Store, StoreOptions};
 
 static MAP: LazyLock<RegionMap> = LazyLock::new(|| RegionMap::delta().expect("the shipped map"));
 
@@ -164,6 +167,26 @@ impl Drop for Postgres {
     }
 }
 
+/// What PostGIS says of each point: whether a polygon, its holes behind it, covers it, and whether it lies on an edge.
+fn asked_about(server: &Postgres, rings: &[Vec<Point>], points: &[Point]) -> Vec<(bool, bool)> {
+    let text = |p: &Point| format!("{} {}", p.lon, p.lat);
+    let ring = |ring: &Vec<Point>| format!("({})", ring.iter().map(text).collect::<Vec<_>>().join(","));
+    let polygon = format!("POLYGON({})", rings.iter().map(ring).collect::<Vec<_>>().join(","));
+    let mut sql = format!(
+        "SET extra_float_digits = 3;\nWITH shape AS (SELECT ST_GeomFromText('{polygon}', 4326) AS g), point (n, p) AS (VALUES "
+    );
+    for (at, point) in points.iter().enumerate() {
+        let comma = if at == 0 { "" } else { ", " };
+        write!(sql, "{comma}({at}, ST_SetSRID(ST_MakePoint({}::float8, {}::float8), 4326))", point.lon, point.lat)
+            .unwrap();
+    }
+    sql.push_str(") SELECT ST_Covers(g, p), ST_Touches(g, p) FROM shape, point ORDER BY n;");
+    let answer = server.ask(&sql);
+    let lines: Vec<_> = answer.lines().map(|line| (line.starts_with('t'), line.ends_with('t'))).collect();
+    assert_eq!(lines.len(), points.len());
+    lines
+}
+
 #[test]
 fn postgis_agrees_on_every_point_inside_outside_on_sides_and_on_corners() {
     if !Path::new(BIN).join("../lib/postgis-3.so").exists() {
@@ -176,28 +199,76 @@ fn postgis_agrees_on_every_point_inside_outside_on_sides_and_on_corners() {
     for (n, ring) in shapes().iter().enumerate() {
         let footprint = Footprint::of(&area(std::slice::from_ref(ring), &[], &[]));
         let points = points(ring);
-        let text = |p: &Point| format!("{} {}", p.lon, p.lat);
-        let polygon = format!("POLYGON(({}))", ring.iter().map(text).collect::<Vec<_>>().join(","));
-        let mut sql = format!(
-            "SET extra_float_digits = 3;\nWITH shape AS (SELECT ST_GeomFromText('{polygon}', 4326) AS g), point (n, p) AS (VALUES "
-        );
-        for (at, point) in points.iter().enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            write!(sql, "{comma}({at}, ST_SetSRID(ST_MakePoint({}::float8, {}::float8), 4326))", point.lon, point.lat)
-                .unwrap();
-        }
-        sql.push_str(") SELECT ST_Covers(g, p), ST_Touches(g, p) FROM shape, point ORDER BY n;");
-        let answer = server.ask(&sql);
-        let lines: Vec<&str> = answer.lines().collect();
-        assert_eq!(lines.len(), points.len());
-        for (point, line) in points.iter().zip(lines) {
-            let (covers, touches) = (line.starts_with('t'), line.ends_with('t'));
+        for (point, (covers, touches)) in points.iter().zip(asked_about(&server, std::slice::from_ref(ring), &points)) {
             assert_eq!(footprint.covers(*point), covers, "shape {n}, {point:?}, on its edge: {touches}");
             asked += 1;
             on_edge += usize::from(touches);
         }
     }
     assert!(asked > 10_000 && on_edge > 400, "{asked} points, {on_edge} of them on an edge");
+}
+
+/// The whole way of matching, from an alert's bytes to the places on record, against PostGIS: the shapes with a hole in each.
+#[tokio::test]
+async fn postgis_agrees_on_whose_places_an_alert_concerns_round_a_hole_too() {
+    if !Path::new(BIN).join("../lib/postgis-3.so").exists() {
+        println!("skipped: PostGIS is not installed (cargo xtask test installs it)");
+        return;
+    }
+    let server = Postgres::start();
+    server.ask("CREATE EXTENSION postgis;");
+    // A hole in each shape that crosses none of its sides.
+    let hole =
+        ring(&[(30.5625, 120.75), (30.5625, 120.8125), (30.59375, 120.8125), (30.59375, 120.75), (30.5625, 120.75)]);
+    let wide = ring(&[(31.0, 120.9375), (31.0, 121.0625), (31.25, 121.0625), (31.25, 120.9375), (31.0, 120.9375)]);
+    let (mut within, mut outside, mut on_edge, mut in_hole, mut grazed) = (0, 0, 0, 0, 0);
+    for (n, outer) in shapes().iter().enumerate() {
+        let hole = if n == 0 || n == 4 { &wide } else { &hole };
+        // As places are kept: to a millionth of a degree.
+        let micro = |degrees: f64| (degrees * 1e6).round() / 1e6;
+        let points = points(outer).into_iter().chain(points(hole));
+        let points: Vec<Point> = points.map(|p| point(micro(p.lat), micro(p.lon))).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("t.db").display());
+        let store = Store::open(&StoreOptions { url, max_size_mib: None }).await.unwrap();
+        simulate_places_at(&store, &MAP, &points).await.unwrap();
+        let corners =
+            |ring: &[Point]| ring.iter().map(|p| format!("{},{}", p.lat, p.lon)).collect::<Vec<_>>().join(" ");
+        let alert = serde_json::json!({
+            "identifier": "a", "sender": "s", "sent": "2026-07-01T12:00:00+08:00", "status": "Actual", "msgType": "Alert", "scope": "Public",
+            "info": {"language": "zh-CN", "category": "Met", "event": "台风", "headline": "台风红色预警", "urgency": "Expected",
+                "severity": "Extreme", "certainty": "Likely", "area": {"areaDesc": "x", "polygon": corners(outer),
+                "geocode": {"valueName": "EXCLUDE_POLYGON", "value": corners(hole)}}}
+        });
+        let alert = tocsin::cap::read_json(alert.to_string().as_bytes()).alert.unwrap();
+        // Not those who are told because the sea comes to their coast.
+        let options = LocateOptions { coast: false, ..LocateOptions::default() };
+        let located = MAP.locate(&alert.infos[0].areas, &options);
+        let meant: BTreeSet<_> = located.counties.into_iter().map(|found| found.region).collect();
+        let told = concerned(&store, &MAP, &alert, &options).await.unwrap();
+        let told: BTreeSet<u64> = told.into_iter().map(|(owner, _)| owner).collect();
+        let answers = asked_about(&server, &[outer.clone(), hole.clone()], &points);
+        let whole = asked_about(&server, std::slice::from_ref(outer), &points);
+        for (owner, ((point, (covers, touches)), (cut, _))) in (1..).zip(points.iter().zip(answers).zip(whole)) {
+            let Some(county) = MAP.county_at(*point) else { continue };
+            // A county of which a shape covers next to nothing is not meant at all (`RegionMap::locate`).
+            if !meant.contains(&county.code) {
+                grazed += usize::from(covers);
+                assert!(!told.contains(&owner), "shape {n}, {point:?}");
+                continue;
+            }
+            assert_eq!(told.contains(&owner), covers, "shape {n}, {point:?}, on an edge: {touches}");
+            within += usize::from(covers && !touches);
+            on_edge += usize::from(touches);
+            in_hole += usize::from(cut && !covers);
+            outside += usize::from(!cut);
+        }
+        store.close().await;
+    }
+    println!(
+        "{within} inside, {on_edge} on edges, {in_hole} in holes, {outside} outside, {grazed} in counties that are hardly touched"
+    );
+    assert!(within > 1_000 && on_edge > 300 && in_hole > 20 && outside > 1_000 && grazed < 10);
 }
 
 #[test]

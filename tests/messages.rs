@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use chrono::DateTime;
 use proptest::prelude::*;
-use tocsin::cap::{self, Alert};
+use tocsin::cap::{self, Alert, Colour, Hazard};
 use tocsin::demo::Scenario;
 use tocsin::messages::{Facts, Language, MessageOptions, Templates, Variant};
 use tocsin::regions::{LocateOptions, RegionCode, RegionMap};
@@ -106,6 +106,39 @@ fn three_alerts_of_other_services() {
         let both: String = Language::ALL.into_iter().map(|language| told(&alert, language, Variant::Warn)).collect();
         insta::assert_snapshot!(name, both);
     }
+}
+
+#[test]
+fn a_short_message_in_english_names_a_chinese_office_in_english_and_stays_short() {
+    for issuer in ["上海中心气象台", "上海市青浦区气象台", "国家海洋预报台"] {
+        let json = serde_json::json!({
+            "identifier": "1", "sender": "s", "sent": "2022-09-14T10:00:00+08:00", "status": "Actual", "msgType": "Alert",
+            "scope": "Public", "info": {"language": "zh-CN", "event": "台风", "headline": format!("{issuer}发布台风橙色预警"),
+            "senderName": issuer, "severity": "Severe", "urgency": "Expected", "certainty": "Likely", "category": "Met",
+            "expires": "2022-09-15T10:00:00+08:00", "description": "受今年第12号台风影响，风力将达十级，阵风十二级。",
+            "area": {"areaDesc": "上海", "geocode": {"valueName": "CPEAS Geographic Code", "value": "310000000000"}}}
+        });
+        let alert = cap::read_json(json.to_string().as_bytes()).alert.unwrap();
+        let facts = facts(&alert, Language::English).told_by(&MAP);
+        let content = TEMPLATES.render(ChannelKind::Sms, &facts, Variant::Warn, None, &options()).unwrap();
+        let Content::Sms(sms) = content else { panic!("{content:?}") };
+        let head = sms.text.split(']').next().unwrap();
+        assert!(head.is_ascii() && parts(&sms.text) <= 2, "{} parts: {}", parts(&sms.text), sms.text);
+    }
+}
+
+#[test]
+fn every_danger_of_every_level_is_described_in_both_languages() {
+    for (hazard, colour) in Hazard::ALL.iter().flat_map(|hazard| Colour::ALL.map(|colour| (*hazard, colour))) {
+        for language in Language::ALL {
+            let text = TEMPLATES.description(hazard, colour, language).unwrap();
+            let chinese = text.chars().any(|c| c > '\u{2fff}');
+            assert_eq!(chinese, language == Language::Chinese, "{hazard:?} {colour:?}: {text}");
+            assert!(text.ends_with(['。', '.']) && !text.contains('\n'), "{hazard:?} {colour:?}: {text}");
+        }
+    }
+    let rain = |colour| TEMPLATES.description(Hazard::Rainstorm, colour, Language::Chinese).unwrap();
+    assert!(rain(Colour::Blue).contains("12小时") && rain(Colour::Red).contains("100毫米"));
 }
 
 #[test]

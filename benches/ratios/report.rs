@@ -24,16 +24,25 @@ pub(crate) struct Line {
     ours: Vec<Rate>,
     raw: Vec<Rate>,
     goal: Goal,
+    /// What ours itself may be at most, beside the ratio.
+    within: Option<f64>,
 }
 
 impl Line {
     pub(crate) fn new(name: &'static str, unit: &'static str) -> Self {
-        Self { name, unit, ours: Vec::new(), raw: Vec::new(), goal: Goal::AtLeast(0.0) }
+        Self { name, unit, ours: Vec::new(), raw: Vec::new(), goal: Goal::AtLeast(0.0), within: None }
     }
 
     pub(crate) fn add(&mut self, ours: Rate, raw: Rate) {
         self.ours.push(ours);
         self.raw.push(raw);
+    }
+
+    /// What ours itself may be at most, in its unit.
+    #[must_use]
+    pub(crate) fn within(mut self, most: f64) -> Self {
+        self.within = Some(most);
+        self
     }
 
     #[must_use]
@@ -59,21 +68,27 @@ pub(crate) fn print(json: bool, line: &Line) {
         Goal::AtLeast(goal) => (ratio >= goal, format!("at least {goal}")),
         Goal::AtMost(goal) => (ratio <= goal, format!("at most {goal}")),
     };
+    let (held, goal) = match line.within {
+        Some(most) => (held && ours <= most, format!("{goal}, ours at most {most}")),
+        None => (held, goal),
+    };
     let round = |value: f64| (value * 1_000.0).round() / 1_000.0;
+    // Seconds have fractions that count.
+    let own_round = |value: f64| if value < 100.0 { round(value) } else { value.round() };
     if json {
-        let told = json!({"name": line.name, "ratio": round(ratio), "ours": ours.round(), "raw": raw.round(), "unit": line.unit,
+        let told = json!({"name": line.name, "ratio": round(ratio), "ours": own_round(ours), "raw": own_round(raw), "unit": line.unit,
             "goal": goal, "held": held, "cores": own, "sink_cores": sink, "sink_bound": sink > 0.95, "runs": line.ours.len()});
         println!("{told}");
         return;
     }
     let bound = if sink > 0.95 { ", sink-bound" } else { "" };
     println!(
-        "{:8} ratio {:>7.3} ({goal}: {})  ours {:>12.0}  raw {:>12.0} {}  cores {own:.2} + sink {sink:.2}{bound}",
+        "{:8} ratio {:>7.3} ({goal}: {})  ours {:>12}  raw {:>12} {}  cores {own:.2} + sink {sink:.2}{bound}",
         line.name,
         ratio,
         if held { "held" } else { "NOT held" },
-        ours,
-        raw,
+        own_round(ours),
+        own_round(raw),
         line.unit,
     );
 }

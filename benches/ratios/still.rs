@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use geo::Contains as _;
 use sqlx::Row as _;
 use tocsin::cap::Point;
-use tocsin::regions::RegionMap;
+use tocsin::regions::{LocateOptions, RegionMap};
 use tocsin::residents::{concerned, simulate_places};
 use tocsin::store::{Store, StoreOptions};
 
@@ -61,7 +61,7 @@ async fn read_once(database: &str) -> u64 {
 
 /// A million residents with one to five places each: those inside a polygon, exactly, against reading the same rows once.
 pub(crate) async fn places(runs: u32) -> Line {
-    let mut line = Line::new("places", "s for the places of 1,000,000");
+    let mut line = Line::new("places", "s for the places of 1,000,000").within(2.0);
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("bench.db").display());
     let store = Store::open(&StoreOptions { url: url.clone(), max_size_mib: None }).await.expect("a store");
@@ -77,14 +77,16 @@ pub(crate) async fn places(runs: u32) -> Line {
     });
     let alert = tocsin::cap::read_json(alert.to_string().as_bytes()).alert.expect("an alert");
     let areas: Vec<_> = alert.infos.iter().flat_map(|info| info.areas.iter().cloned()).collect();
-    let counties = map.locate(&areas, &tocsin::regions::LocateOptions::default()).counties;
+    let options = LocateOptions::default();
+    let counties = map.locate(&areas, &options).counties;
     for _ in 0..runs {
         let watch = Watch::start(None);
         let read = read_places(&url, counties.iter().map(|found| found.region.as_str())).await;
         let raw = seconds(&watch);
         let watch = Watch::start(None);
-        let (places, people) = concerned(&store, &map, &alert).await.expect("an answer");
+        let found = concerned(&store, &map, &alert, &options).await.expect("an answer");
         line.add(seconds(&watch), raw);
+        let (places, people) = (found.len(), found.chunk_by(|a, b| a.0 == b.0).count());
         eprintln!("places: {all} on record, {read} in {} counties, {places} meant, of {people} people", counties.len());
         assert!(places > 0 && (places as u64) < read, "INVALID: the polygon's edge excludes somebody");
     }

@@ -168,7 +168,7 @@ fn facts(
 ) -> [Facts; Language::ALL.len()] {
     Language::ALL.map(|language| {
         let names = policy.map.name_places(places, language);
-        Facts { picture, ..Facts::of(alert, chain, names, language) }
+        Facts { picture, ..Facts::of(alert, chain, names, language).told_by(&policy.map) }
     })
 }
 

@@ -427,7 +427,7 @@ impl super::Desk {
                     .await?;
             }
         }
-        tx.commit().await.map_err(crate::store::StoreError::from)?;
+        tx.commit().await?;
         (self.wake)();
         Ok(reached)
     }

@@ -141,9 +141,6 @@ impl Desk {
         let in_force = self.store.releases_of(&older).await?.into_iter().filter(|r| r.superseded_at.is_none()).count();
         let correction = correcting(&material.alert, words, now)?;
         let id = AlertId::of(&correction);
-        if self.store.alert(id.as_str()).await?.is_some() {
-            return Err(DeskError::Unknown);
-        }
         let raw = cap::write(&correction)?;
         let row = AlertRow {
             id: id.to_string(),

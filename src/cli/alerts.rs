@@ -8,7 +8,7 @@ use super::Context;
 use super::client::Server;
 use crate::cap::AlertId;
 use crate::show::Failure;
-use crate::show::{cut, state_table, table};
+use crate::show::{beijing, cut, state_table, table};
 
 /// Submit an alert to a running server.
 #[derive(clap::Args)]
@@ -23,7 +23,7 @@ pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, 
     let body = std::fs::read(&args.file).map_err(|e| format!("cannot read {}: {e}", args.file.display()))?;
     let json = args.file.extension().is_some_and(|e| e == "json");
     let kind = if json { "application/json" } else { "application/cap+xml" };
-    let answer = args.server.post("/api/v1/alerts", kind, body).await?;
+    let answer = args.server.post(context, "/api/v1/alerts", kind, body).await?;
     if context.json {
         println!("{}", answer.body);
         return Ok(answer.well);
@@ -85,7 +85,7 @@ pub(crate) async fn status(context: &Context, args: StatusArgs) -> Result<bool, 
         println!("no alerts yet");
         return Ok(true);
     }
-    let mut rows = vec![["id", "received (UTC)", "state", "type", "headline"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["id", "received +08", "state", "type", "headline"].map(str::to_owned).to_vec()];
     for alert in alerts {
         let state = match alert.superseded_by {
             Some(_) => "replaced",
@@ -93,7 +93,7 @@ pub(crate) async fn status(context: &Context, args: StatusArgs) -> Result<bool, 
             None => alert.state.as_str(),
         };
         let headline = format!("{}{}", drill(&alert.status), alert.headline);
-        let received = alert.received_at.format("%m-%d %H:%M:%S").to_string();
+        let received = beijing(alert.received_at).format("%m-%d %H:%M:%S").to_string();
         rows.push(vec![alert.id, received, state.into(), alert.msg_type, cut(&headline, 34)]);
     }
     print!("{}", table(&rows));

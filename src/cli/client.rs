@@ -1,18 +1,21 @@
 //! How commands speak with a running server.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::Context;
+use crate::config::ServerConfig;
 use crate::show::Failure;
 
 /// Which server, and as whom.
 #[derive(clap::Args)]
 pub(crate) struct Server {
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:8460")]
-    server: String,
+    /// The server; the one of the configuration where left out.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
     /// File that holds the token, alone; TOCSIN_TOKEN where left out.
     #[arg(long)]
     token_file: Option<PathBuf>,
@@ -40,21 +43,37 @@ impl Answer {
 
 impl Server {
     /// Asks for what stands at a path.
-    pub(crate) async fn get(&self, path: &str) -> Result<Answer, Failure> {
-        self.send(reqwest::Method::GET, path, "application/json", Vec::new()).await
+    pub(crate) async fn get(&self, context: &Context, path: &str) -> Result<Answer, Failure> {
+        self.send(context, (reqwest::Method::GET, path), "application/json", Vec::new()).await
     }
 
     /// Posts to a path.
-    pub(crate) async fn post(&self, path: &str, kind: &str, body: Vec<u8>) -> Result<Answer, Failure> {
-        self.send(reqwest::Method::POST, path, kind, body).await
+    pub(crate) async fn post(
+        &self,
+        context: &Context,
+        path: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        self.send(context, (reqwest::Method::POST, path), kind, body).await
     }
 
-    async fn send(&self, method: reqwest::Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Answer, Failure> {
+    async fn send(
+        &self,
+        context: &Context,
+        (method, path): (reqwest::Method, &str),
+        kind: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
         let token = match &self.token_file {
             Some(path) => std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?,
             None => std::env::var("TOCSIN_TOKEN").map_err(|_| "no token: name --token-file, or set TOCSIN_TOKEN")?,
         };
-        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        let server = match &self.server {
+            Some(server) => server.clone(),
+            None => own(&context.config()?.server),
+        };
+        let url = format!("{}{path}", server.trim_end_matches('/'));
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
         let request = client.request(method, &url).header("content-type", kind).bearer_auth(token.trim()).body(body);
         let response = request
@@ -65,5 +84,41 @@ impl Server {
         let body = serde_json::from_slice(&response.bytes().await?)
             .map_err(|_| format!("{url} answers {status}, and not as a Tocsin server does"))?;
         Ok(Answer { well: status.is_success(), body })
+    }
+}
+
+/// Where the server of a configuration is reached on its own machine. Its certificate is for the name that others know it by.
+fn own(server: &ServerConfig) -> String {
+    if let (Some(_), Some(url)) = (&server.tls, &server.public_url) {
+        return url.clone();
+    }
+    let scheme = if server.tls.is_some() { "https" } else { "http" };
+    let mut at = server.listen;
+    if at.ip().is_unspecified() {
+        at.set_ip(if at.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    format!("{scheme}://{at}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_server_is_that_of_the_configuration_where_none_is_named() {
+        for (server, url) in [
+            ("", "http://127.0.0.1:8460"),
+            ("listen = \"0.0.0.0:80\"", "http://127.0.0.1:80"),
+            ("listen = \"[::]:81\"", "http://[::1]:81"),
+            ("listen = \"10.0.0.1:80\"\npublic_url = \"https://warn.example\"", "http://10.0.0.1:80"),
+            (
+                "public_url = \"https://warn.example\"\ntls = { certificate = \"c\", key = \"k\" }",
+                "https://warn.example",
+            ),
+        ] {
+            let config = Config::parse(&format!("[server]\n{server}\n"), "config.toml").unwrap();
+            assert_eq!(own(&config.server), url);
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::Context;
 use super::client::{Answer, Server};
 use crate::cap::AlertId;
 use crate::regions::RegionCode;
-use crate::show::{Failure, cut, table};
+use crate::show::{Failure, beijing, cut, table};
 
 /// An escalation as somebody saw it: `7` as it came, `7.2` after two changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +39,10 @@ pub(crate) struct At {
 }
 
 impl At {
-    async fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+    async fn post(&self, context: &Context, path: &str, body: &Value) -> Result<Answer, Failure> {
         let world = if self.exercise { "?exercise=true" } else { "" };
-        self.server.post(&format!("/api/v1/{path}{world}"), "application/json", body.to_string().into_bytes()).await
+        let body = body.to_string().into_bytes();
+        self.server.post(context, &format!("/api/v1/{path}{world}"), "application/json", body).await
     }
 }
 
@@ -183,7 +184,7 @@ pub(crate) struct CorrectArgs {
 
 pub(crate) async fn queue(context: &Context, args: QueueArgs) -> Result<bool, Failure> {
     let world = if args.at.exercise { "?exercise=true" } else { "" };
-    let answer = args.at.server.get(&format!("/api/v1/queue{world}")).await?;
+    let answer = args.at.server.get(context, &format!("/api/v1/queue{world}")).await?;
     if context.json || !answer.well {
         return Ok(told(context, &answer, String::new));
     }
@@ -210,7 +211,7 @@ fn row(item: &Value) -> Vec<String> {
     let waits = if text("state") == "waiting" { missing.join("+") } else { text("state").to_owned() };
     let due = match (item.get("overdue"), chrono::DateTime::parse_from_rfc3339(text("due"))) {
         (Some(Value::Bool(true)), _) => "overdue".to_owned(),
-        (_, Ok(due)) => (due.to_utc() + chrono::TimeDelta::hours(8)).format("%H:%M:%S").to_string(),
+        (_, Ok(due)) => beijing(due.to_utc()).format("%H:%M:%S").to_string(),
         _ => "-".to_owned(),
     };
     vec![id, text("severity").to_owned(), cut(text("place"), 10), waits, due, cut(text("headline"), 24)]
@@ -246,7 +247,7 @@ pub(crate) async fn split(context: &Context, args: SplitArgs) -> Result<bool, Fa
 }
 
 async fn act(context: &Context, at: &At, seen: Seen, what: &str, said: &Value) -> Result<bool, Failure> {
-    let answer = at.post(&format!("escalations/{}/{what}", seen.id), said).await?;
+    let answer = at.post(context, &format!("escalations/{}/{what}", seen.id), said).await?;
     Ok(told(context, &answer, || {
         let missing = answer.body.get("missing").and_then(Value::as_array).into_iter().flatten();
         let missing: Vec<_> = missing.filter_map(Value::as_str).collect();
@@ -261,19 +262,19 @@ async fn act(context: &Context, at: &At, seen: Seen, what: &str, said: &Value) -
 }
 
 pub(crate) async fn stop(context: &Context, args: StopArgs) -> Result<bool, Failure> {
-    let answer = args.at.post(&format!("alerts/{}/stop", args.alert), &json!({"reason": args.reason})).await?;
+    let answer = args.at.post(context, &format!("alerts/{}/stop", args.alert), &json!({"reason": args.reason})).await?;
     Ok(told(context, &answer, || format!("{} stopped; releases: {}", args.alert, answer.body["stopped"])))
 }
 
 pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<bool, Failure> {
     let said = json!({"reason": args.reason, "code": args.code});
-    let answer = args.at.post(&format!("alerts/{}/resume", args.alert), &said).await?;
+    let answer = args.at.post(context, &format!("alerts/{}/resume", args.alert), &said).await?;
     Ok(told(context, &answer, || format!("{} goes on; releases: {}", args.alert, answer.body["resumed"])))
 }
 
 pub(crate) async fn correct(context: &Context, args: CorrectArgs) -> Result<bool, Failure> {
     let said = json!({"zh": args.zh, "en": args.en, "confirm": args.confirm, "code": args.code});
-    let answer = args.at.post(&format!("alerts/{}/correct", args.alert), &said).await?;
+    let answer = args.at.post(context, &format!("alerts/{}/correct", args.alert), &said).await?;
     Ok(told(context, &answer, || format!("{} corrected by {}", args.alert, answer.text("correction"))))
 }
 

@@ -17,7 +17,7 @@ use crate::policy::Policy;
 use crate::regions::{How, Located};
 use crate::rules::{Decision, decide};
 use crate::show::Failure;
-use crate::show::{number, table};
+use crate::show::{count, number, table};
 
 /// Show what would become of an alert.
 #[derive(clap::Args)]
@@ -85,7 +85,7 @@ async fn forecast(
         let (mut units, mut of_channel) = (0, BTreeMap::new());
         for language in Language::ALL {
             let places = policy.map.name_places(&decision.regions, language);
-            let facts = Facts::of(alert, "", places, language);
+            let facts = Facts::of(alert, "", places, language).told_by(&policy.map);
             let content =
                 policy.templates.render(*channel, &facts, variant, decision.template.as_deref(), &policy.messages)?;
             let n = people.get(&(*channel, language)).copied().unwrap_or(0);
@@ -116,7 +116,8 @@ fn as_json(forecast: &Forecast) -> Value {
 
 fn tell(policy: &Policy, alert: &Alert, located: &Located, decision: &Decision, forecasts: &[Forecast]) {
     println!("{} {} {} from {}", alert.status, alert.msg_type, cap::AlertId::of(alert), alert.sender);
-    println!("\nREGIONS  {} counties, {} sea areas", located.counties.len(), located.sea_areas.len());
+    let (counties, seas) = (located.counties.len(), located.sea_areas.len());
+    println!("\nREGIONS  {}, {}", count(counties, "county", "counties"), count(seas, "sea area", "sea areas"));
     let mut rows = vec![vec!["code".into(), "name".into(), "covered".into(), "how".into()]];
     for found in located.sea_areas.iter().chain(&located.counties).take(20) {
         let name = policy.map.get(&found.region).map_or_else(String::new, |region| region.name.clone());
@@ -143,9 +144,9 @@ fn tell(policy: &Policy, alert: &Alert, located: &Located, decision: &Decision, 
     }
     let audience: Vec<_> = decision.reach.lists().into_iter().map(crate::rules::Audience::as_str).collect();
     println!(
-        "to {} in {} counties, priority {}, approval {}",
+        "to {} in {}, priority {}, approval {}",
         audience.join(" and "),
-        decision.regions.len(),
+        count(decision.regions.len(), "county", "counties"),
         decision.lane.number(),
         decision.approval.name
     );

@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use super::Context;
 use crate::config::Config;
-use crate::show::{Failure, cut, number, table};
+use crate::show::{Failure, beijing, cut, number, table};
 use crate::sources::{Condition, Health, SourceConfig, SourceTerms};
 
 pub(crate) async fn run(context: &Context) -> Result<bool, Failure> {
@@ -27,13 +27,13 @@ pub(crate) async fn run(context: &Context) -> Result<bool, Failure> {
         return Ok(true);
     }
     let mut rows = vec![
-        ["source", "bureau", "way", "state", "last good (UTC)", "taken", "refused", "asks"].map(str::to_owned).to_vec(),
+        ["source", "bureau", "way", "state", "last good +08", "taken", "refused", "asks"].map(str::to_owned).to_vec(),
     ];
     for (source, asks) in all.iter().zip(asks) {
         let row = source.row.as_ref();
         let good = row
             .and_then(|row| row.good_at)
-            .map_or_else(|| "-".to_owned(), |at| at.format("%m-%d %H:%M:%S").to_string());
+            .map_or_else(|| "-".to_owned(), |at| beijing(at).format("%m-%d %H:%M:%S").to_string());
         let count = |n: Option<u64>| number(n.unwrap_or(0));
         rows.push(vec![
             cut(&source.name, 24),
@@ -51,9 +51,10 @@ pub(crate) async fn run(context: &Context) -> Result<bool, Failure> {
         let Some(why) = source.why("en") else { continue };
         let row = source.row.as_ref();
         let since = row.and_then(|row| row.failing_since);
-        let since = since.map_or_else(String::new, |at| format!("failing since {} UTC: ", at.format("%m-%d %H:%M:%S")));
+        let since =
+            since.map_or_else(String::new, |at| format!("failing since {}: ", beijing(at).format("%m-%d %H:%M:%S")));
         let next = row.filter(|row| row.failing_since.is_some()).and_then(|row| row.next_at);
-        let next = next.map_or_else(String::new, |at| format!("; next try {}", at.format("%H:%M:%S")));
+        let next = next.map_or_else(String::new, |at| format!("; next try {}", beijing(at).format("%H:%M:%S")));
         println!("\n{}: {since}{why}{next}", source.name);
         if let Some(zh) = source.why("zh") {
             println!("  {zh}");

@@ -48,7 +48,7 @@ async fn import(context: &Context, path: &std::path::Path) -> Result<bool, Failu
     bar.finish_and_clear();
     if context.json {
         println!("{}", json!(report));
-        return Ok(true);
+        return Ok(report.bad == 0);
     }
     println!(
         "{} rows: {} subscribers with {} addresses added, {} addresses were on record, {} left out",
@@ -64,7 +64,8 @@ async fn import(context: &Context, path: &std::path::Path) -> Result<bool, Failu
     if report.bad > 20 {
         println!("  ... and {} more (--json lists the first 1,000)", number(report.bad - 20));
     }
-    Ok(true)
+    // What was in order is taken; a script learns by the exit code that somebody should look at the rest.
+    Ok(report.bad == 0)
 }
 
 async fn export(context: &Context, path: &std::path::Path) -> Result<bool, Failure> {

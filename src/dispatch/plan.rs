@@ -5,7 +5,7 @@
 
 mod told;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,6 +94,7 @@ impl Planner {
             size: if release.lane == Lane::EXTREME { TOP } else { OTHER },
             planned,
             spared: Heard::new(),
+            left_to: BTreeSet::new(),
             packers: HashMap::new(),
             ready: Vec::new(),
             release,
@@ -114,6 +115,8 @@ pub(super) struct Plan<'a> {
     planned: Recipients,
     /// Who has heard this before, by channel and variant.
     spared: Heard,
+    /// Other parts of the alert, none of them stopped, that people are left to.
+    left_to: BTreeSet<i64>,
     packers: HashMap<(i64, Slot), Packing>,
     ready: Vec<NewChunk>,
 }
@@ -230,6 +233,11 @@ impl<'a> Plan<'a> {
         self.planned.get(&channel).is_some_and(|planned| planned.contains(recipient))
     }
 
+    /// Whether a recipient has heard the same on this channel before.
+    pub(super) fn has_heard(&self, channel: ChannelKind, variant: Variant, recipient: u64) -> bool {
+        self.spared.get(&(channel, variant)).is_some_and(|heard| heard.contains(recipient))
+    }
+
     /// Adds a recipient, unless they have heard the same, or this release tells them on this channel already.
     pub(super) async fn add(
         &mut self,
@@ -240,7 +248,7 @@ impl<'a> Plan<'a> {
         extra: Extra,
     ) -> Result<(), StoreError> {
         let channel = dispatch.content.kind();
-        if self.spared.get(&(channel, dispatch.variant)).is_some_and(|heard| heard.contains(id)) {
+        if self.has_heard(channel, dispatch.variant, id) {
             return Ok(());
         }
         if !self.planned.entry(channel).or_default().insert(id) {
@@ -308,7 +316,8 @@ impl<'a> Plan<'a> {
     /// Writes what is left: everybody is in chunks.
     async fn end(&mut self) -> Result<(), StoreError> {
         let chunks = std::mem::take(&mut self.ready);
-        self.planner.store.end_plan(self.release.id, &chunks, self.planner.clock.now()).await?;
+        let now = self.planner.clock.now();
+        self.planner.store.end_plan(self.release.id, &chunks, &self.left_to, now).await?;
         self.announce(&chunks);
         Ok(())
     }

@@ -13,6 +13,11 @@ use crate::clock::Clock;
 use crate::messages::{Language, Variant};
 use crate::residents::{Hazards, Quiet, Wishes};
 use crate::rules::{Audience, Lane};
+use crate::store::{hold_release, supersede_release};
+
+const WUJIANG: &str = "320509";
+/// The provinces of Qingpu and Wujiang.
+const BOTH: [&str; 2] = ["310000", "320000"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_those_inside_the_shape_are_told_where_its_edge_runs_through_a_county() {
@@ -78,8 +83,6 @@ async fn somebody_with_several_places_and_addresses_is_told_once_by_the_first_ch
 /// What needs nobody's yes goes out in a part for each province: whoever has places in two of them is told as if it were one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_has_places_in_two_provinces_is_told_once_and_of_an_end_only_when_no_place_is_in_danger() {
-    const WUJIANG: &str = "320509";
-    const BOTH: [&str; 2] = ["310000", "320000"];
     let world = World::new().await;
     for (id, number, home, school) in [(1, "+8611", QINGPU, WUJIANG), (2, "+8622", WUJIANG, QINGPU)] {
         let sms = || by(&[ChannelKind::Sms]);
@@ -105,6 +108,44 @@ async fn whoever_has_places_in_two_provinces_is_told_once_and_of_an_end_only_whe
         }
     }
     engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_left_to_a_part_that_is_stopped_is_told_by_the_one_that_stands() {
+    for corrected in [false, true] {
+        let world = World::new().await;
+        *world.clock.0.lock().unwrap() = "2026-07-01T15:00:00Z".parse().unwrap();
+        let night = Some(Quiet { from: 44, to: 13, severe_wakes: false });
+        let sms = || Wishes { quiet: night, ..by(&[ChannelKind::Sms]) };
+        for (id, number, counties) in
+            [(1, "+8611", &[QINGPU][..]), (2, "+8622", &[WUJIANG]), (3, "+8633", &[QINGPU, WUJIANG])]
+        {
+            let places: Vec<_> = counties.iter().map(|county| ("家", *county, None, sms())).collect();
+            world.person(id, &[(ChannelKind::Sms, number)], &places).await;
+        }
+        world.release_parts("storm", &[QINGPU, WUJIANG], &BOTH, &[Variant::Warn], &[]).await;
+        let engine = world.engine(&[]).await;
+        let all = async || world.store.states("storm").await.unwrap()[&ChannelKind::Sms].total();
+        world.until(|| async { world.store.is_planned("storm").await.unwrap() }).await;
+        assert_eq!(all().await, 3, "each once, asleep");
+        let parts = world.store.releases_of(&["storm".to_owned()]).await.unwrap();
+        let first = parts.iter().find(|part| part.regions.iter().any(|code| code.as_str() == QINGPU)).unwrap();
+        let mut tx = world.store.begin().await.unwrap();
+        if corrected {
+            supersede_release(&mut tx, first.id, world.clock.now()).await.unwrap();
+        } else {
+            hold_release(&mut tx, first.id, world.clock.now()).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        engine.wake();
+        world.until(|| async { world.store.is_planned("storm").await.unwrap() && all().await == 4 }).await;
+        *world.clock.0.lock().unwrap() = "2026-07-01T22:45:00Z".parse().unwrap();
+        engine.wake();
+        world.until(|| async { !world.got("+8622").is_empty() && !world.got("+8633").is_empty() }).await;
+        engine.stop().await;
+        let got = ["+8611", "+8622", "+8633"].map(|number| world.got(number).len());
+        assert_eq!(got, [0, 1, 1], "corrected: {corrected}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -80,6 +80,10 @@ impl Plan<'_> {
         let ways = ways(own, &telling, |kind| self.usable(*kind));
         for (at, language) in telling.languages.iter().enumerate() {
             let recipient = |id: u64| if at == 0 { id } else { second_language(id) };
+            // By whatever channel they have heard it in this language: not by another as well.
+            if own.iter().any(|(kind, id)| self.has_heard(*kind, Variant::Warn, recipient(*id))) {
+                continue;
+            }
             let mut ways = ways.iter().map(|(kind, id)| (*kind, recipient(*id)));
             let Some((kind, id)) = ways.next() else { break };
             let Some(dispatch) = warning(self.dispatches, kind, *language) else { continue };

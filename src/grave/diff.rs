@@ -29,7 +29,10 @@ impl std::fmt::Display for Change {
 /// Everything that would be otherwise, in the order of the settings' names. What may hold a secret is not shown.
 pub fn changes(old: &GraveSettings, new: &GraveSettings) -> Vec<Change> {
     let mut found = Vec::new();
-    walk(&mut Vec::new(), Some(&view(old)), Some(&view(new)), &mut found);
+    let mut old = old.clone();
+    // What was agreed to before words counted says nothing of them.
+    old.templates = old.templates.or_else(|| new.templates.clone());
+    walk(&mut Vec::new(), Some(&view(&old)), Some(&view(new)), &mut found);
     found
 }
 
@@ -39,6 +42,10 @@ fn view(settings: &GraveSettings) -> Value {
     tree.insert("bureau".into(), by_name(json!(settings.bureaus)));
     tree.insert("source".into(), json!(settings.sources));
     tree.insert("channel".into(), json!(settings.channels));
+    // Line by line, so that what changed is seen.
+    let lines = |text: &String| text.lines().map(Value::from).collect::<Vec<_>>();
+    let templates = settings.templates.iter().flatten().map(|(name, text)| (name.clone(), lines(text).into()));
+    tree.insert("template".into(), Value::Object(templates.collect()));
     match settings.rules.parse::<toml::Table>().map(|table| json!(table)) {
         Ok(Value::Object(rules)) => {
             let names = |kind: &Value| {

@@ -1,4 +1,4 @@
-//! Grave settings: bureaus, rules and channels. Wider ones come into force when an administrator has agreed to them; narrower
+//! Grave settings: bureaus, rules, words and channels. Wider ones come into force when an administrator has agreed to them; narrower
 //! ones at once. Pure: files are read before, and the store keeps what was agreed to.
 
 mod diff;
@@ -14,6 +14,7 @@ pub use diff::{Change, changes};
 pub use narrow::in_force;
 
 use crate::config::{BureauConfig, ChannelConfig, ChannelsConfig, Config, ConfigError};
+use crate::messages::TemplateError;
 use crate::policy;
 use crate::sources::SourceTerms;
 
@@ -28,20 +29,25 @@ pub struct GraveSettings {
     pub sources: BTreeMap<String, SourceTerms>,
     /// The rule set's text, approvals with it.
     pub rules: String,
+    /// The templates' texts, by their names: what needs nobody's yes goes out in words that were agreed to before. None where it was
+    /// agreed before words counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub templates: Option<BTreeMap<String, String>>,
     /// Who carries messages, as it is written in the configuration.
     pub channels: BTreeMap<String, Value>,
 }
 
 impl GraveSettings {
-    /// Those of a configuration; the rule set's file is read.
+    /// Those of a configuration; the files of rules and templates are read.
     ///
     /// # Errors
-    /// When the rule set's file cannot be read.
+    /// When one of them cannot be read.
     pub fn of(config: &Config) -> Result<Self, ConfigError> {
         Ok(Self {
             bureaus: config.bureaus.clone(),
             sources: config.source_terms(),
             rules: policy::rules_text(config)?,
+            templates: Some(policy::template_files(config).map_err(unread)?),
             channels: config.channels.written.clone(),
         })
     }
@@ -79,6 +85,14 @@ impl GraveSettings {
             path: "the settings that were agreed to".into(),
             what: format!("channels.{name}: {e}"),
         })
+    }
+}
+
+/// A file of templates that is not there is one of the configuration's.
+fn unread(error: TemplateError) -> ConfigError {
+    match error {
+        TemplateError::Read { path, source } => ConfigError::Read { path, source },
+        other => ConfigError::Value { path: "templates".into(), what: other.to_string() },
     }
 }
 

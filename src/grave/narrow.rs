@@ -18,13 +18,14 @@ pub fn in_force(agreed: &GraveSettings, wanted: &GraveSettings, map: &RegionMap)
     let old = |name: &str| agreed.bureaus.iter().find(|bureau| bureau.name == name);
     let bureaus = wanted.bureaus.iter().filter_map(|new| narrower(old(&new.name)?, new, map));
     let rules = if same_rules(&agreed.rules, &wanted.rules) { &wanted.rules } else { &agreed.rules };
+    let templates = agreed.templates.as_ref().or(wanted.templates.as_ref()).cloned();
     let channels = agreed.channels.iter().map(|(name, old)| {
         let new = wanted.channels.get(name);
         (name.clone(), new.map_or_else(|| old.clone(), |new| with_provider(new, old)))
     });
     let bureaus: Vec<BureauConfig> = bureaus.collect();
     let sources = sources(agreed, wanted, &bureaus);
-    GraveSettings { bureaus, sources, rules: rules.clone(), channels: channels.collect() }
+    GraveSettings { bureaus, sources, rules: rules.clone(), templates, channels: channels.collect() }
 }
 
 /// What is asked of single sources: never less than was agreed to, of a new one never less than of its bureau.

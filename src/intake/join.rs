@@ -85,7 +85,9 @@ pub(super) async fn join(
 pub(super) async fn kin(store: &Store, bureau: &str, understood: &Understood) -> Result<Kin, StoreError> {
     let Understood { alert, id, .. } = understood;
     let [also, too] = &undated(alert);
-    let hazard = Some(Hazard::of_alert(alert)).filter(|hazard| *hazard != Hazard::Other);
+    // Only what says nothing of where it belongs may belong to what it is like.
+    let alone = alert.references.is_empty() && alert.incidents.is_empty();
+    let hazard = Some(Hazard::of_alert(alert)).filter(|hazard| alone && *hazard != Hazard::Other);
     let like = hazard.map(|hazard| Like {
         bureau,
         hazard: hazard.slug(),

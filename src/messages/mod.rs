@@ -5,6 +5,7 @@ mod code;
 mod device;
 mod facts;
 mod fit;
+mod issuer;
 mod language;
 mod page;
 mod picture;

@@ -1,5 +1,6 @@
 //! Templates: from the folder or as shipped, all compiled and tried out before any is used.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -57,8 +58,9 @@ pub struct Templates {
 /// Steps that one template may take: a loop without end ends here.
 const FUEL: u64 = 100_000;
 /// Parts that every language has.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "common/advice.txt",
+    "common/description.txt",
     "sms/message.txt",
     "email/subject.txt",
     "email/body.txt",
@@ -73,6 +75,8 @@ const PARTS: [&str; 11] = [
 
 /// Folders that somebody's own templates may lack: calls to officers, what loudspeakers say.
 const LATER: [&str; 2] = ["page", "device"];
+/// A file that their folders may lack: what an officer's own warning says where nothing was typed.
+const DESCRIPTION: &str = "description.txt";
 
 /// The templates that ship with Tocsin.
 macro_rules! shipped {
@@ -84,7 +88,7 @@ macro_rules! shipped {
     };
 }
 const SHIPPED: &[(&str, &str)] = shipped! {
-    "common" "advice.txt", "sms" "message.txt", "email" "subject.txt", "email" "body.txt", "email" "body.html",
+    "common" "advice.txt", "common" "description.txt", "sms" "message.txt", "email" "subject.txt", "email" "body.txt", "email" "body.html",
     "push" "title.txt", "push" "body.txt", "sms" "message.earthquake.txt", "email" "body.earthquake.txt",
     "email" "body.earthquake.html", "push" "body.earthquake.txt", "device" "speech.txt", "device" "speech.earthquake.txt", "page" "message.txt", "page" "subject.txt", "page" "body.txt",
 };
@@ -95,7 +99,7 @@ impl Templates {
     /// # Errors
     /// Only if they are damaged.
     pub fn shipped() -> Result<Self, TemplateError> {
-        Self::new(SHIPPED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
+        Self::new(Self::shipped_files())
     }
 
     /// The templates of a folder laid out like `alert-templates`.
@@ -103,7 +107,20 @@ impl Templates {
     /// # Errors
     /// When one is missing, broken, or does not work out; the message names file and line.
     pub fn load(folder: &Path) -> Result<Self, TemplateError> {
-        let mut files = Vec::new();
+        Self::new(Self::files(folder)?)
+    }
+
+    /// The texts that ship with Tocsin, by their names: `sms/en/message.txt`.
+    pub fn shipped_files() -> BTreeMap<String, String> {
+        SHIPPED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    /// The texts of a folder, by their names.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn files(folder: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
+        let mut files = BTreeMap::new();
         let own = |channel: &&str| folder.join(channel).exists();
         for channel in ["common", "sms", "email", "push"].into_iter().chain(LATER.into_iter().filter(own)) {
             for language in Language::ALL {
@@ -117,21 +134,26 @@ impl Templates {
                     }
                     let text = std::fs::read_to_string(&path)
                         .map_err(|source| TemplateError::Read { path: path.display().to_string(), source })?;
-                    files.push((format!("{channel}/{}/{name}", language.tag()), text));
+                    files.insert(format!("{channel}/{}/{name}", language.tag()), text);
                 }
             }
         }
         // The shipped ones, where the folder has none of its own.
         let missing: Vec<_> = LATER.into_iter().filter(|channel| !own(channel)).collect();
         for (name, text) in SHIPPED {
-            if missing.iter().any(|channel| name.split('/').next() == Some(channel)) {
-                files.push(((*name).to_owned(), (*text).to_owned()));
+            let lacks = missing.iter().any(|channel| name.split('/').next() == Some(channel));
+            if lacks || name.ends_with(DESCRIPTION) {
+                files.entry((*name).to_owned()).or_insert_with(|| (*text).to_owned());
             }
         }
-        Self::new(files)
+        Ok(files)
     }
 
-    fn new(files: Vec<(String, String)>) -> Result<Self, TemplateError> {
+    /// Templates of these texts, by their names.
+    ///
+    /// # Errors
+    /// When one is missing, broken, or does not work out; the message names file and line.
+    pub fn new(files: BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
@@ -181,6 +203,19 @@ impl Templates {
         self.fill("common/advice.txt", language, &[hazard.slug()], &context)
     }
 
+    /// What a danger of a level is, where whoever writes of it says nothing.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn description(&self, hazard: Hazard, colour: Colour, language: Language) -> Result<String, TemplateError> {
+        let hazard_name = match language {
+            Language::Chinese => hazard.name_zh(),
+            Language::English => hazard.name_en(),
+        };
+        let context = minijinja::context! { hazard => hazard.slug(), hazard_name, colour => colour.as_str() };
+        self.fill("common/description.txt", language, &[hazard.slug()], &context)
+    }
+
     /// Makes every message of made-up alerts: every hazard, language and variant, with and without what may be missing.
     fn try_out(&self) -> Result<(), TemplateError> {
         for language in Language::ALL {
@@ -193,6 +228,9 @@ impl Templates {
         for language in Language::ALL {
             for channel in ChannelKind::ALL {
                 self.page(channel, language, &PageFacts::default())?;
+            }
+            for (hazard, colour) in Hazard::ALL.iter().flat_map(|hazard| Colour::ALL.map(|colour| (*hazard, colour))) {
+                self.description(hazard, colour, language)?;
             }
         }
         // Templates of rules' own names are tried out under their own name.

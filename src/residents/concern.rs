@@ -5,7 +5,7 @@ use futures_util::TryStreamExt as _;
 use super::wishes::{Danger, wants};
 use crate::approval::areas;
 use crate::cap::{Alert, Colour, Hazard};
-use crate::regions::{Ground, Located, RegionCode, RegionMap};
+use crate::regions::{Ground, LocateOptions, Located, RegionCode, RegionMap};
 use crate::store::{PlaceRow, Store, StoreError};
 
 /// What an alert is to people with places.
@@ -83,14 +83,18 @@ impl Concern {
     }
 }
 
-/// How many places, and of how many people, an alert concerns in the counties that its areas match.
+/// The places that an alert concerns in the counties that its areas match, each with its owner: `(owner, place)`.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn concerned(store: &Store, map: &RegionMap, alert: &Alert) -> Result<(usize, usize), StoreError> {
-    let located = map.locate(&areas(alert), &crate::regions::LocateOptions::default());
+pub async fn concerned(
+    store: &Store,
+    map: &RegionMap,
+    alert: &Alert,
+    options: &LocateOptions,
+) -> Result<Vec<(u64, u64)>, StoreError> {
+    let located = map.locate(&areas(alert), options);
     let regions: Vec<RegionCode> = located.counties.iter().map(|found| found.region.clone()).collect();
     let places = Concern::of(map, alert, &located).places(store, &regions).await?;
-    let people = places.chunk_by(|a, b| a.subscriber == b.subscriber).count();
-    Ok((places.len(), people))
+    Ok(places.iter().map(|place| (place.subscriber, place.place)).collect())
 }

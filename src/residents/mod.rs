@@ -36,6 +36,6 @@ pub use receipts::{Receipts, Reported};
 pub use settings::{Mine, Tested};
 pub use sign_up::{Ask, CONSENT, Entered, ResidentError, ResidentSession, Residents};
 pub(crate) use sign_up::{LINK_HOLDS, MARKS};
-pub use simulate::{Simulation, simulate, simulate_places};
+pub use simulate::{Simulation, simulate, simulate_places, simulate_places_at};
 pub(crate) use wishes::{DRILLS, Telling, telling};
 pub use wishes::{Danger, Hazards, Quiet, Wishes};

@@ -95,6 +95,24 @@ pub async fn simulate_places(store: &Store, map: &RegionMap, people: u64, seed: 
     Ok(added)
 }
 
+/// Adds a made-up resident with a place at each of these points, the n-th with the id n + 1; a point in no county has nobody. They have no
+/// addresses. Returns how many places.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn simulate_places_at(store: &Store, map: &RegionMap, points: &[Point]) -> Result<u64, StoreError> {
+    let place = |(owner, point): (i64, &Point)| {
+        let region = map.county_at(*point)?.code.clone();
+        let (name, wishes) = ("家".to_owned(), Wishes::default());
+        Some((owner, Place { id: 0, name, region, point: Some(*point), wishes }))
+    };
+    let places: Vec<_> = (1..).zip(points).filter_map(place).collect();
+    let mut tx = store.begin().await?;
+    store.insert_places(&mut tx, &places).await?;
+    tx.commit().await?;
+    Ok(places.len() as u64)
+}
+
 /// One to three ways to reach a person: about 60 in 100 by SMS, 50 by mail, 40 by push; one in 200 is a device.
 fn addresses(n: u64, simulation: &Simulation, keys: &[(String, String)], dice: &mut Dice) -> Vec<Address> {
     let tag = simulation.seed % 100;

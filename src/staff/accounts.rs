@@ -183,7 +183,8 @@ impl Staff {
             }
             _ => set_grant(tx, id, grant, true).await?,
         }
-        Ok(record(tx, now, Entry::new(actor, kind, format!("officer/{id}"), detail)))
+        record(tx, now, Entry::new(actor, kind, format!("officer/{id}"), detail));
+        Ok(())
     }
 
     /// Lets an officer sign in, or no longer; what was proposed for them ends with it.

@@ -66,6 +66,16 @@ pub enum Grave {
 }
 
 impl Grave {
+    /// Whether an officer may agree to what another asked for: nobody to their own, nor to what they gain by.
+    pub(crate) fn may_agree(&self, asked: OfficerId, officer: OfficerId) -> bool {
+        let beneficiary = match self {
+            Self::Grant { officer, .. } | Self::Token { officer, .. } => Some(*officer),
+            // Whoever is to be tied or invited may well say that it is right.
+            Self::Tie { .. } | Self::Link { .. } | Self::Settings { .. } => None,
+        };
+        asked != officer && beneficiary != Some(officer)
+    }
+
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Grant { .. } => "grant",
@@ -160,12 +170,7 @@ impl Staff {
         let mut tx = self.store.begin().await?;
         let row = open_proposal(&mut tx, id).await?.ok_or(StaffError::Unknown)?;
         let grave = Grave::of(&row)?;
-        let beneficiary = match &grave {
-            Grave::Grant { officer, .. } | Grave::Token { officer, .. } => Some(*officer),
-            // Whoever is to be tied or invited may well say that it is right.
-            Grave::Tie { .. } | Grave::Link { .. } | Grave::Settings { .. } => None,
-        };
-        if agreed && (row.by == by.id || beneficiary == Some(by.id)) {
+        if agreed && !grave.may_agree(row.by, by.id) {
             return Err(StaffError::Own);
         }
         if let (true, Grave::Link { officer, .. }) = (agreed, &grave)

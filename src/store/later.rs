@@ -7,6 +7,9 @@
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Either, Error, Execute, Executor as _};
 
+/// Texts of so many statements and one more are prepared once for all times.
+const OFTEN: usize = 8;
+
 /// What is kept, in order.
 #[derive(Default)]
 pub(super) struct Later(Vec<Statement>);
@@ -39,12 +42,9 @@ impl Later {
         self.0.is_empty()
     }
 
-    /// Sends what is kept.
-    pub(super) async fn send(&mut self, connection: &mut AnyConnection, joined: bool) -> Result<(), Error> {
-        match self.0.pop() {
-            Some(last) => self.send_before(last, connection, joined).await.map(drop),
-            None => Ok(()),
-        }
+    /// Takes back the last one.
+    pub(super) fn pop(&mut self) -> Option<Statement> {
+        self.0.pop()
     }
 
     /// Sends what is kept, and then this statement; gives the answer to this one alone.
@@ -58,13 +58,15 @@ impl Later {
         let mut kept = std::mem::take(&mut self.0);
         if !joined {
             for one in kept.drain(..) {
-                connection.execute(sqlx::query_with(AssertSqlSafe(one.sql), one.arguments)).await?;
+                let Statement { sql, arguments } = join(vec![one]);
+                connection.execute(sqlx::query_with(AssertSqlSafe(sql), arguments)).await?;
             }
         }
         let before = kept.len();
         kept.push(last);
         let Statement { sql, arguments } = join(kept);
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
+        // A long text hardly comes again.
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(before <= OFTEN);
         let mut answers: Vec<_> = connection.fetch_many(query).try_collect().await?;
         // Each of those kept has changed some rows, and says so.
         let own = answers.iter().enumerate().filter(|(_, answer)| answer.is_left()).nth(before.wrapping_sub(1));

@@ -268,8 +268,10 @@ impl Store {
 
     /// Folds what is in the write-ahead log into the database file, as far as nobody is hindered by that.
     pub(crate) async fn fold(&self) -> Result<(), StoreError> {
-        if self.syncer.is_there() {
-            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_all(&self.read).await?;
+        // Of a disk that has failed, nothing in the log is believed.
+        if self.syncer.is_there() && !self.syncer.has_failed() {
+            // By a connection of its own: nobody waits for one meanwhile.
+            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_all(self.read.pool()).await?;
         }
         Ok(())
     }

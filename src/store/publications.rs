@@ -44,9 +44,6 @@ const RELEASED: &str =
     "SELECT release.id AS id, name, release.alert AS alert, COALESCE(alert.chain, '') AS chain, regions, within,
     audience, created_at, release.expires AS expires FROM release LEFT JOIN alert ON alert.id = release.alert";
 
-/// Publications that are written in one statement.
-const SHEET: usize = 100;
-
 /// Releases that are stopped just now.
 pub(crate) type Held = BTreeSet<i64>;
 
@@ -122,8 +119,8 @@ impl Store {
     /// shown it.
     pub(crate) async fn print(&self, sheet: &[(i64, Option<&Printed>)]) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
-        for some in sheet.chunks(SHEET) {
-            print(&mut tx, some).await?;
+        if !sheet.is_empty() {
+            print(&mut tx, sheet).await?;
         }
         if let Some(last) = sheet.iter().map(|(release, _)| *release).max() {
             set_seen(&mut tx, "press", last).await?;

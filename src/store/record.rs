@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Row};
 
 use super::alerts::time;
 use super::{Store, StoreError, Tx};
-use crate::record::{GENESIS, Line};
+use crate::record::{GENESIS, KINDS, Line};
 
 /// Lines about one subject that are read at once.
 const AT_ONCE: i64 = 500;
@@ -26,6 +26,7 @@ impl Entry {
     /// An entry about a subject.
     #[expect(clippy::needless_pass_by_value, reason = "a subject is made in place as often as it is at hand")]
     pub(crate) fn new(actor: &str, kind: &'static str, subject: impl ToString, detail: serde_json::Value) -> Self {
+        debug_assert!(KINDS.contains(&kind), "{kind} has no words yet: name it in record/kinds.rs");
         Self { actor: actor.to_owned(), kind, subject: subject.to_string(), detail }
     }
 }

@@ -205,11 +205,24 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes the last chunks of a release, and marks it as planned: its chunks hold the whole audience.
-    pub(crate) async fn end_plan(&self, release: i64, last: &[NewChunk], at: DateTime<Utc>) -> Result<(), StoreError> {
+    /// Writes the last chunks of a release, and marks it as planned: its chunks hold the whole audience. Not if one of those that people
+    /// were left to was stopped meanwhile: then it is planned once more.
+    pub(crate) async fn end_plan(
+        &self,
+        release: i64,
+        last: &[NewChunk],
+        left_to: &BTreeSet<i64>,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
         if !last.is_empty() {
             insert_chunks(&mut tx, last, at).await?;
+        }
+        for other in left_to {
+            let sql = "SELECT id FROM release WHERE id = $1 AND (held_at IS NOT NULL OR superseded_at IS NOT NULL)";
+            if sqlx::query_scalar::<_, i64>(sql).bind(other).fetch_optional(&mut tx).await?.is_some() {
+                return tx.commit().await;
+            }
         }
         let query = sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1");
         tx.later(query.bind(release).bind(at.timestamp_millis()))?;
@@ -295,7 +308,24 @@ pub(crate) async fn hold_release(tx: &mut Tx, release: i64, now: DateTime<Utc>) 
         .execute(&mut *tx)
         .await?;
     sqlx::query("UPDATE chunk SET state = 3 WHERE release = $1 AND state = 0").bind(release).execute(&mut *tx).await?;
+    if done.rows_affected() == 1 {
+        plan_others_again(tx, release, now).await?;
+    }
     Ok(done.rows_affected() == 1)
+}
+
+/// The other parts of an alert were planned while one of them still stood: who was left to that one is theirs to tell now. What is in their
+/// chunks stays there.
+async fn plan_others_again(tx: &mut Tx, stopped: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE release SET planned_at = NULL WHERE id <> $1 AND kind = 'alert' AND planned_at IS NOT NULL AND held_at IS NULL
+         AND superseded_at IS NULL AND expires > $2 AND alert = (SELECT alert FROM release WHERE id = $1)",
+    )
+    .bind(stopped)
+    .bind(now.timestamp_millis())
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
 }
 
 /// Lets a stopped release go on; false when it was not stopped.
@@ -310,11 +340,14 @@ pub(crate) async fn resume_release(tx: &mut Tx, release: i64) -> Result<bool, St
 
 /// Closes one release for good: no window of it opens after this transaction commits.
 pub(crate) async fn supersede_release(tx: &mut Tx, release: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("UPDATE release SET superseded_at = $2 WHERE id = $1 AND superseded_at IS NULL")
+    let done = sqlx::query("UPDATE release SET superseded_at = $2 WHERE id = $1 AND superseded_at IS NULL")
         .bind(release)
         .bind(at.timestamp_millis())
         .execute(&mut *tx)
         .await?;
+    if done.rows_affected() == 1 {
+        plan_others_again(tx, release, at).await?;
+    }
     Ok(())
 }
 

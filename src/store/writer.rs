@@ -40,6 +40,8 @@ pub(crate) struct Tx {
     open: bool,
     /// Whether the database takes several statements as one text.
     pub(super) joined: bool,
+    /// Something that was kept has been lost on its way: nothing of this must stay.
+    broken: bool,
     /// What has been written, and is not yet sent.
     later: Later,
     /// What the record will tell of it.
@@ -71,7 +73,14 @@ impl Writer {
             }
         }
         let connection = OwnedMutexGuard::try_map(pen, |pen| pen.connection.as_mut()).map_err(|_| Error::PoolClosed)?;
-        Ok(Tx { connection, open: true, joined: self.of_a_file, later: Later::default(), lines: Vec::new() })
+        Ok(Tx {
+            connection,
+            open: true,
+            joined: self.of_a_file,
+            broken: false,
+            later: Later::default(),
+            lines: Vec::new(),
+        })
     }
 
     async fn begin_with(&self, pen: &mut Pen, early: bool) -> Result<(), Error> {
@@ -106,13 +115,26 @@ impl Tx {
         Ok(())
     }
 
+    /// Sends what is kept, and then this statement; gives the answer to this one alone.
+    async fn send_before(&mut self, last: Statement) -> Result<Vec<Either<AnyQueryResult, AnyRow>>, Error> {
+        let was = std::mem::replace(&mut self.broken, true);
+        let answers = self.later.send_before(last, &mut self.connection, self.joined).await?;
+        self.broken = was;
+        Ok(answers)
+    }
+
     /// Makes what was written stay, with its lines in the record.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         let lines = std::mem::take(&mut self.lines);
         if !lines.is_empty() {
             write_lines(&mut self, lines).await?;
         }
-        self.later.send(&mut self.connection, self.joined).await?;
+        if let Some(last) = self.later.pop() {
+            self.send_before(last).await?;
+        }
+        if self.broken {
+            return Err(StoreError::Stopped);
+        }
         Manager::commit(&mut self.connection).await?;
         self.open = false;
         Ok(())
@@ -135,13 +157,12 @@ impl<'t> Executor<'t> for &'t mut Tx {
         't: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        if self.later.is_empty() {
+        // A server knows its places by number alone.
+        if self.joined && self.later.is_empty() {
             return self.connection.fetch_many(query);
         }
-        let Tx { connection, later, joined, .. } = self;
         Box::pin(async_stream::try_stream! {
-            let own = Statement::of(query)?;
-            for answer in later.send_before(own, connection, *joined).await? {
+            for answer in self.send_before(Statement::of(query)?).await? {
                 yield answer;
             }
         })
@@ -152,11 +173,11 @@ impl<'t> Executor<'t> for &'t mut Tx {
         't: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        if self.later.is_empty() {
+        if self.joined && self.later.is_empty() {
             return self.connection.fetch_optional(query);
         }
         Box::pin(async move {
-            let answers = self.later.send_before(Statement::of(query)?, &mut self.connection, self.joined).await?;
+            let answers = self.send_before(Statement::of(query)?).await?;
             Ok(answers.into_iter().find_map(Either::right))
         })
     }

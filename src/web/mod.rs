@@ -17,6 +17,7 @@ mod passkeys;
 mod portal;
 mod proxies;
 mod public;
+mod qr;
 mod security;
 mod session;
 mod sign_in;

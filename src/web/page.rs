@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, FixedOffset, Utc};
+use chrono::{DateTime, Utc};
 
 use super::words::Words;
 use crate::approval::DeskError;
@@ -176,10 +176,7 @@ impl Fault {
     }
 }
 
-/// A time on Beijing's clocks.
-pub(super) fn beijing(at: DateTime<Utc>) -> DateTime<FixedOffset> {
-    FixedOffset::east_opt(8 * 3_600).map_or(at.fixed_offset(), |zone| at.with_timezone(&zone))
-}
+pub(super) use crate::show::beijing;
 
 /// A time as pages show it: the day only where it is not today.
 pub(super) fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {

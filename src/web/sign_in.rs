@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::page::{Fault, Frame, notice, page, page_with};
+use super::qr;
 use super::session::{Fields, Posted, SESSION, put_cookie, same_origin, wanted_language};
 use super::site::Site;
 use crate::officers::Totp;
@@ -131,15 +132,22 @@ struct InvitationPage {
     officer: OfficerRow,
     secret: String,
     link: String,
+    /// The link as a picture: the path of its dark squares, and its side with the margin.
+    picture: String,
+    side: i32,
     sealed: String,
     error: String,
 }
 
 fn invitation_page(officer: OfficerRow, totp: &Totp, sealed: String, error: String) -> InvitationPage {
+    let link = totp.link(officer.login.as_str());
+    let (picture, side) = qr::picture(&link).unwrap_or_default();
     InvitationPage {
         frame: Frame::nobody(officer.language),
         secret: totp.base32(),
-        link: totp.link(officer.login.as_str()),
+        picture,
+        side,
+        link,
         officer,
         sealed,
         error,

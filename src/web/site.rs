@@ -37,12 +37,13 @@ impl Site {
             Quota::per_minute(NonZeroU32::MIN.saturating_add(29)).allow_burst(NonZeroU32::MIN.saturating_add(29));
         let doors = || Arc::new(RateLimiter::new(quota, DefaultKeyedStateStore::default(), MonotonicClock));
         let watchers = Arc::<Watchers>::default();
-        let live = Arc::new(Live::new(Arc::clone(&app), Arc::clone(&watchers), stop.clone()));
+        let tallies = Arc::<Tallies>::default();
+        let live = Arc::new(Live::new(Arc::clone(&app), Arc::clone(&watchers), Arc::clone(&tallies), stop.clone()));
         Self {
             app,
             live,
             watchers,
-            tallies: Arc::default(),
+            tallies,
             limits: Arc::new(Limits::new()),
             doors: doors(),
             portal: doors(),

@@ -127,6 +127,7 @@ mod tests {
             "web/pages",
             "web/console",
             "web/console/compose",
+            "web/console/record",
             "web/public",
             "web/portal",
             "web",

@@ -208,6 +208,28 @@ impl Firefox {
         self.run(&set).await;
     }
 
+    /// Keys for whatever has the focus.
+    pub async fn press(&self, keys: &str) {
+        let mut actions = Vec::new();
+        for key in keys.chars().map(String::from) {
+            actions.push(json!({"type": "keyDown", "value": key}));
+            actions.push(json!({"type": "keyUp", "value": key}));
+        }
+        let source = json!({"type": "key", "id": "keys", "actions": actions});
+        self.ask("input.performActions", json!({"context": self.context, "actions": [source]})).await.unwrap();
+    }
+
+    /// Goes on with the tabulator until something has the focus.
+    pub async fn tab_to(&self, css: &str) {
+        for _ in 0..100 {
+            self.press("\u{e004}").await;
+            if self.run(&format!("return document.activeElement.matches({})", json!(css))).await == true {
+                return;
+            }
+        }
+        panic!("no key leads to {css}");
+    }
+
     /// The notifications of this site that are up, with what a person sees of them.
     pub const NOTIFICATIONS: &str = "const worker = await navigator.serviceWorker.ready; \
         return (await worker.getNotifications()).map((n) => ({title: n.title, body: n.body, tag: n.tag, lang: n.lang, \

@@ -13,8 +13,10 @@ mod delivery;
 mod doors;
 mod drill;
 mod firefox;
+mod keyboard;
 mod offline;
 mod stage;
 mod subscription;
 #[path = "../support/mod.rs"]
 mod support;
+mod worker;

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::stage::Stage;
 use crate::support::browser::{Browser, Look};
 use crate::support::{Cma, ORANGE};
+use crate::worker;
 
 const PHONE: Look = Look { size: (390, 844), script: true, language: "zh-CN" };
 
@@ -93,13 +94,6 @@ async fn without_a_network_the_app_says_what_was_in_force_and_what_to_do_and_hol
 
 #[test]
 fn a_page_in_a_language_that_nobody_here_reads_holds_up_no_installation() {
-    let worker = concat!(
-        "const VERSION = 't'; const TONGUES = { 'zh-CN': {}, en: {}, ja: {}, ko: {} };\n",
-        include_str!("../../src/web/assets/worker/state.js"),
-        include_str!("../../src/web/assets/worker/notifications.js"),
-        include_str!("../../src/web/assets/worker/subscription.js"),
-        include_str!("../../src/web/assets/worker/offline.js"),
-    );
     for (reads, broken, kept) in [
         ("ja-JP", "/none", "en ja ko zh-CN"),
         ("ja-JP", "/offline?lang=ko", "en ja zh-CN"),
@@ -108,9 +102,7 @@ fn a_page_in_a_language_that_nobody_here_reads_holds_up_no_installation() {
         ("ja-JP", "/offline?lang=en", "not installed"),
         ("ja-JP", "/assets/public.css", "not installed"),
     ] {
-        let mut node = std::process::Command::new("node");
-        let said = node.args(["-e", include_str!("worker.js"), "--", worker, reads, broken]).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), kept, "{reads} {broken}");
+        assert_eq!(worker::run(include_str!("installs.js"), &[reads, broken]).trim(), kept, "{reads} {broken}");
     }
 }
 

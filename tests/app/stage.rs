@@ -98,6 +98,11 @@ impl Stage {
         }
     }
 
+    /// The store's own tables, to let time go by in them.
+    pub async fn tables(&self) -> sqlx::AnyConnection {
+        support::tables(self.server.folder.path()).await
+    }
+
     /// How many rows a table has that fit.
     pub async fn rows(&self, of: &'static str) -> i64 {
         sqlx::any::install_default_drivers();

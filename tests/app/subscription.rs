@@ -1,5 +1,6 @@
 //! Subscriptions change, end, and are ended.
 
+use crate::firefox::Firefox;
 use crate::stage::Stage;
 use crate::support::{Cma, ORANGE};
 
@@ -149,6 +150,33 @@ async fn a_browser_held_as_gone_subscribes_anew_and_one_that_was_left_elsewhere_
     firefox.until("it has forgotten itself", &own(""), serde_json::Value::is_null).await;
     firefox.until("it says so", "return document.querySelector('[data-no]').checkVisibility()", |no| *no == true).await;
     assert!(!stage.service.alive().is_empty(), "an officer may still be called by it");
+    firefox.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_a_browser_lives_is_asked_once_a_month_and_nobody_sees_it() {
+    let stage = Stage::start().await;
+    let profile = stage.profile();
+    let firefox = stage.open(&profile, "asked").await;
+    stage.sign_up(&firefox).await;
+    let shown = firefox.run(Firefox::NOTIFICATIONS).await;
+    let posted = stage.service.posted().len();
+    // A month later.
+    let mut tables = stage.tables().await;
+    let due = "UPDATE address SET check_at = 1 WHERE channel = 'push'";
+    assert_eq!(sqlx::query(due).execute(&mut tables).await.unwrap().rows_affected(), 1);
+    stage.eventually("it is asked", || stage.service.posted().len() > posted).await;
+    let asked = stage.service.posted().pop().unwrap();
+    assert_eq!((asked.ttl, asked.topic.as_str()), (0, "check"), "kept for no browser that is away");
+    stage.eventually("the browser has it", || stage.service.waiting() == 0).await;
+    assert_eq!(firefox.run(Firefox::NOTIFICATIONS).await, shown, "nothing is shown");
+    // What comes after it is shown, and nothing else: the browser still trusts the subscription.
+    let id = stage.release(&Cma { colour: ORANGE, ..Cma::new("after") }).await;
+    stage.seen(&id, "shown", 1).await;
+    let all = firefox.run(Firefox::NOTIFICATIONS).await;
+    assert_eq!(all.as_array().unwrap().len(), shown.as_array().unwrap().len() + 1, "{all}");
+    assert_eq!(stage.rows("address WHERE left_at IS NULL AND gone_at IS NULL").await, 1);
+    assert_eq!(stage.service.posted().len(), posted + 2, "and it was asked once");
     firefox.close().await;
 }
 

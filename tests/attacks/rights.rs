@@ -235,7 +235,7 @@ async fn a_drill_and_the_live_world_do_not_meet() {
     ];
     for (base, other, escalation, alert) in [("/exercise", "/console", 1, &live), ("/console", "/exercise", 2, &drill)]
     {
-        for page in ["", "/live", "/told", "/told.json", "/events", "/times.csv"] {
+        for page in ["", "/live", "/told", "/events", "/times.csv"] {
             assert_eq!(officer.get(&format!("{base}/alerts/{alert}{page}")).await.0, 404, "{base} {page}");
         }
         assert_eq!(officer.get(&format!("{other}/alerts/{alert}")).await.0, 200);

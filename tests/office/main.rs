@@ -15,6 +15,7 @@ mod levels;
 mod pages;
 mod people;
 mod stages;
+mod stop;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;

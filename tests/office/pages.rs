@@ -98,6 +98,11 @@ async fn the_record_page_shows_a_broken_chain_and_gives_auditors_all_of_it() {
     assert_eq!(li.get("/console/record.csv").await.0, 403, "the whole record is for auditors");
     let (_, page) = auditor.get("/console/record").await;
     assert!(page.contains("class=\"lamp up\"") && !page.contains("role=\"alert\">✕"), "{page}");
+    // Each line in words, kinds and facts: nobody reads JSON.
+    for part in ["officer invited <code class=\"quiet\">officer.invite</code>", "<span class=\"quiet\">roles</span>"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("&quot;:") && !page.contains("&#34;:"), "{page}");
     let lines = crew.store.record_from(1, 10_000).await.unwrap();
     let (status, csv) = auditor.get("/console/record.csv").await;
     assert_eq!(status, 200);

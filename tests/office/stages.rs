@@ -194,6 +194,12 @@ async fn what_officers_compose_is_written_in_chinas_dialect() {
         "{}",
         alert.identifier
     );
+    // Nothing was typed: danger and level say it, in both languages.
+    let said = |n: usize| alert.infos[n].description.clone().unwrap_or_default();
+    assert!(
+        said(0).contains("6小时内降雨量将达50毫米") && said(1).contains("50 mm of rain within 6 hours"),
+        "{alert:?}"
+    );
     for info in &alert.infos {
         let pairs = |all: &[tocsin::cap::NamedValue]| all.iter().map(|one| one.value.clone()).collect::<Vec<_>>();
         assert_eq!((pairs(&info.event_codes), pairs(&info.parameters)), (vec!["11B03".into()], vec!["yellow".into()]));

@@ -1,8 +1,13 @@
 //! Every page for residents and everybody: fit for all eyes, in both languages, by day and by night, on a desk and in a small hand.
 
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
 use crate::browser::{Browser, DESKTOP, Look};
 use crate::journeys::by_phone;
 use crate::mail;
+use crate::routes;
 use crate::stage::Stage;
 use crate::support::axe;
 
@@ -22,11 +27,15 @@ struct Walk {
     browser: Browser,
     axe: Option<String>,
     bad: Vec<String>,
+    /// The paths that were looked at.
+    seen: BTreeSet<String>,
 }
 
 impl Walk {
     /// Looks at the page that is open, in every light and size.
     async fn look(&mut self, name: &str) {
+        let path = self.browser.run("return location.pathname").await;
+        self.seen.insert(path.as_str().unwrap().to_owned());
         for dark in [false, true] {
             self.browser.dark(dark).await;
             for size in SIZES {
@@ -60,9 +69,15 @@ async fn walk(journey: &'static str, language: &'static str, number: &str) {
         println!("skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it)");
     }
     browser.keep_nothing().await;
-    let mut walk = Walk { browser, axe, bad: Vec::new() };
+    let mut walk = Walk { browser, axe, bad: Vec::new(), seen: BTreeSet::new() };
     walk.visit("home-calm", "/").await;
     walk.visit("sign-up", "/sign-up").await;
+    // No push service is here that this browser knows: it says so, and a subscription made elsewhere stands in.
+    walk.browser.click("[data-push] button").await;
+    walk.browser.until("it says why", "return document.querySelector('[data-push] output').textContent !== ''").await;
+    walk.look("sign-up-no-push").await;
+    by_browser(&mut walk, &stage).await;
+    walk.browser.goto("/sign-up").await;
     // A form that is not in order, then the code's page, a wrong code, the settings.
     walk.browser.fill("[name=address]", "12345").await;
     walk.browser.set("[name=county]", "310118").await;
@@ -93,6 +108,12 @@ async fn walk(journey: &'static str, language: &'static str, number: &str) {
     walk.browser.goto(&stage.link("li@example.org").await).await;
     walk.look("confirm").await;
     walk.browser.follow("button.wide").await;
+    let letter = mail::said(&stage.mail("li@example.org", "/sign-up/never/").await);
+    let never = letter[letter.find("/sign-up/never/").unwrap()..].split_whitespace().next().unwrap();
+    walk.visit("never", never).await;
+    walk.browser.follow("button.wide").await;
+    walk.look("never-again").await;
+    walk.browser.goto("/me").await;
     walk.browser.set("[name$=by0]", "email").await;
     walk.browser.follow("#places button.wide").await;
 
@@ -111,6 +132,15 @@ async fn walk(journey: &'static str, language: &'static str, number: &str) {
     walk.browser.click(".pick > button").await;
     walk.browser.until("the map", "return document.querySelector('.pick').dataset.ready === '1'").await;
     walk.look("settings").await;
+    walk.browser.run("document.querySelector('[data-on]').hidden = false").await;
+    walk.look("settings-told-here").await;
+    walk.browser.run("document.querySelector('#mine [name=csrf]').value = 'of another session'").await;
+    walk.browser.follow("#mine [action='/me/export'] button").await;
+    walk.look("stale").await;
+    walk.visit("app", "/app").await;
+    walk.visit("offline", "/offline").await;
+    let drill = stage.drill("nmc-yellow").await;
+    walk.visit("drill", &format!("/drills/{drill}")).await;
     walk.visit("home", "/").await;
     walk.visit("region", "/regions/310118").await;
     walk.visit("province", "/regions/310000").await;
@@ -122,6 +152,8 @@ async fn walk(journey: &'static str, language: &'static str, number: &str) {
     walk.visit("event", event.as_str().unwrap()).await;
     walk.visit("missing", "/a/aaaaaaaa").await;
     walk.visit("leave", &mail::leave(&told)).await;
+    walk.browser.follow("button.wide").await;
+    walk.look("left").await;
     walk.visit("leave-unknown", "/leave/forged").await;
     walk.browser.goto("/me").await;
     walk.browser.click("[name=sure]").await;
@@ -129,6 +161,34 @@ async fn walk(journey: &'static str, language: &'static str, number: &str) {
     walk.look("deleted").await;
     assert!(walk.bad.is_empty(), "{:#?}", walk.bad);
     walk.browser.assert_quiet().await;
+    routes::all_seen(&stage, &walk.seen).await;
+}
+
+/// Signs up with a browser: the page that waits for the push, the same when it has come, and where it leads.
+async fn by_browser(walk: &mut Walk, stage: &Stage) {
+    walk.browser.goto("/sign-up").await;
+    let subscribed = format!(
+        "const form = document.querySelector('form[action=\"/sign-up\"]'); form.elements.subscription.value = {}; \
+         form.elements.address.required = false;",
+        json!(stage.subscription())
+    );
+    walk.browser.run(&subscribed).await;
+    walk.browser.set("[name=county]", "310118").await;
+    walk.browser.click("[name=consent]").await;
+    walk.browser.follow("button.wide").await;
+    walk.browser.find("[data-confirm]").await;
+    walk.look("awaits").await;
+    // As the worker says it, to a page that listens as soon as its script has run.
+    let comes = "navigator.serviceWorker.dispatchEvent(new MessageEvent('message', \
+                 {data: {confirm: '/sign-up/confirm/unknown?by=push'}})); \
+                 return !document.querySelector('[data-confirm]').hidden";
+    walk.browser.until("it says so", comes).await;
+    walk.look("awaits-come").await;
+    walk.browser.follow("[data-confirm] a").await;
+    walk.look("confirm-push").await;
+    walk.browser.follow("button.wide").await;
+    walk.look("confirm-refused").await;
+    walk.visit("confirm-sms", "/sign-up/confirm/unknown?by=sms").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@
 
 mod fit;
 mod journeys;
+mod routes;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;

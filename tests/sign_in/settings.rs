@@ -1,7 +1,9 @@
 //! Bureaus, rules and channels of the configuration: wider ones wait for an administrator, narrower ones do not.
 
+use tocsin::cap::Hazard;
 use tocsin::config::Config;
 use tocsin::grave::GraveSettings;
+use tocsin::messages::{Language, Templates};
 
 use crate::house::{Browser, House, Own, Page, sha256, tamper};
 use crate::support::{Cma, tocsin};
@@ -141,6 +143,56 @@ async fn rules_that_ask_fewer_officers_wait_and_a_comment_does_not() {
     assert!(page.contains("rule red · approval <del>two</del> <ins>none</ins>"), "{page}");
     agree(&browser, &li.code()).await;
     assert_eq!(approval(&house), ["none"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_in_which_earthquakes_go_out_without_an_officer_wait_for_an_administrator() {
+    let shipped = Templates::shipped_files();
+    let ready = |folder: &std::path::Path| {
+        for (name, text) in &shipped {
+            let path = folder.join("words").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    };
+    let mut house = House::start_with("[templates]\nfolder = \"{folder}/words\"\n", ready).await;
+    let [li, _] = house.officers(ADMINISTRATORS).await.try_into().ok().unwrap();
+    let words = house.folder.path().join("words");
+    let advice =
+        |house: &House| house.app().policy.load().templates.advice(Hazard::Earthquake, Language::Chinese).unwrap();
+    assert!(advice(&house).contains("伏地"));
+    std::fs::write(words.join("common/zh-CN/advice.txt"), "请留在原地").unwrap();
+    let quake = words.join("sms/zh-CN/message.earthquake.txt");
+    std::fs::write(&quake, std::fs::read_to_string(&quake).unwrap() + "请转账\n").unwrap();
+    house.app().reload(&house.config()).await.unwrap();
+    assert!(advice(&house).contains("伏地"), "nobody has agreed");
+    // Nor by a new start.
+    house.stop().await;
+    house.run().await;
+    assert!(advice(&house).contains("伏地"));
+    let browser = house.signed_in(&li).await;
+    let page = browser.get("/console/people").await.body;
+    assert!(page.contains("template sms/zh-CN/message.earthquake.txt") && page.contains("<ins>请转账</ins>"), "{page}");
+    agree(&browser, &li.code()).await;
+    assert_eq!(advice(&house), "请留在原地");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asked_is_not_offered_to_agree_and_another_administrator_is() {
+    let house = House::start("").await;
+    let all = [ADMINISTRATORS, &[("zhao", &["author:310000"] as &[&str])]].concat();
+    let [li, wang, _] = house.officers(&all).await.try_into().ok().unwrap();
+    let (li, wang) = (house.signed_in(&li).await, house.signed_in(&wang).await);
+    let page = li.get("/console/people").await.body;
+    let row = page.split("<td>zhao</td>").nth(1).unwrap();
+    let role = row.split("action=\"").nth(1).unwrap().split('"').next().unwrap();
+    let asked = li.act(role, &[("role", "signer"), ("region", "310000"), ("give", "1")]).await;
+    assert_eq!(asked.status, 303, "{}", asked.body);
+    for (browser, agrees) in [(&li, false), (&wang, true)] {
+        let page = browser.get("/console/people").await.body;
+        assert!(page.contains("/console/people/proposals/") && page.contains("name=\"refuse\""), "{page}");
+        assert_eq!(page.contains("name=\"agree\""), agrees, "{page}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

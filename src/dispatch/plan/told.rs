@@ -33,6 +33,8 @@ impl<'a> Plan<'a> {
         // These will still tell whom they have not told yet; stopped ones only when this one, too, may go on.
         let goes_on = sisters.iter().filter(|other| other.superseded_at.is_none() && (own.held || !other.held));
         let goes_on: BTreeSet<i64> = goes_on.map(|other| other.id).collect();
+        self.left_to
+            .extend(sisters.iter().filter(|other| goes_on.contains(&other.id) && !other.held).map(|other| other.id));
         heard.extend(sisters);
         if heard.is_empty() {
             return Ok(());
@@ -217,12 +219,14 @@ impl<'a> Plan<'a> {
 
     /// Where other jurisdictions' parts of this alert warn, that needed nobody's yes as this one: whoever has a place there hears of that,
     /// and not that it is over.
-    async fn warned_elsewhere(&self) -> Result<BTreeSet<RegionCode>, StoreError> {
+    async fn warned_elsewhere(&mut self) -> Result<BTreeSet<RegionCode>, StoreError> {
         let own = self.release;
         let sisters = self.planner.store.releases_of(std::slice::from_ref(&own.alert)).await?;
-        let warns =
-            |other: &Release| other.id != own.id && other.by_rule() && own.by_rule() && other.superseded_at.is_none();
-        Ok(sisters.into_iter().filter(warns).flat_map(|other| other.regions).collect())
+        let stands = |other: &Release| other.superseded_at.is_none() && (own.held || !other.held);
+        let warns = |other: &Release| other.id != own.id && other.by_rule() && own.by_rule() && stands(other);
+        let sisters: Vec<_> = sisters.into_iter().filter(warns).collect();
+        self.left_to.extend(sisters.iter().filter(|other| !other.held).map(|other| other.id));
+        Ok(sisters.into_iter().flat_map(|other| other.regions).collect())
     }
 
     /// Whether somebody whom an older release told is this release's to tell: another jurisdiction's people are not.

@@ -1,8 +1,6 @@
 // What the installed app adds to pages that work without it: warnings to this browser, and what is in force when there is no network.
 const { lang } = document.documentElement;
 const MONTH = 25 * 86_400_000;
-// Before a subscription lapses a new one takes its place.
-const SOON = 7 * 86_400_000;
 const able = "serviceWorker" in navigator && "PushManager" in globalThis && "Notification" in globalThis;
 
 if ("serviceWorker" in navigator) await navigator.serviceWorker.register("/sw.js").catch(() => undefined);
@@ -69,8 +67,7 @@ const app = document.querySelector("[data-app]");
 async function anew(useless) {
   const renew = async ({ key }) => {
     const current = await subscription();
-    const lapses = !current || (current.expirationTime && current.expirationTime - Date.now() < SOON);
-    if (Notification.permission !== "granted" || !(lapses || useless)) return current;
+    if (Notification.permission !== "granted" || (current && !lapsesSoon(current) && !useless)) return current;
     await current?.unsubscribe();
     return subscribe(key);
   };

@@ -215,6 +215,7 @@ if (live) {
       $$("[data-state]", row).forEach((cell) => { cell.textContent = number.format(counts[cell.dataset.state] ?? 0); });
     });
     samples.push(sample);
+    live.shares = told.shares;
     document.dispatchEvent(new CustomEvent("told"));
     pace();
     $("[data-held]", live).hidden = !told.held;

@@ -73,14 +73,14 @@ if (place && window.L) {
   place.dataset.ready = "1";
 
   if ("told" in place.dataset) {
-    const refresh = async () => {
-      const answer = await fetch(location.pathname.replace(/\/live$/, "/told.json"), { headers: BY_ITSELF }).catch(() => null);
-      if (answer?.ok) { shares = await answer.json(); layer.setStyle(style); place.dataset.shares = Object.keys(shares).length; }
+    // How much of each county is told comes with the numbers; some may have come before the map was there.
+    const fill = () => {
+      shares = $(".live").shares ?? {};
+      layer.setStyle(style);
+      place.dataset.shares = Object.keys(shares).length;
     };
-    refresh();
-    // Whenever numbers are told, soon after them and not for each of them: counties are counted once for all who look.
-    let soon = 0;
-    document.addEventListener("told", () => { soon ||= setTimeout(() => { soon = 0; refresh(); }, 3_000); });
+    fill();
+    document.addEventListener("told", fill);
   }
 
   if ("draw" in place.dataset) compose(map, layer, drawn, line, (now) => { chosen = now; layer.setStyle(style); raise(); });

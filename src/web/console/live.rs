@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::acts::correct_word;
 use super::alert::mark;
 use super::preview::channel_name;
-use super::told::{Column, state_name};
+use super::told::{Column, Tallies, state_name};
 use crate::app::App;
 use crate::delivery::DeliveryState;
 use crate::dispatch::Lamp;
@@ -50,13 +50,19 @@ type Snapshot = Arc<str>;
 pub(in crate::web) struct Live {
     app: Arc<App>,
     watchers: Arc<Watchers>,
+    tallies: Arc<Tallies>,
     stop: CancellationToken,
     streams: Mutex<HashMap<String, watch::Sender<Snapshot>>>,
 }
 
 impl Live {
-    pub(in crate::web) fn new(app: Arc<App>, watchers: Arc<Watchers>, stop: CancellationToken) -> Self {
-        Self { app, watchers, stop, streams: Mutex::default() }
+    pub(in crate::web) fn new(
+        app: Arc<App>,
+        watchers: Arc<Watchers>,
+        tallies: Arc<Tallies>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { app, watchers, tallies, stop, streams: Mutex::default() }
     }
 
     fn queue<W: World>(&self) -> watch::Receiver<Snapshot> {
@@ -68,10 +74,10 @@ impl Live {
     }
 
     fn alert<W: World>(&self, id: &str) -> watch::Receiver<Snapshot> {
-        let (app, alert) = (Arc::clone(&self.app), id.to_owned());
+        let (app, tallies, alert) = (Arc::clone(&self.app), Arc::clone(&self.tallies), id.to_owned());
         self.watch(format!("alert/{id}"), move || {
-            let (app, alert) = (Arc::clone(&app), alert.clone());
-            async move { alert_snapshot::<W>(&app, &alert).await }
+            let (app, tallies, alert) = (Arc::clone(&app), Arc::clone(&tallies), alert.clone());
+            async move { alert_snapshot::<W>(&app, &tallies, &alert).await }
         })
     }
 
@@ -143,7 +149,7 @@ async fn queue_snapshot<W: World>(app: &App, watchers: &Watchers) -> Result<Stri
     Ok(json!({"total": total, "newest_red": newest, "unanswered": unanswered, "digest": digest.get(..16)}).to_string())
 }
 
-async fn alert_snapshot<W: World>(app: &App, id: &str) -> Result<String, StoreError> {
+async fn alert_snapshot<W: World>(app: &App, tallies: &Tallies, id: &str) -> Result<String, StoreError> {
     let channels = app.store.states(id).await?;
     let held = app.store.is_held(id).await?;
     let state = app.store.alert(id).await?.map(|row| (row.state, row.superseded_by));
@@ -156,7 +162,9 @@ async fn alert_snapshot<W: World>(app: &App, id: &str) -> Result<String, StoreEr
         })
         .collect();
     let unanswered = app.store.unanswered::<W>().await?;
-    let told = json!({"channels": channels, "held": held, "state": state, "parts": parts, "lamps": lamps, "unanswered": unanswered});
+    let shares = tallies.shares(app, id).await?;
+    let told = json!({"channels": channels, "held": held, "state": state, "parts": parts, "lamps": lamps, "shares": shares,
+        "unanswered": unanswered});
     Ok(told.to_string())
 }
 

@@ -80,7 +80,6 @@ fn of_world<W: World>() -> Router<Site> {
         .route(&at("/alerts/{id}/live"), get(live::show::<W>))
         .route(&at("/alerts/{id}/events"), get(live::alert_events::<W>))
         .route(&at("/alerts/{id}/told"), get(told::show::<W>))
-        .route(&at("/alerts/{id}/told.json"), get(told::shares::<W>))
         .route(&at("/alerts/{id}/missed"), post(told::missed::<W>))
         .route(&at("/alerts/{id}/stop"), post(acts::stop::<W>))
         .route(&at("/alerts/{id}/resume"), post(acts::resume::<W>))

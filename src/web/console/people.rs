@@ -31,6 +31,8 @@ struct Proposal {
     changes: Vec<Change>,
     by: String,
     at: String,
+    /// Whether this reader may agree: who asked, or gains by it, may not.
+    agrees: bool,
 }
 
 #[derive(Template)]
@@ -65,7 +67,9 @@ async fn load(app: &App, session: &Session, frame: Frame, link: String) -> Resul
     let mut proposals = Vec::new();
     for row in app.store.proposals().await? {
         let mut changes = Vec::new();
-        let what = match Grave::of(&row)? {
+        let grave = Grave::of(&row)?;
+        let agrees = grave.may_agree(row.by, session.officer.id);
+        let what = match grave {
             Grave::Grant { officer, grant } => format!("{}：{}", name(officer), grant_name(app, &grant, words)),
             Grave::Token { officer, name: what, scopes, .. } => {
                 format!("{}：{} {what} ({scopes})", name(officer), words.s("token"))
@@ -76,10 +80,10 @@ async fn load(app: &App, session: &Session, frame: Frame, link: String) -> Resul
             Grave::Link { officer, .. } => format!("{}：{}", name(officer), words.s("New invitation link")),
             Grave::Settings { changes: asked, .. } => {
                 changes = asked.into_iter().map(|change| named(app, change, words)).collect();
-                words.s("Bureaus, rules and channels of the configuration").to_owned()
+                words.s("Bureaus, rules, words and channels of the configuration").to_owned()
             }
         };
-        proposals.push(Proposal { id: row.id, what, changes, by: name(row.by), at: clock(row.at, now) });
+        proposals.push(Proposal { id: row.id, what, changes, by: name(row.by), at: clock(row.at, now), agrees });
     }
     let row = |officer: &OfficerRow| {
         let roles: Vec<_> = officer.grants.0.iter().map(|grant| grant_name(app, grant, words)).collect();

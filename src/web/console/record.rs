@@ -1,12 +1,13 @@
 //! Who did what, when.
 
+mod said;
+
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::stages::stage;
 use crate::app::App;
 use crate::officers::Role;
 pub(super) use crate::record::harmless;
@@ -19,6 +20,8 @@ use crate::world::Live;
 
 /// Lines of a page.
 const PAGE: usize = 100;
+/// Letters of a fact; the export has all.
+const MOST: usize = 400;
 /// Lines that a page walks to see whether the chain is whole; `tocsin audit verify` walks them all.
 const WALK: i64 = 2_000;
 
@@ -37,11 +40,12 @@ struct Row {
     seq: i64,
     at: String,
     actor: String,
-    /// In words, where it is a step of an alert.
+    /// In words; empty for what an older program wrote.
     what: &'static str,
     kind: String,
     subject: String,
-    detail: String,
+    /// Each with its name.
+    facts: Vec<(String, String)>,
 }
 
 #[derive(Template)]
@@ -96,15 +100,20 @@ pub(super) async fn show(
         Ok((found, lines, whole)) => {
             let now = app.clock.now();
             let older = found.get(PAGE - 1).map_or(0, |line| line.seq);
-            let words = frame.t;
-            let rows = found.into_iter().map(|line| Row {
-                seq: line.seq,
-                at: clock(line.at, now),
-                actor: line.actor,
-                what: stage(&line.kind, &serde_json::from_str(&line.detail).unwrap_or_default(), words).unwrap_or(""),
-                kind: line.kind,
-                subject: line.subject,
-                detail: line.detail.chars().take(400).collect(),
+            let policy = app.policy.load();
+            let rows = found.into_iter().map(|line| {
+                let detail = serde_json::from_str(&line.detail).unwrap_or_default();
+                let mut facts = said::facts(&detail, &policy.map, frame.t);
+                facts.iter_mut().for_each(|(_, text)| *text = text.chars().take(MOST).collect());
+                Row {
+                    seq: line.seq,
+                    at: clock(line.at, now),
+                    actor: line.actor,
+                    what: said::done(&line.kind, &detail, frame.t).unwrap_or(""),
+                    kind: line.kind,
+                    subject: line.subject,
+                    facts,
+                }
             });
             let (subject, actor, kind) = (wanted.subject, wanted.actor, wanted.kind);
             page(&RecordPage {

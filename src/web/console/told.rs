@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use askama::Template;
-use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
 
 use crate::app::App;
@@ -99,6 +98,14 @@ impl Tallies {
         counted.last = Some((Instant::now(), Arc::clone(&now)));
         Ok(now)
     }
+
+    /// The share told of each county, for the map.
+    pub(super) async fn shares(&self, app: &App, alert: &str) -> Result<BTreeMap<String, f64>, StoreError> {
+        let counts = self.of(app, alert).await?;
+        let thousandth = |share: f64| (share * 1_000.0).round() / 1_000.0;
+        let share = |counts: &StateCounts| thousandth(counts.accepted as f64 / counts.total().max(1) as f64);
+        Ok(counts.iter().filter_map(|(code, counts)| Some((code.as_ref()?.to_string(), share(counts)))).collect())
+    }
 }
 
 /// A state in words.
@@ -176,28 +183,6 @@ async fn devices(app: &App, id: &str) -> Result<Vec<Played>, Fault> {
     }
     found.sort_by_key(|device| !device.at.is_empty());
     Ok(found)
-}
-
-/// The share told of each county, for the map.
-pub(super) async fn shares<W: World>(
-    State(site): State<Site>,
-    SignedIn(session): SignedIn,
-    Path(id): Path<String>,
-) -> Response {
-    let frame = Frame::of::<W>(&session, "");
-    let shares = async {
-        let known = site.app.store.alert(&id).await?.is_some_and(|row| row.status == W::STATUS.as_str());
-        if !known {
-            return Err(Fault::Unknown);
-        }
-        let counts = site.tallies.of(&site.app, &id).await?;
-        let share = |counts: &StateCounts| counts.accepted as f64 / (counts.total().max(1)) as f64;
-        Ok(counts.iter().filter_map(|(code, counts)| Some((code.as_ref()?.to_string(), share(counts)))).collect())
-    };
-    match shares.await {
-        Ok::<BTreeMap<String, f64>, Fault>(shares) => Json(shares).into_response(),
-        Err(fault) => fault.show(&frame),
-    }
 }
 
 /// The missed of the officer's own jurisdictions, masked; that somebody looked goes on record first.

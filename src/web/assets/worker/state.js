@@ -40,6 +40,10 @@ const say = () => navigator.locks.request(at("say"), async () => {
   return all;
 });
 
+// Before a subscription lapses a new one takes its place.
+const SOON = 7 * 86_400_000;
+const lapsesSoon = (subscription) => Boolean(subscription?.expirationTime) && subscription.expirationTime - Date.now() < SOON;
+
 // The server's own word that this browser is nobody's any more. What stands between, a proxy or a hotel's network, refuses too.
 const disowned = async (answer) => answer.status === 403 && (await answer.text()).includes("T6203");
 

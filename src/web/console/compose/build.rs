@@ -82,6 +82,11 @@ pub(super) async fn build<W: World>(
         let said = form.words.get(&language).cloned().unwrap_or_default();
         let text = |text: String| (!text.is_empty()).then_some(text);
         let advice = || app.policy.load().templates.advice(hazard, language).ok();
+        // What is over is not described as if it came.
+        let describes = || {
+            let warns = msg_type != MsgType::Cancel;
+            warns.then(|| app.policy.load().templates.description(hazard, colour, language).ok()).flatten()
+        };
         Info {
             language: language.tag().into(),
             categories: vec![category(hazard)],
@@ -98,7 +103,7 @@ pub(super) async fn build<W: World>(
             sender_name: Some(issuer(language)),
             headline: text(said.headline)
                 .or_else(|| Some(headline(hazard, colour, &issuer(language), language, msg_type))),
-            description: text(said.description),
+            description: text(said.description).or_else(describes),
             instruction: text(said.instruction).or_else(advice),
             web: None,
             contact: None,
@@ -131,10 +136,10 @@ pub(super) async fn build<W: World>(
     if Colour::of_alert(&alert) != Some(colour) || Hazard::of_alert(&alert) != hazard {
         faults.push(words.s("The headline names another danger or level than the one chosen").to_owned());
     }
-    if form.words.get(&Language::English).is_none_or(|said| said.description.is_empty()) {
-        remarks.push(
-            words.s("No English description: the headline and advice go out in English, the rest does not").to_owned(),
-        );
+    let described = |language| form.words.get(&language).is_some_and(|said: &Said| !said.description.is_empty());
+    if described(Language::Chinese) && !described(Language::English) {
+        remarks
+            .push(words.s("No English description: it says in English what the level means, and no more").to_owned());
     }
     Ok(Composed { alert: Some(alert), faults, remarks })
 }

@@ -24,13 +24,15 @@ use crate::delivery::{ELSEWHERE, LOOKED_UP, Packer, Rest, pack_rest, pack_why, r
 use crate::messages::{Language, Variant};
 use crate::policy::Policy;
 use crate::rules::{Audience, Lane};
-use crate::store::{Dispatch, NewChunk, Release, ReleaseKind, Store, StoreError, Unplanned};
+use crate::store::{Dispatch, NewChunk, Planned, Release, ReleaseKind, Store, StoreError, Unplanned};
 
 /// Recipients in a chunk of the top lane, and of the others.
 const TOP: usize = 200;
 const OTHER: usize = 1_000;
 /// Chunks written in one transaction.
 const SLICE: usize = 16;
+/// Releases that are planned together.
+const AT_ONCE: usize = 16;
 
 /// Plans releases of some lanes, most urgent first, until told to stop.
 pub(crate) async fn plan_all(planner: Planner, wake: Arc<Notify>, stop: CancellationToken) {
@@ -67,23 +69,39 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    /// Plans the most urgent unplanned release; false when there is none.
+    /// Plans the most urgent unplanned releases; false when there are none. First words about many events are written together; anything
+    /// else, and what is most urgent, by itself.
     async fn plan_next(&self, put_off: &mut PutOff) -> Result<bool, StoreError> {
         put_off.retain(|_, again| *again > Instant::now());
-        let waits = |id: i64| put_off.contains_key(&id);
-        let next = self.store.next_unplanned(self.lanes.clone(), waits).await?;
-        let Some(Unplanned { release, first }) = next else { return Ok(false) };
-        if let Err(error) = self.plan(&release, first).await {
+        let waits: BTreeSet<i64> = put_off.keys().copied().collect();
+        let unplanned = self.store.unplanned(self.lanes.clone(), &waits, AT_ONCE).await?;
+        let (any, mut planned) = (!unplanned.is_empty(), Vec::new());
+        for Unplanned { release, first } in unplanned {
+            let alone = !first || release.lane == Lane::EXTREME;
+            if alone && !planned.is_empty() {
+                break;
+            }
+            match self.plan(&release, first, &mut planned).await {
+                Ok(done) => planned.push(done),
+                Err(error) => fails(release.id, error, put_off)?,
+            }
+            if alone {
+                break;
+            }
+        }
+        if let Err(error) = self.end(&planned).await {
             if error.is_of_all() {
                 return Err(error);
             }
-            tracing::error!(%error, release = release.id, "a release cannot be planned; it is tried again");
-            put_off.insert(release.id, Instant::now() + AGAIN);
+            for one in &planned {
+                self.end(std::slice::from_ref(one)).await.or_else(|error| fails(one.release, error, put_off))?;
+            }
         }
-        Ok(true)
+        Ok(any)
     }
 
-    async fn plan(&self, release: &Release, first: bool) -> Result<(), StoreError> {
+    /// Plans a release; what was planned `before` it and is not yet written does not wait for it where it takes a while.
+    async fn plan(&self, release: &Release, first: bool, before: &mut Vec<Planned>) -> Result<Planned, StoreError> {
         let dispatches = self.store.dispatches(release.id).await?;
         let planned = match first {
             true => Recipients::new(),
@@ -97,12 +115,42 @@ impl Planner {
             left_to: BTreeSet::new(),
             packers: HashMap::new(),
             ready: Vec::new(),
+            before,
             release,
             dispatches: &dispatches,
         };
         plan.fill(first).await?;
-        plan.end().await
+        let Plan { ready, left_to, .. } = plan;
+        Ok(Planned { release: release.id, lane: release.lane, chunks: ready, left_to })
     }
+
+    /// Writes what is left of these plans: everybody is in chunks.
+    async fn end(&self, planned: &[Planned]) -> Result<(), StoreError> {
+        if planned.is_empty() {
+            return Ok(());
+        }
+        self.store.end_plans(planned, self.clock.now()).await?;
+        planned.iter().for_each(|one| self.announce(one.lane, &one.chunks));
+        Ok(())
+    }
+
+    fn announce(&self, lane: Lane, chunks: &[NewChunk]) {
+        for desk in &self.desks {
+            if chunks.iter().any(|chunk| chunk.channel == desk.kind()) {
+                desk.announce(lane.number());
+            }
+        }
+    }
+}
+
+/// Puts off a release that cannot be planned; whatever concerns all is handed on.
+fn fails(release: i64, error: StoreError, put_off: &mut PutOff) -> Result<(), StoreError> {
+    if error.is_of_all() {
+        return Err(error);
+    }
+    tracing::error!(%error, release, "a release cannot be planned; it is tried again");
+    put_off.insert(release, Instant::now() + AGAIN);
+    Ok(())
 }
 
 /// The plan of one release.
@@ -119,6 +167,8 @@ pub(super) struct Plan<'a> {
     left_to: BTreeSet<i64>,
     packers: HashMap<(i64, Slot), Packing>,
     ready: Vec<NewChunk>,
+    /// Plans of others that are not written yet.
+    before: &'a mut Vec<Planned>,
 }
 
 /// What goes with a recipient who has places.
@@ -307,27 +357,11 @@ impl<'a> Plan<'a> {
     }
 
     async fn write(&mut self) -> Result<(), StoreError> {
+        self.planner.end(&std::mem::take(self.before)).await?;
         let chunks = std::mem::take(&mut self.ready);
         self.planner.store.insert_chunks(&chunks, self.planner.clock.now()).await?;
-        self.announce(&chunks);
+        self.planner.announce(self.release.lane, &chunks);
         Ok(())
-    }
-
-    /// Writes what is left: everybody is in chunks.
-    async fn end(&mut self) -> Result<(), StoreError> {
-        let chunks = std::mem::take(&mut self.ready);
-        let now = self.planner.clock.now();
-        self.planner.store.end_plan(self.release.id, &chunks, &self.left_to, now).await?;
-        self.announce(&chunks);
-        Ok(())
-    }
-
-    fn announce(&self, chunks: &[NewChunk]) {
-        for desk in &self.planner.desks {
-            if chunks.iter().any(|chunk| chunk.channel == desk.kind()) {
-                desk.announce(self.release.lane.number());
-            }
-        }
     }
 
     fn region_index(&self, code: &crate::regions::RegionCode) -> u16 {

@@ -47,7 +47,7 @@ impl Staff {
         }
         let detail = json!({"name": name});
         record(&mut tx, now, Entry::new(officer.login.as_str(), "passkey.add", &officer.login, detail));
-        tx.commit().await
+        Ok(tx.commit().await?)
     }
 
     /// Remembers how far a passkey has counted. Two answers at once with one count: the first one has it.
@@ -61,7 +61,7 @@ impl Staff {
         if !update_passkey(&mut tx, row, &body).await? {
             return Err(StaffError::Unknown);
         }
-        tx.commit().await
+        Ok(tx.commit().await?)
     }
 
     /// Removes one of an officer's own passkeys.
@@ -72,7 +72,7 @@ impl Staff {
             return Err(StaffError::Unknown);
         }
         record(&mut tx, now, Entry::new(officer.login.as_str(), "passkey.end", &officer.login, json!({})));
-        tx.commit().await
+        Ok(tx.commit().await?)
     }
 
     fn seal_passkey(&self, key: &Passkey, officer: OfficerId) -> Result<String, StaffError> {

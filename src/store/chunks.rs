@@ -44,7 +44,7 @@ impl Store {
             return Ok(());
         }
         let mut tx = self.begin_early().await?;
-        insert_chunks(&mut tx, chunks, now).await?;
+        insert_chunks(&mut tx, chunks.iter(), now).await?;
         tx.commit().await
     }
 
@@ -268,8 +268,16 @@ impl Store {
 }
 
 /// Writes chunks, with why and what is left to try.
-pub(super) async fn insert_chunks(tx: &mut Tx, chunks: &[NewChunk], now: DateTime<Utc>) -> Result<(), StoreError> {
-    let first = take_ids(tx, "chunk", i64::try_from(chunks.len()).unwrap_or(0)).await?;
+pub(super) async fn insert_chunks<'a>(
+    tx: &mut Tx,
+    chunks: impl Iterator<Item = &'a NewChunk> + Clone + Send,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let n = i64::try_from(chunks.clone().count()).unwrap_or(i64::MAX);
+    if n == 0 {
+        return Ok(());
+    }
+    let first = take_ids(tx, "chunk", n).await?;
     for (id, chunk) in (first..).zip(chunks) {
         tx.later(
             sqlx::query(

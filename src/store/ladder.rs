@@ -78,7 +78,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         if !next.is_empty() {
-            insert_chunks(&mut tx, next, now).await?;
+            insert_chunks(&mut tx, next.iter(), now).await?;
         }
         match rung {
             Rung::End => sqlx::query("DELETE FROM ladder WHERE chunk = $1").bind(chunk).execute(&mut tx).await?,

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use futures_util::TryStreamExt as _;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use tocsin_channels::ChannelKind;
@@ -85,6 +84,16 @@ pub(crate) struct Unplanned {
     pub(crate) first: bool,
 }
 
+/// What is left to be written of a release's plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    pub(crate) release: i64,
+    pub(crate) lane: Lane,
+    pub(crate) chunks: Vec<NewChunk>,
+    /// Other parts of the alert that people were left to.
+    pub(crate) left_to: BTreeSet<i64>,
+}
+
 impl Release {
     /// Whether it needed nobody's yes.
     pub(crate) fn by_rule(&self) -> bool {
@@ -152,30 +161,43 @@ const COLUMNS: &str =
     superseded_at, held_at, created_at, expires, watermark, scene";
 
 impl Store {
-    /// The most urgent release of these lanes whose chunks are not all written, and that is not put off. One whose row cannot be read
-    /// holds up no other.
-    pub(crate) async fn next_unplanned(
+    /// The most urgent releases of these lanes whose chunks are not all written, and that are not put off; `most` of them. One whose row
+    /// cannot be read holds up no other.
+    pub(crate) async fn unplanned(
         &self,
         lanes: std::ops::RangeInclusive<u8>,
-        put_off: impl Fn(i64) -> bool,
-    ) -> Result<Option<Unplanned>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!(
+        put_off: &BTreeSet<i64>,
+        most: usize,
+    ) -> Result<Vec<Unplanned>, StoreError> {
+        let page = most + put_off.len();
+        let sql = format!(
             "SELECT {COLUMNS}, CAST(CASE WHEN EXISTS (SELECT 1 FROM chunk WHERE chunk.release = release.id)
                  OR EXISTS (SELECT 1 FROM release AS other WHERE other.alert = release.alert AND other.id <> release.id)
                  OR EXISTS (SELECT 1 FROM alert_reference WHERE alert_reference.alert = release.alert)
                  OR EXISTS (SELECT 1 FROM alert_repeat WHERE alert_repeat.alert = release.alert) THEN 0 ELSE 1 END AS BIGINT) AS first
-             FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 ORDER BY lane, id"
-        ));
-        let mut rows = sqlx::query(sql).bind(i64::from(*lanes.start())).bind(i64::from(*lanes.end())).fetch(&self.read);
-        while let Some(row) = rows.try_next().await? {
-            if put_off(row.try_get("id")?) {
-                continue;
+             FROM release WHERE planned_at IS NULL AND lane BETWEEN $1 AND $2 AND (lane > $3 OR id > $4)
+             ORDER BY lane, id LIMIT {page}"
+        );
+        let (mut found, mut after) = (Vec::new(), (i64::from(*lanes.start()), 0_i64));
+        loop {
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql.clone())).bind(after.0).bind(i64::from(*lanes.end()));
+            let rows = query.bind(after.0).bind(after.1).fetch_all(&self.read).await?;
+            for row in &rows {
+                after = (row.try_get("lane")?, row.try_get("id")?);
+                if put_off.contains(&after.1) {
+                    continue;
+                }
+                if let Some(release) = readable("a release that waits to be planned", release(row))? {
+                    found.push(Unplanned { release, first: row.try_get::<i64, _>("first")? == 1 });
+                }
+                if found.len() == most {
+                    return Ok(found);
+                }
             }
-            if let Some(release) = readable("a release that waits to be planned", release(&row))? {
-                return Ok(Some(Unplanned { release, first: row.try_get::<i64, _>("first")? == 1 }));
+            if rows.len() < page {
+                return Ok(found);
             }
         }
-        Ok(None)
     }
 
     /// A release by its id; where its row is damaged, what can be read of it: what is planned goes on.
@@ -205,27 +227,18 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes the last chunks of a release, and marks it as planned: its chunks hold the whole audience. Not if one of those that people
-    /// were left to was stopped meanwhile: then it is planned once more.
-    pub(crate) async fn end_plan(
-        &self,
-        release: i64,
-        last: &[NewChunk],
-        left_to: &BTreeSet<i64>,
-        at: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    /// Writes the last chunks of some releases, and marks them as planned: their chunks hold the whole audience. One of which an other
+    /// part that people were left to was stopped meanwhile is not marked: it is planned once more.
+    pub(crate) async fn end_plans(&self, plans: &[Planned], at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
-        if !last.is_empty() {
-            insert_chunks(&mut tx, last, at).await?;
-        }
-        for other in left_to {
-            let sql = "SELECT id FROM release WHERE id = $1 AND (held_at IS NOT NULL OR superseded_at IS NOT NULL)";
-            if sqlx::query_scalar::<_, i64>(sql).bind(other).fetch_optional(&mut tx).await?.is_some() {
-                return tx.commit().await;
+        insert_chunks(&mut tx, plans.iter().flat_map(|plan| &plan.chunks), at).await?;
+        for plan in plans {
+            if is_any_stopped(&mut tx, &plan.left_to).await? {
+                continue;
             }
+            let query = sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1");
+            tx.later(query.bind(plan.release).bind(at.timestamp_millis()))?;
         }
-        let query = sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1");
-        tx.later(query.bind(release).bind(at.timestamp_millis()))?;
         tx.commit().await
     }
 
@@ -285,6 +298,17 @@ impl Store {
         }
         Ok(old.len() as u64)
     }
+}
+
+/// Whether one of these releases was stopped, or is over.
+async fn is_any_stopped(tx: &mut Tx, releases: &BTreeSet<i64>) -> Result<bool, StoreError> {
+    for release in releases {
+        let sql = "SELECT id FROM release WHERE id = $1 AND (held_at IS NOT NULL OR superseded_at IS NOT NULL)";
+        if sqlx::query_scalar::<_, i64>(sql).bind(release).fetch_optional(&mut *tx).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether officers have stopped this alert for the people of this release: its jurisdiction's part, or the whole.

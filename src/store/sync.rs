@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
@@ -30,13 +31,25 @@ impl Fsync for File {
     }
 }
 
+/// Where a disk is busy, it is asked again no sooner than this after it was asked last: more wait by then, and share the answer.
+const SPACING: Duration = Duration::from_millis(3);
+
+/// What is on disk.
+#[derive(Debug, Default)]
+struct Done {
+    /// How many of those who asked.
+    asked: u64,
+    /// Since when.
+    at: Option<Instant>,
+}
+
 #[derive(Debug)]
 struct Log {
     file: Box<dyn Fsync>,
     /// How often somebody asked.
     asked: AtomicU64,
     /// Up to which of them it is on disk.
-    done: Arc<Mutex<u64>>,
+    done: Arc<Mutex<Done>>,
     /// The disk has failed once: what it says of the same file afterwards is not worth much.
     failed: AtomicBool,
 }
@@ -80,8 +93,11 @@ impl Syncer {
         let Some(log) = &self.0 else { return Ok(()) };
         let mine = log.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut done = Arc::clone(&log.done).lock_owned().await;
-        if *done >= mine {
+        if done.asked >= mine {
             return Ok(());
+        }
+        if let Some(early) = done.at.and_then(|at| SPACING.checked_sub(at.elapsed())) {
+            tokio::time::sleep(early).await;
         }
         // A disk says once that it has failed. Lock and verdict go with the work, so that it is heard also where nobody waits any more.
         let log = Arc::clone(log);
@@ -91,14 +107,14 @@ impl Syncer {
 }
 
 impl Log {
-    fn sync(&self, done: &mut u64) -> Result<(), StoreError> {
+    fn sync(&self, done: &mut Done) -> Result<(), StoreError> {
         if self.failed.load(Ordering::SeqCst) {
             return Err(StoreError::Disk);
         }
         let all = self.asked.load(Ordering::SeqCst);
         match self.file.fsync() {
             Ok(()) => {
-                *done = all;
+                *done = Done { asked: all, at: Some(Instant::now()) };
                 Ok(())
             }
             Err(error) => {
@@ -138,7 +154,7 @@ mod tests {
             task.await.unwrap().unwrap();
         }
         let log = syncer.0.as_ref().unwrap();
-        assert_eq!((log.asked.load(Ordering::SeqCst), *log.done.lock().await), (100, 100));
+        assert_eq!((log.asked.load(Ordering::SeqCst), log.done.lock().await.asked), (100, 100));
         syncer.fail();
         assert!(syncer.has_failed());
         assert!(matches!(syncer.wait().await, Err(StoreError::Disk)));

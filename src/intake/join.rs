@@ -12,7 +12,7 @@ use crate::config::BureauConfig;
 use crate::regions::{Located, RegionCode};
 use crate::rules::{Decision, Withheld};
 use crate::store::{
-    AlertRow, AlertState, Kin, Like, Newcomer, Store, StoreError, Tx, insert_link, insert_repeat, merge_chain,
+    self, AlertRow, AlertState, Kin, Like, Newcomer, Store, StoreError, Tx, insert_link, insert_repeat, merge_chain,
     readable, supersede, withdraw_escalations,
 };
 use crate::world::{Exercise, Live, World};
@@ -82,7 +82,7 @@ pub(super) async fn join(
 }
 
 /// What the record knows of a new alert.
-pub(super) async fn kin(store: &Store, bureau: &str, understood: &Understood) -> Result<Kin, StoreError> {
+pub(super) async fn kin(tx: &mut Tx, bureau: &str, understood: &Understood) -> Result<Kin, StoreError> {
     let Understood { alert, id, .. } = understood;
     let [also, too] = &undated(alert);
     // Only what says nothing of where it belongs may belong to what it is like.
@@ -95,7 +95,7 @@ pub(super) async fn kin(store: &Store, bureau: &str, understood: &Understood) ->
         status: alert.status.as_str(),
         at: alert.sent.to_utc(),
     });
-    store.kin(&Newcomer { id: id.as_str(), also_named: [also, too], like }).await
+    store::kin(tx, &Newcomer { id: id.as_str(), also_named: [also, too], like }).await
 }
 
 /// Everything on record that may be of the same event, with its whole events.

@@ -213,7 +213,7 @@ impl Intake {
         let _turn = self.turn.lock().await;
         // Whatever it joins is read while nobody else writes: an officer's yes in between would be a release that it misses.
         let mut tx = self.store.begin_early().await?;
-        let kin = join::kin(&self.store, &bureau.name, &understood).await?;
+        let kin = join::kin(&mut tx, &bureau.name, &understood).await?;
         if kin.is_known
             && let Some(row) = self.store.alert(understood.id.as_str()).await?
         {

@@ -83,45 +83,6 @@ impl Store {
         Ok(sqlx::query_scalar(sql).bind(alert).fetch_all(&self.read).await?)
     }
 
-    /// What the record knows that may belong to a new alert; asked at once, because nobody else writes meanwhile.
-    pub(crate) async fn kin(&self, new: &Newcomer<'_>) -> Result<Kin, StoreError> {
-        let [also, too] = new.also_named;
-        let like = new.like.unwrap_or_default();
-        let rows = sqlx::query(
-            "SELECT 'own' AS kin, id, NULL AS located FROM alert WHERE id = $1
-             UNION ALL SELECT 'names', alert, NULL FROM alert_reference
-                 WHERE why NOT IN ('answer', 'ignored') AND refers_to IN ($1, $2, $3)
-             UNION ALL SELECT * FROM (SELECT 'like', id, located FROM alert
-                 WHERE bureau = $4 AND hazard = $5 AND sender = $6 AND status = $7
-                 AND superseded_by IS NULL AND ((msg_type IN ('Alert', 'Update') AND (expires IS NULL OR expires > $8))
-                 OR (msg_type = 'Cancel' AND sent >= $8)) ORDER BY sent DESC, id LIMIT 1000) AS alike",
-        )
-        .bind(new.id)
-        .bind(also)
-        .bind(too)
-        .bind(like.bureau)
-        .bind(like.hazard)
-        .bind(like.sender)
-        .bind(like.status)
-        .bind(like.at.timestamp_millis())
-        .fetch_all(&self.read)
-        .await?;
-        let mut kin = Kin::default();
-        for row in &rows {
-            let id: String = row.try_get("id")?;
-            match row.try_get("kin")? {
-                "own" => kin.is_known = true,
-                "names" => kin.naming.push(id),
-                _ => {
-                    let located: Option<String> = row.try_get("located")?;
-                    let located = located.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-                    kin.alike.push((id, located));
-                }
-            }
-        }
-        Ok(kin)
-    }
-
     /// Why an event's alerts stand in it: for each, which alert it was joined to and by what.
     pub(crate) async fn why_in_chain(&self, chain: &str) -> Result<BTreeMap<String, Vec<(String, Why)>>, StoreError> {
         let rows = sqlx::query(
@@ -173,6 +134,46 @@ impl Store {
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_all(&self.read).await?;
         rows.iter().map(row).collect()
     }
+}
+
+/// What the record knows that may belong to a new alert; asked at once, with the beginning of the transaction
+/// that writes it: nobody else writes from then on.
+pub(crate) async fn kin(tx: &mut Tx, new: &Newcomer<'_>) -> Result<Kin, StoreError> {
+    let [also, too] = new.also_named;
+    let like = new.like.unwrap_or_default();
+    let rows = sqlx::query(
+        "SELECT 'own' AS kin, id, NULL AS located FROM alert WHERE id = $1
+         UNION ALL SELECT 'names', alert, NULL FROM alert_reference
+             WHERE why NOT IN ('answer', 'ignored') AND refers_to IN ($1, $2, $3)
+         UNION ALL SELECT * FROM (SELECT 'like', id, located FROM alert
+             WHERE bureau = $4 AND hazard = $5 AND sender = $6 AND status = $7
+             AND superseded_by IS NULL AND ((msg_type IN ('Alert', 'Update') AND (expires IS NULL OR expires > $8))
+             OR (msg_type = 'Cancel' AND sent >= $8)) ORDER BY sent DESC, id LIMIT 1000) AS alike",
+    )
+    .bind(new.id)
+    .bind(also)
+    .bind(too)
+    .bind(like.bureau)
+    .bind(like.hazard)
+    .bind(like.sender)
+    .bind(like.status)
+    .bind(like.at.timestamp_millis())
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut kin = Kin::default();
+    for row in &rows {
+        let id: String = row.try_get("id")?;
+        match row.try_get("kin")? {
+            "own" => kin.is_known = true,
+            "names" => kin.naming.push(id),
+            _ => {
+                let located: Option<String> = row.try_get("located")?;
+                let located = located.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+                kin.alike.push((id, located));
+            }
+        }
+    }
+    Ok(kin)
 }
 
 /// Writes that an alert stands with another one.

@@ -27,6 +27,11 @@ impl std::fmt::Debug for Later {
 }
 
 impl Statement {
+    /// One without places.
+    pub(super) fn plain(sql: &str) -> Self {
+        Self { sql: sql.to_owned(), arguments: AnyArguments::default() }
+    }
+
     pub(super) fn of<'q>(mut query: impl Execute<'q, Any>) -> Result<Self, Error> {
         let arguments = query.take_arguments().map_err(Error::Encode)?.unwrap_or_default();
         Ok(Self { sql: query.sql().as_str().to_owned(), arguments })

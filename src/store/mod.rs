@@ -46,7 +46,7 @@ pub(crate) use alerts::{NewAlert, WholeAlert, as_read, insert_alert, refresh_ale
 pub use browsers::{Deed, SeenCount};
 pub(crate) use browsers::{Done, Gone, is_lost, told_of_end};
 pub(crate) use chains::{
-    Kin, Like, Newcomer, insert_incidents, insert_link, insert_repeat, merge_chain, set_alert_state,
+    Kin, Like, Newcomer, insert_incidents, insert_link, insert_repeat, kin, merge_chain, set_alert_state,
 };
 pub(crate) use chunks::NewChunk;
 pub(crate) use devices::{
@@ -252,13 +252,13 @@ impl Store {
 
     /// Begins a transaction of the writer; it waits its turn.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(self.write.begin(false).await?)
+        Ok(self.write.begin().await?)
     }
 
     /// Begins a transaction whose commit others see before it is on disk: [`Store::on_disk`] is to be waited for before anybody is
-    /// told.
+    /// told. Other programs may write until its first statement.
     pub(crate) async fn begin_early(&self) -> Result<Tx, StoreError> {
-        Ok(self.write.begin(self.syncer.is_there()).await?)
+        if self.syncer.is_there() { Ok(self.write.begin_early().await?) } else { self.begin().await }
     }
 
     /// Returns when everything that was committed before is on disk.

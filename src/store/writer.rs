@@ -5,10 +5,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTransactionManager as Manager, AnyTypeInfo};
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Either, Error, Execute, Executor, SqlSafeStr as _, SqlStr};
-use sqlx_core::transaction::TransactionManager as _;
-use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
+use futures_util::{StreamExt as _, stream};
+use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Either, Error, Execute, Executor, SqlStr};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::StoreError;
 use super::later::{Later, Statement};
@@ -33,11 +33,14 @@ struct Pen {
     early: Option<bool>,
 }
 
-/// A transaction that writes; what is not committed is taken back.
+/// A transaction that writes; what is not committed is taken back. Its first statement begins it in the database, its last one commits
+/// it: neither is a way of its own.
 #[derive(Debug)]
 pub(crate) struct Tx {
-    connection: OwnedMappedMutexGuard<Pen, AnyConnection>,
-    open: bool,
+    /// None once it is over.
+    pen: Option<OwnedMutexGuard<Pen>>,
+    /// Whether the database knows of it.
+    begun: bool,
     /// Whether the database takes several statements as one text.
     pub(super) joined: bool,
     /// Something that was kept has been lost on its way: nothing of this must stay.
@@ -54,46 +57,45 @@ impl Writer {
         Self { pool, pen: Arc::default(), of_a_file }
     }
 
-    /// Begins a transaction when it is its turn; of a file, one whose commit returns `early`, or is on disk by then.
-    pub(super) async fn begin(&self, early: bool) -> Result<Tx, Error> {
-        let pen = tokio::time::timeout(PATIENCE, Arc::clone(&self.pen).lock_owned()).await;
-        let mut pen = pen.map_err(|_| Error::PoolTimedOut)?;
-        let begun = match pen.connection.is_some() {
-            true => self.begin_with(&mut pen, early).await,
-            false => Err(Error::PoolClosed),
-        };
-        match begun {
-            Ok(()) => {}
-            // The database itself says no; a server says so too when it has ended the connection.
-            Err(error @ Error::Database(_)) if self.of_a_file => return Err(error),
-            // It was not open, or has failed since.
-            Err(_) => {
-                *pen = Pen { connection: Some(self.pool.acquire().await?.detach()), early: None };
-                self.begin_with(&mut pen, early).await?;
-            }
-        }
-        let connection = OwnedMutexGuard::try_map(pen, |pen| pen.connection.as_mut()).map_err(|_| Error::PoolClosed)?;
-        Ok(Tx {
-            connection,
-            open: true,
-            joined: self.of_a_file,
-            broken: false,
-            later: Later::default(),
-            lines: Vec::new(),
-        })
+    /// Begins a transaction when it is its turn; of a file, one whose commit returns before it is on disk. The database hears of it
+    /// with its first statement: whatever must not change meanwhile is read after that.
+    pub(super) async fn begin_early(&self) -> Result<Tx, Error> {
+        self.begin_as(true).await
     }
 
-    async fn begin_with(&self, pen: &mut Pen, early: bool) -> Result<(), Error> {
-        let Pen { connection: Some(connection), early: was } = pen else { return Err(Error::PoolClosed) };
-        if !self.of_a_file {
-            return Manager::begin(connection, None).await;
+    /// Begins a transaction when it is its turn, also for other programs on the same store; its commit is on disk when it returns.
+    pub(super) async fn begin(&self) -> Result<Tx, Error> {
+        let mut tx = self.begin_as(false).await?;
+        match tx.send().await {
+            Ok(()) => Ok(tx),
+            // The file itself says no.
+            Err(error) if self.of_a_file => Err(error),
+            // A server may have ended the connection since.
+            Err(_) => {
+                tx.forget();
+                drop(tx);
+                let mut tx = self.begin_as(false).await?;
+                tx.send().await?;
+                Ok(tx)
+            }
         }
-        if *was != Some(early) {
-            *was = None;
-            connection.execute(if early { "PRAGMA synchronous = NORMAL" } else { "PRAGMA synchronous = FULL" }).await?;
-            *was = Some(early);
+    }
+
+    async fn begin_as(&self, early: bool) -> Result<Tx, Error> {
+        let pen = tokio::time::timeout(PATIENCE, Arc::clone(&self.pen).lock_owned()).await;
+        let mut pen = pen.map_err(|_| Error::PoolTimedOut)?;
+        if pen.connection.is_none() {
+            *pen = Pen { connection: Some(self.pool.acquire().await?.detach()), early: None };
         }
-        Manager::begin(connection, Some("BEGIN IMMEDIATE".into_sql_str())).await
+        if self.of_a_file && pen.early != Some(early) {
+            pen.early = None;
+            let level = if early { "PRAGMA synchronous = NORMAL" } else { "PRAGMA synchronous = FULL" };
+            pen.connection()?.execute(level).await?;
+            pen.early = Some(early);
+        }
+        let mut later = Later::default();
+        later.push(Statement::plain(if self.of_a_file { "BEGIN IMMEDIATE" } else { "BEGIN" }));
+        Ok(Tx { pen: Some(pen), begun: false, joined: self.of_a_file, broken: false, later, lines: Vec::new() })
     }
 
     /// Closes the connection, once nobody uses it.
@@ -108,19 +110,26 @@ impl Writer {
     }
 }
 
+impl Pen {
+    fn connection(&mut self) -> Result<&mut AnyConnection, Error> {
+        self.connection.as_mut().ok_or(Error::PoolClosed)
+    }
+
+    /// Takes back what was not committed. A connection of which that is not certain is not used again.
+    async fn roll_back(&mut self) {
+        let Ok(connection) = self.connection() else { return };
+        if let Err(error) = connection.execute("ROLLBACK").await {
+            tracing::debug!(%error, "a transaction is over already; its connection is opened anew");
+            self.connection = None;
+        }
+    }
+}
+
 impl Tx {
     /// Writes something whose answer nobody needs: that it cannot be written is told by the next statement, or by the commit.
     pub(crate) fn later<'q>(&mut self, query: impl Execute<'q, Any>) -> Result<(), StoreError> {
         self.later.push(Statement::of(query)?);
         Ok(())
-    }
-
-    /// Sends what is kept, and then this statement; gives the answer to this one alone.
-    async fn send_before(&mut self, last: Statement) -> Result<Vec<Either<AnyQueryResult, AnyRow>>, Error> {
-        let was = std::mem::replace(&mut self.broken, true);
-        let answers = self.later.send_before(last, &mut self.connection, self.joined).await?;
-        self.broken = was;
-        Ok(answers)
     }
 
     /// Makes what was written stay, with its lines in the record.
@@ -129,22 +138,55 @@ impl Tx {
         if !lines.is_empty() {
             write_lines(&mut self, lines).await?;
         }
-        if let Some(last) = self.later.pop() {
-            self.send_before(last).await?;
-        }
         if self.broken {
             return Err(StoreError::Stopped);
         }
-        Manager::commit(&mut self.connection).await?;
-        self.open = false;
+        self.send_before(Statement::plain("COMMIT")).await?;
+        self.pen = None;
         Ok(())
+    }
+
+    /// Sends what is kept.
+    async fn send(&mut self) -> Result<(), Error> {
+        match self.later.pop() {
+            Some(last) => self.send_before(last).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what is kept, and then this statement; gives the answer to this one alone.
+    async fn send_before(&mut self, last: Statement) -> Result<Vec<Either<AnyQueryResult, AnyRow>>, Error> {
+        let Self { pen, begun, joined, broken, later, .. } = self;
+        let connection = pen.as_mut().ok_or(Error::PoolClosed)?.connection()?;
+        *begun = true;
+        let was = std::mem::replace(broken, true);
+        let answers = later.send_before(last, connection, *joined).await?;
+        *broken = was;
+        Ok(answers)
+    }
+
+    fn connection(&mut self) -> Result<&mut AnyConnection, Error> {
+        self.pen.as_mut().ok_or(Error::PoolClosed)?.connection()
+    }
+
+    /// Its connection is of no more use.
+    fn forget(&mut self) {
+        if let Some(mut pen) = self.pen.take() {
+            pen.connection = None;
+        }
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        if self.open {
-            Manager::start_rollback(&mut self.connection);
+        if !self.begun {
+            return;
+        }
+        match (self.pen.take(), tokio::runtime::Handle::try_current()) {
+            (Some(mut pen), Ok(runtime)) => _ = runtime.spawn(async move { pen.roll_back().await }),
+            // Closed, it takes everything back.
+            (Some(mut pen), Err(_)) => pen.connection = None,
+            (None, _) => {}
         }
     }
 }
@@ -159,7 +201,10 @@ impl<'t> Executor<'t> for &'t mut Tx {
     {
         // A server knows its places by number alone.
         if self.joined && self.later.is_empty() {
-            return self.connection.fetch_many(query);
+            return match self.connection() {
+                Ok(connection) => connection.fetch_many(query),
+                Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
+            };
         }
         Box::pin(async_stream::try_stream! {
             for answer in self.send_before(Statement::of(query)?).await? {
@@ -173,10 +218,10 @@ impl<'t> Executor<'t> for &'t mut Tx {
         't: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        if self.joined && self.later.is_empty() {
-            return self.connection.fetch_optional(query);
-        }
         Box::pin(async move {
+            if self.joined && self.later.is_empty() {
+                return self.connection()?.fetch_optional(query).await;
+            }
             let answers = self.send_before(Statement::of(query)?).await?;
             Ok(answers.into_iter().find_map(Either::right))
         })
@@ -186,6 +231,6 @@ impl<'t> Executor<'t> for &'t mut Tx {
     where
         't: 'e,
     {
-        self.connection.prepare_with(sql, parameters)
+        Box::pin(async move { self.connection()?.prepare_with(sql, parameters).await })
     }
 }

@@ -137,7 +137,7 @@ impl Store {
 }
 
 /// What the record knows that may belong to a new alert; asked at once, with the beginning of the transaction
-/// that writes it: nobody else writes from then on.
+/// that writes it: nobody else writes from then on. Where the record ends is asked along.
 pub(crate) async fn kin(tx: &mut Tx, new: &Newcomer<'_>) -> Result<Kin, StoreError> {
     let [also, too] = new.also_named;
     let like = new.like.unwrap_or_default();
@@ -148,7 +148,9 @@ pub(crate) async fn kin(tx: &mut Tx, new: &Newcomer<'_>) -> Result<Kin, StoreErr
          UNION ALL SELECT * FROM (SELECT 'like', id, located FROM alert
              WHERE bureau = $4 AND hazard = $5 AND sender = $6 AND status = $7
              AND superseded_by IS NULL AND ((msg_type IN ('Alert', 'Update') AND (expires IS NULL OR expires > $8))
-             OR (msg_type = 'Cancel' AND sent >= $8)) ORDER BY sent DESC, id LIMIT 1000) AS alike",
+             OR (msg_type = 'Cancel' AND sent >= $8)) ORDER BY sent DESC, id LIMIT 1000) AS alike
+         UNION ALL SELECT 'line', hash, CAST(seq AS TEXT) FROM record
+             WHERE seq = (SELECT value FROM counter WHERE name = 'record')",
     )
     .bind(new.id)
     .bind(also)
@@ -166,6 +168,11 @@ pub(crate) async fn kin(tx: &mut Tx, new: &Newcomer<'_>) -> Result<Kin, StoreErr
         match row.try_get("kin")? {
             "own" => kin.is_known = true,
             "names" => kin.naming.push(id),
+            // Where the record ends, for the lines that will tell of the alert.
+            "line" => {
+                let seq: String = row.try_get("located")?;
+                tx.last_line = seq.parse().ok().map(|seq| (seq, id));
+            }
             _ => {
                 let located: Option<String> = row.try_get("located")?;
                 let located = located.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();

@@ -52,22 +52,29 @@ pub(crate) fn record(tx: &mut Tx, at: DateTime<Utc>, entry: Entry) {
 /// Writes a transaction's lines, each chained to the one before.
 pub(super) async fn write_lines(tx: &mut Tx, entries: Vec<(DateTime<Utc>, Entry)>) -> Result<(), StoreError> {
     let n = i64::try_from(entries.len()).unwrap_or(i64::MAX);
-    let row = sqlx::query(
+    let bump = sqlx::query(
         "INSERT INTO counter (name, value) VALUES ('record', $1) ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value
-         RETURNING value, (SELECT hash FROM record WHERE seq = counter.value - $1) AS before",
+         RETURNING value - $1 AS seq, (SELECT hash FROM record WHERE seq = counter.value - $1) AS hash",
     )
-    .bind(n)
-    .fetch_one(&mut *tx)
-    .await?;
-    let (last, before): (i64, Option<String>) = (row.try_get("value")?, row.try_get("before")?);
-    let mut before = before.unwrap_or_else(|| GENESIS.to_owned());
+    .bind(n);
+    let (before, mut hash) = match tx.last_line.take() {
+        Some(known) => {
+            let sql = "UPDATE counter SET value = value + $1 WHERE name = 'record'";
+            tx.later(sqlx::query(sql).bind(n))?;
+            known
+        }
+        None => {
+            let row = bump.fetch_one(&mut *tx).await?;
+            (row.try_get("seq")?, row.try_get::<Option<_>, _>("hash")?.unwrap_or_else(|| GENESIS.to_owned()))
+        }
+    };
     let mut lines = Vec::with_capacity(entries.len());
-    for (seq, (at, entry)) in (last - n + 1..).zip(entries) {
+    for (seq, (at, entry)) in (before + 1..).zip(entries) {
         let Entry { actor, kind, subject, detail } = entry;
         let (at, detail) = (time(at.timestamp_millis()), detail.to_string());
         let mut line = Line { seq, at, actor, kind: kind.to_owned(), subject, detail, hash: String::new() };
-        line.hash = line.hash_after(&before);
-        before.clone_from(&line.hash);
+        line.hash = line.hash_after(&hash);
+        hash.clone_from(&line.hash);
         lines.push(line);
     }
     for some in lines.chunks(LINES) {

@@ -49,6 +49,8 @@ pub(crate) struct Tx {
     later: Later,
     /// What the record will tell of it.
     pub(super) lines: Vec<(DateTime<Utc>, Entry)>,
+    /// The record's last line, its number and hash, where that was asked already.
+    pub(super) last_line: Option<(i64, String)>,
 }
 
 impl Writer {
@@ -95,7 +97,15 @@ impl Writer {
         }
         let mut later = Later::default();
         later.push(Statement::plain(if self.of_a_file { "BEGIN IMMEDIATE" } else { "BEGIN" }));
-        Ok(Tx { pen: Some(pen), begun: false, joined: self.of_a_file, broken: false, later, lines: Vec::new() })
+        Ok(Tx {
+            pen: Some(pen),
+            begun: false,
+            joined: self.of_a_file,
+            broken: false,
+            later,
+            lines: Vec::new(),
+            last_line: None,
+        })
     }
 
     /// Closes the connection, once nobody uses it.

@@ -31,6 +31,8 @@ struct Pen {
     connection: Option<AnyConnection>,
     /// Whether its commits return before they are on disk, once that was said.
     early: Option<bool>,
+    /// Whether a transaction was begun on it, and neither committed nor taken back.
+    left_open: bool,
 }
 
 /// A transaction that writes; what is not committed is taken back. Its first statement begins it in the database, its last one commits
@@ -86,8 +88,11 @@ impl Writer {
     async fn begin_as(&self, early: bool) -> Result<Tx, Error> {
         let pen = tokio::time::timeout(PATIENCE, Arc::clone(&self.pen).lock_owned()).await;
         let mut pen = pen.map_err(|_| Error::PoolTimedOut)?;
+        if pen.left_open {
+            pen.roll_back().await;
+        }
         if pen.connection.is_none() {
-            *pen = Pen { connection: Some(self.pool.acquire().await?.detach()), early: None };
+            *pen = Pen { connection: Some(self.pool.acquire().await?.detach()), ..Pen::default() };
         }
         if self.of_a_file && pen.early != Some(early) {
             pen.early = None;
@@ -132,6 +137,7 @@ impl Pen {
             tracing::debug!(%error, "a transaction is over already; its connection is opened anew");
             self.connection = None;
         }
+        self.left_open = false;
     }
 }
 
@@ -189,14 +195,11 @@ impl Tx {
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        if !self.begun {
-            return;
-        }
-        match (self.pen.take(), tokio::runtime::Handle::try_current()) {
-            (Some(mut pen), Ok(runtime)) => _ = runtime.spawn(async move { pen.roll_back().await }),
-            // Closed, it takes everything back.
-            (Some(mut pen), Err(_)) => pen.connection = None,
-            (None, _) => {}
+        let Some(mut pen) = self.pen.take().filter(|_| self.begun) else { return };
+        pen.left_open = true;
+        // At once, where that is possible; else by whoever begins next.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { pen.roll_back().await });
         }
     }
 }

@@ -203,9 +203,9 @@ impl Firefox {
     pub async fn set(&self, css: &str, value: &str) {
         let (css, value) = (json!(css), json!(value));
         let set = format!(
-            "const f = document.querySelector({css}); if (f.type === 'checkbox') f.checked = true; else f.value = {value}; return true"
+            "const f = document.querySelector({css}); if (!f) return false; if (f.type === 'checkbox') f.checked = true; else f.value = {value}; return true"
         );
-        self.run(&set).await;
+        self.until(&format!("{css} to set"), &set, |done| *done == json!(true)).await;
     }
 
     /// Keys for whatever has the focus.

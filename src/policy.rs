@@ -101,11 +101,16 @@ impl Policy {
     /// The same map under the bureaus, rules and words of these settings.
     ///
     /// # Errors
-    /// When the rules or templates cannot be read, or name what the map does not have.
+    /// When the rules cannot be read, or name what the map does not have.
     pub fn under(self, settings: &GraveSettings) -> Result<Self, PolicyError> {
         let rules = RuleSet::parse(&settings.rules, "the rules that were agreed to", &self.map)?;
-        let templates = match &settings.templates {
-            Some(files) => Templates::new(files.clone())?,
+        let templates = match settings.templates.as_ref().map(|files| Templates::new(files.clone())) {
+            Some(Ok(agreed)) => agreed,
+            // Words that were agreed to before this version, which needs others: a warning goes out in those that it knows.
+            Some(Err(error)) => {
+                tracing::error!(%error, "the templates that were agreed to cannot be used; those of the files are");
+                self.templates
+            }
             None => self.templates,
         };
         let (bureaus, sources) = (settings.bureaus.clone(), settings.sources.clone());

@@ -16,7 +16,8 @@ use crate::officers::Role;
 use crate::regions::RegionCode;
 use crate::store::{
     AlertRow, AlertState, Entry, NewAlert, NewRelease, OfficerRow, Release, ReleaseKind, Tx, hold_release,
-    insert_alert, insert_release, is_open, record, resume_release, supersede, supersede_release, withdraw_escalations,
+    insert_alert, insert_release, is_open, plan_parts_again, record, resume_release, supersede, supersede_release,
+    withdraw_escalations,
 };
 use crate::world::World;
 
@@ -41,6 +42,7 @@ impl Desk {
         for release in &own {
             stopped += usize::from(hold_release(&mut tx, release.id, now).await?);
         }
+        plan_parts_again(&mut tx, alert, now)?;
         let detail = json!({"releases": own.iter().map(|r| r.id).collect::<Vec<_>>(), "reason": reason});
         record(&mut tx, now, Entry::new(officer.login.as_str(), "release.stop", alert, detail));
         tx.commit().await?;
@@ -58,6 +60,7 @@ impl Desk {
         for release in &own {
             resumed += usize::from(resume_release(&mut tx, release.id).await?);
         }
+        plan_parts_again(&mut tx, alert, now)?;
         let detail = json!({"releases": own.iter().map(|r| r.id).collect::<Vec<_>>(), "reason": reason});
         record(&mut tx, now, Entry::new(officer.login.as_str(), "release.resume", alert, detail));
         tx.commit().await?;
@@ -192,6 +195,7 @@ impl Desk {
         for release in own.iter().filter(|release| release.kind == ReleaseKind::Resend) {
             supersede_release(&mut tx, release.id, now).await?;
         }
+        plan_parts_again(&mut tx, &wrong.id, now)?;
         // Where nothing of it is left in force, the correction stands at the event's head.
         if !waits && in_force == own.len() {
             supersede(&mut tx, &wrong.id, id.as_str(), now)?;

@@ -31,8 +31,9 @@ const TOP: usize = 200;
 const OTHER: usize = 1_000;
 /// Chunks written in one transaction.
 const SLICE: usize = 16;
-/// Releases that are planned together.
+/// Releases that are planned together, where that takes no longer than this.
 const AT_ONCE: usize = 16;
+const LONG: Duration = Duration::from_millis(20);
 
 /// Plans releases of some lanes, most urgent first, until told to stop.
 pub(crate) async fn plan_all(planner: Planner, wake: Arc<Notify>, stop: CancellationToken) {
@@ -74,6 +75,7 @@ impl Planner {
     async fn plan_next(&self, put_off: &mut PutOff) -> Result<bool, StoreError> {
         put_off.retain(|_, again| *again > Instant::now());
         let waits: BTreeSet<i64> = put_off.keys().copied().collect();
+        let began = Instant::now();
         let unplanned = self.store.unplanned(self.lanes.clone(), &waits, AT_ONCE).await?;
         let (any, mut planned) = (!unplanned.is_empty(), Vec::new());
         for Unplanned { release, first } in unplanned {
@@ -85,7 +87,8 @@ impl Planner {
                 Ok(done) => planned.push(done),
                 Err(error) => fails(release.id, error, put_off)?,
             }
-            if alone {
+            // What became urgent meanwhile does not wait for all of them.
+            if alone || began.elapsed() > LONG {
                 break;
             }
         }

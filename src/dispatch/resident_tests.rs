@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::messages::{Language, Variant};
 use crate::residents::{Hazards, Quiet, Wishes};
 use crate::rules::{Audience, Lane};
-use crate::store::{hold_release, supersede_release};
+use crate::store::{hold_release, plan_parts_again, resume_release, supersede_release};
 
 const WUJIANG: &str = "320509";
 /// The provinces of Qingpu and Wujiang.
@@ -111,6 +111,41 @@ async fn whoever_has_places_in_two_provinces_is_told_once_and_of_an_end_only_whe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_left_to_a_part_that_stays_stopped_is_told_once_the_other_goes_on() {
+    let world = World::new().await;
+    *world.clock.0.lock().unwrap() = "2026-07-01T15:00:00Z".parse().unwrap();
+    let night = Some(Quiet { from: 44, to: 13, severe_wakes: false });
+    let asleep = || Wishes { quiet: night, ..by(&[ChannelKind::Sms]) };
+    for (id, number, counties) in [(1, "+8611", &[QINGPU][..]), (3, "+8633", &[QINGPU, WUJIANG])] {
+        let places: Vec<_> = counties.iter().map(|county| ("家", *county, None, asleep())).collect();
+        world.person(id, &[(ChannelKind::Sms, number)], &places).await;
+    }
+    world.release_parts("storm", &[QINGPU, WUJIANG], &BOTH, &[Variant::Warn], &[]).await;
+    let engine = world.engine(&[]).await;
+    world.until(|| async { world.store.is_planned("storm").await.unwrap() }).await;
+    let parts = world.store.releases_of(&["storm".to_owned()]).await.unwrap();
+    let (now, mut tx) = (world.clock.now(), world.store.begin().await.unwrap());
+    for part in &parts {
+        hold_release(&mut tx, part.id, now).await.unwrap();
+    }
+    plan_parts_again(&mut tx, "storm", now).unwrap();
+    tx.commit().await.unwrap();
+    let other = parts.iter().find(|part| part.regions.iter().any(|code| code.as_str() == WUJIANG)).unwrap();
+    let mut tx = world.store.begin().await.unwrap();
+    resume_release(&mut tx, other.id).await.unwrap();
+    plan_parts_again(&mut tx, "storm", now).unwrap();
+    tx.commit().await.unwrap();
+    engine.wake();
+    let all = async || world.store.states("storm").await.unwrap()[&ChannelKind::Sms].total();
+    world.until(|| async { world.store.is_planned("storm").await.unwrap() && all().await == 3 }).await;
+    *world.clock.0.lock().unwrap() = "2026-07-01T22:45:00Z".parse().unwrap();
+    engine.wake();
+    world.until(|| async { !world.got("+8633").is_empty() }).await;
+    engine.stop().await;
+    assert_eq!(["+8611", "+8633"].map(|number| world.got(number).len()), [0, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_left_to_a_part_that_is_stopped_is_told_by_the_one_that_stands() {
     for corrected in [false, true] {
         let world = World::new().await;
@@ -136,6 +171,7 @@ async fn who_was_left_to_a_part_that_is_stopped_is_told_by_the_one_that_stands()
         } else {
             hold_release(&mut tx, first.id, world.clock.now()).await.unwrap();
         }
+        plan_parts_again(&mut tx, "storm", world.clock.now()).unwrap();
         tx.commit().await.unwrap();
         engine.wake();
         world.until(|| async { world.store.is_planned("storm").await.unwrap() && all().await == 4 }).await;

@@ -171,7 +171,7 @@ pub(crate) async fn kin(tx: &mut Tx, new: &Newcomer<'_>) -> Result<Kin, StoreErr
             // Where the record ends, for the lines that will tell of the alert.
             "line" => {
                 let seq: String = row.try_get("located")?;
-                tx.last_line = seq.parse().ok().map(|seq| (seq, id));
+                tx.last_line = seq.parse().ok().filter(|_| tx.joined).map(|seq| (seq, id));
             }
             _ => {
                 let located: Option<String> = row.try_get("located")?;

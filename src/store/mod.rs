@@ -80,7 +80,7 @@ pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
     NewRelease, Planned, Release, ReleaseKind, Unplanned, escalation_of, hold_release, insert_planned_chunk,
-    insert_release, is_stopped, resume_release, supersede_release,
+    insert_release, is_stopped, plan_parts_again, resume_release, supersede_release,
 };
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{

@@ -332,24 +332,18 @@ pub(crate) async fn hold_release(tx: &mut Tx, release: i64, now: DateTime<Utc>) 
         .execute(&mut *tx)
         .await?;
     sqlx::query("UPDATE chunk SET state = 3 WHERE release = $1 AND state = 0").bind(release).execute(&mut *tx).await?;
-    if done.rows_affected() == 1 {
-        plan_others_again(tx, release, now).await?;
-    }
     Ok(done.rows_affected() == 1)
 }
 
-/// The other parts of an alert were planned while one of them still stood: who was left to that one is theirs to tell now. What is in their
-/// chunks stays there.
-async fn plan_others_again(tx: &mut Tx, stopped: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE release SET planned_at = NULL WHERE id <> $1 AND kind = 'alert' AND planned_at IS NOT NULL AND held_at IS NULL
-         AND superseded_at IS NULL AND expires > $2 AND alert = (SELECT alert FROM release WHERE id = $1)",
-    )
-    .bind(stopped)
-    .bind(now.timestamp_millis())
-    .execute(&mut *tx)
-    .await?;
-    Ok(())
+/// Parts of an alert that needed nobody's yes leave people to each other. Once some were stopped, corrected or let go on, those that
+/// stand are planned again: who was left to one that stands no more is theirs to tell. What is in their chunks stays there.
+pub(crate) fn plan_parts_again(tx: &mut Tx, alert: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let query = sqlx::query(
+        "UPDATE release SET planned_at = NULL WHERE alert = $1 AND kind = 'alert' AND signed_by = $2 AND planned_at IS NOT NULL
+         AND held_at IS NULL AND superseded_at IS NULL AND expires > $3 AND EXISTS (SELECT 1 FROM release AS other
+             WHERE other.alert = $1 AND other.kind = 'alert' AND other.signed_by = $2 AND other.id <> release.id)",
+    );
+    tx.later(query.bind(alert).bind(BY_RULE).bind(now.timestamp_millis()))
 }
 
 /// Lets a stopped release go on; false when it was not stopped.
@@ -364,14 +358,11 @@ pub(crate) async fn resume_release(tx: &mut Tx, release: i64) -> Result<bool, St
 
 /// Closes one release for good: no window of it opens after this transaction commits.
 pub(crate) async fn supersede_release(tx: &mut Tx, release: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
-    let done = sqlx::query("UPDATE release SET superseded_at = $2 WHERE id = $1 AND superseded_at IS NULL")
+    sqlx::query("UPDATE release SET superseded_at = $2 WHERE id = $1 AND superseded_at IS NULL")
         .bind(release)
         .bind(at.timestamp_millis())
         .execute(&mut *tx)
         .await?;
-    if done.rows_affected() == 1 {
-        plan_others_again(tx, release, at).await?;
-    }
     Ok(())
 }
 

@@ -172,6 +172,7 @@ impl Tx {
 
     /// Sends what is kept, and then this statement; gives the answer to this one alone.
     async fn send_before(&mut self, last: Statement) -> Result<Vec<Either<AnyQueryResult, AnyRow>>, Error> {
+        self.connection()?;
         let Self { pen, begun, joined, broken, later, .. } = self;
         let connection = pen.as_mut().ok_or(Error::PoolClosed)?.connection()?;
         *begun = true;
@@ -181,7 +182,11 @@ impl Tx {
         Ok(answers)
     }
 
+    /// Of one of which something was lost, nothing more is sent.
     fn connection(&mut self) -> Result<&mut AnyConnection, Error> {
+        if self.broken {
+            return Err(Error::PoolClosed);
+        }
         self.pen.as_mut().ok_or(Error::PoolClosed)?.connection()
     }
 

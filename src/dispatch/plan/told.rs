@@ -27,7 +27,8 @@ impl<'a> Plan<'a> {
         let mut heard = store.releases_of(&store.repeats(&own.alert).await?).await?;
         let sisters = store.releases_of(std::slice::from_ref(&own.alert)).await?.into_iter().filter(|other| {
             let whole = other.jurisdiction.is_none() || own.jurisdiction.is_none();
-            other.id < own.id && (whole || other.jurisdiction == own.jurisdiction || (other.by_rule() && own.by_rule()))
+            other.id != own.id
+                && (whole || other.jurisdiction == own.jurisdiction || (other.by_rule() && own.by_rule()))
         });
         let sisters: Vec<_> = sisters.collect();
         // These will still tell whom they have not told yet; stopped ones only when this one, too, may go on.
@@ -46,8 +47,10 @@ impl<'a> Plan<'a> {
         let mut spared = Heard::new();
         for old in &heard {
             let (same, goes_on) = (same.contains(&old.id), goes_on.contains(&old.id));
+            // Of a part that was corrected they have heard since that it was wrong.
+            let holds = old.alert != own.alert || old.superseded_at.is_none();
             let mut note = |channel, variant, recipient: &Recipient, state: DeliveryState| {
-                let hears = state == DeliveryState::Accepted
+                let hears = (holds && state == DeliveryState::Accepted)
                     || (goes_on && matches!(state, DeliveryState::Waiting | DeliveryState::Sending));
                 if same && hears && !recipient.is_region() {
                     spared.entry((channel, variant)).or_default().insert(recipient.id);

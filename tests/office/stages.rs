@@ -168,8 +168,6 @@ async fn what_officers_compose_is_written_in_chinas_dialect() {
         ("region", "310000"),
         ("expires", &*end),
         ("places", "310118"),
-        ("zh-CN.description", "今晚有大雨。"),
-        ("en.description", "Heavy rain tonight."),
     ];
     let draft = leads_to(&author, "/console/compose/new/save", &form).await;
     let (_, page) = author.get(&draft).await;

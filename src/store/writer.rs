@@ -154,9 +154,6 @@ impl Tx {
         if !lines.is_empty() {
             write_lines(&mut self, lines).await?;
         }
-        if self.broken {
-            return Err(StoreError::Stopped);
-        }
         self.send_before(Statement::plain("COMMIT")).await?;
         self.pen = None;
         Ok(())
@@ -172,13 +169,14 @@ impl Tx {
 
     /// Sends what is kept, and then this statement; gives the answer to this one alone.
     async fn send_before(&mut self, last: Statement) -> Result<Vec<Either<AnyQueryResult, AnyRow>>, Error> {
-        self.connection()?;
+        if self.broken {
+            return Err(Error::PoolClosed);
+        }
         let Self { pen, begun, joined, broken, later, .. } = self;
         let connection = pen.as_mut().ok_or(Error::PoolClosed)?.connection()?;
-        *begun = true;
-        let was = std::mem::replace(broken, true);
+        (*begun, *broken) = (true, true);
         let answers = later.send_before(last, connection, *joined).await?;
-        *broken = was;
+        *broken = false;
         Ok(answers)
     }
 

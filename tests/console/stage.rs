@@ -137,6 +137,25 @@ impl Props {
 }
 
 impl Stage {
+    /// What waits in a jurisdiction is due now: its ladder's time is over.
+    pub async fn let_due(&self, jurisdiction: &str) {
+        use sqlx::Connection as _;
+        sqlx::any::install_default_drivers();
+        let url = format!("sqlite://{}", self.server.folder.path().join("t.db").display());
+        let mut store = sqlx::AnyConnection::connect(&url).await.unwrap();
+        sqlx::query("PRAGMA busy_timeout = 10000").execute(&mut store).await.unwrap();
+        let changed = sqlx::query(
+            "UPDATE escalation SET due_at = 0, body = json_set(body, '$.due', '2020-01-01T00:00:00Z')
+             WHERE jurisdiction = $1 AND state = 'waiting'",
+        )
+        .bind(jurisdiction)
+        .execute(&mut store)
+        .await
+        .unwrap();
+        assert_eq!(changed.rows_affected(), 1);
+        store.close().await.unwrap();
+    }
+
     /// Every short message at the gateway, text by number; what came twice is there twice.
     pub fn texts(&self) -> Vec<(String, String)> {
         let mut texts = Vec::new();

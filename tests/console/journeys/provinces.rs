@@ -43,7 +43,7 @@ fn wholly(stage: &Stage, number: &str, name: &str, code: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_province_tells_its_own_people_after_its_own_yes() {
-    let props = Props::new(Some(&rules(&step("primary", "45s", "lapse"))), 100).await;
+    let props = Props::new(Some(&rules(&step("primary", "30m", "lapse"))), 100).await;
     props.people(
         "310118,zh-CN,public,13800000001,qp@example.org,qp\n320509,zh-CN,public,13800000002,wj@example.org,wj\n\
          330421,zh-CN,public,13800000003,js@example.org,js",
@@ -91,6 +91,7 @@ async fn each_province_tells_its_own_people_after_its_own_yes() {
     three.shot("bar").await;
     three.goto(&format!("/console/alerts/{id}")).await;
     assert!(three.has("form.grave").await, "Zhejiang could still decide");
+    stage.let_due("330000").await;
     three.until("its time is over", "return document.querySelectorAll('form.grave').length === 0").await;
     assert!(three.text("main").await.contains("已过期"), "{}", three.text("main").await);
     three.shot("lapsed").await;

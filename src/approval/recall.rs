@@ -10,7 +10,7 @@ use super::escalation::ActError;
 use super::split::Part;
 use super::{ComposeError, Words};
 use crate::cap::{self, Alert, AlertId, MsgType, Reference};
-use crate::chains::Why;
+use crate::chains::{Why, says};
 use crate::messages::Language;
 use crate::officers::Role;
 use crate::regions::RegionCode;
@@ -157,12 +157,14 @@ impl Desk {
             verdict: "accepted".into(),
             state: AlertState::Released,
             superseded_by: wrong.superseded_by.clone(),
+            ends: Some(correction.is_the_end()),
             findings: json!([]),
             ..wrong.clone()
         };
         let links = [(wrong.id.clone(), Why::References)];
+        let (raw, says) = (raw.as_bytes(), says(&correction));
         let new =
-            NewAlert { row: &row, format: "xml", raw: raw.as_bytes(), located: "null", links: &links, incidents: &[] };
+            NewAlert { row: &row, format: "xml", raw, located: "null", says: &says, links: &links, incidents: &[] };
         insert_alert(&mut tx, &new)?;
         for release in own.iter().filter(|release| release.kind == ReleaseKind::Alert) {
             let part = Part {

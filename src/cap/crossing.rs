@@ -21,14 +21,15 @@ pub(super) fn crosses_itself(ring: &[Point]) -> bool {
     let sides = Sides { corners };
     // From south to north or from west to east: whichever way the ring turns back less often, and fewer sides lie beside one another.
     let along: fn(Point) -> f64 = if sides.turns(|p| p.lat) <= sides.turns(|p| p.lon) { |p| p.lat } else { |p| p.lon };
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_unstable_by(|a, b| sides.extent(*a, along).0.total_cmp(&sides.extent(*b, along).0));
-    let mut open: Vec<usize> = Vec::new();
+    let across: fn(Point) -> f64 = if along(Point { lat: 1.0, lon: 0.0 }) > 0.0 { |p| p.lon } else { |p| p.lat };
+    let extents = |side| Extents { along: sides.extent(side, along), across: sides.extent(side, across), side };
+    let mut order: Vec<Extents> = (0..count).map(extents).collect();
+    order.sort_unstable_by(|a, b| a.along.0.total_cmp(&b.along.0));
+    let mut open: Vec<Extents> = Vec::new();
     let mut left = COMPARISONS + COMPARISONS_A_SIDE * count;
     for side in order {
-        let begins = sides.extent(side, along).0;
-        open.retain(|other| sides.extent(*other, along).1 >= begins);
-        if open.iter().any(|other| sides.cross(side, *other)) {
+        open.retain(|other| other.along.1 >= side.along.0);
+        if open.iter().any(|other| side.is_beside(other) && sides.cross(side.side, other.side)) {
             return true;
         }
         let Some(rest) = left.checked_sub(open.len()) else { return false };
@@ -36,6 +37,20 @@ pub(super) fn crosses_itself(ring: &[Point]) -> bool {
         open.push(side);
     }
     false
+}
+
+/// From where to where a side goes, each way.
+struct Extents {
+    along: (f64, f64),
+    across: (f64, f64),
+    side: usize,
+}
+
+impl Extents {
+    /// Whether two sides that lie beside one another along do so across.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.across.0 <= other.across.1 && other.across.0 <= self.across.1
+    }
 }
 
 /// The ring's corners, each once, unrolled over the date line.
@@ -81,12 +96,9 @@ impl Sides {
         way / (high - low)
     }
 
+    /// Whether two sides cross that lie beside one another.
     fn cross(&self, s: usize, t: usize) -> bool {
         let (a, b, c, d) = (self.corner(s), self.corner(s + 1), self.corner(t), self.corner(t + 1));
-        let apart = |p: fn(Point) -> f64| p(a).max(p(b)) < p(c).min(p(d)) || p(c).max(p(d)) < p(a).min(p(b));
-        if apart(|p| p.lat) || apart(|p| p.lon) {
-            return false;
-        }
         if a == c {
             return self.cross_in_a_corner(s, t);
         }

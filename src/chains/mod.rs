@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 pub(crate) use place::{Place, place};
-pub(crate) use repeat::says_again;
+pub(crate) use repeat::{lasts, says};
 use serde::Serialize;
 
 use crate::cap::{Alert, AlertId, Hazard, MsgType, Status};

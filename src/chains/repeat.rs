@@ -2,24 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use crate::cap::{Alert, Colour, Hazard, Info};
 
-/// Whether the new alert says the same as the old one, to last as long or longer. In doubt it does not, and is sent.
+/// What an alert says, in short: two say the same where this is the same. In doubt it is not, and the later one is sent.
 ///
 /// The same: danger, level, severity, urgency, certainty, beginning, what to do in CAP's words, and description and instruction in
 /// every language, white space aside. The headline may differ (发布, 继续发布). That both are of the same counties, the caller knows.
-pub(crate) fn says_again(old: &Alert, new: &Alert) -> bool {
-    let lasts = match (old.expires(), new.expires()) {
+pub(crate) fn says(alert: &Alert) -> String {
+    let head = (&alert.scope, &alert.restriction, Colour::of_alert(alert), Hazard::of_alert(alert).slug());
+    let said = format!("{head:?} {:?}", contents(alert));
+    crate::hex(ring::digest::digest(&ring::digest::SHA256, said.as_bytes()).as_ref())
+}
+
+/// Whether what ends at `new` lasts as long as what ends at `old`, or longer.
+pub(crate) fn lasts(old: Option<DateTime<Utc>>, new: Option<DateTime<Utc>>) -> bool {
+    match (old, new) {
         (Some(old), Some(new)) => new >= old,
         (old, new) => old.is_none() && new.is_none(),
-    };
-    lasts
-        && !old.infos.is_empty()
-        && old.scope == new.scope
-        && old.restriction == new.restriction
-        && Colour::of_alert(old) == Colour::of_alert(new)
-        && Hazard::of_alert(old) == Hazard::of_alert(new)
-        && contents(old) == contents(new)
+    }
 }
 
 /// What an alert says, apart from where, until when, and in which headline; each with how often it is said.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{Refusal, Understood};
 use crate::approval::is_officers;
 use crate::cap::{self, Alert, AlertId, Code, Finding, Hazard, Reference, Status, Verdict};
-use crate::chains::{Member, Part, Place, Why, place, says_again, takes_part};
+use crate::chains::{self, Member, Part, Place, Why, lasts, place, takes_part};
 use crate::config::BureauConfig;
 use crate::regions::{Located, RegionCode};
 use crate::rules::{Decision, Withheld};
@@ -157,7 +157,11 @@ async fn member(store: &Store, row: AlertRow, named: Vec<(String, Why)>) -> Resu
         "Cancel" => Part::Ends,
         _ => Part::Answers,
     };
-    if part == Part::Updates && store.alert_as_read(&row.id).await?.is_some_and(|alert| alert.is_the_end()) {
+    let ends = match row.ends {
+        Some(ends) => ends,
+        None => store.alert_as_read(&row.id).await?.is_some_and(|alert| alert.is_the_end()),
+    };
+    if part == Part::Updates && ends {
         part = Part::Ends;
     }
     let (counties, incidents) = match superseded {
@@ -201,8 +205,8 @@ async fn said_already(
         Status::Exercise => amended::<Exercise>(store, head).await?,
         _ => amended::<Live>(store, head).await?,
     };
-    let same =
-        places && !amended && store.alert_as_read(head).await?.is_some_and(|old| says_again(&old, &understood.alert));
+    let same = places && !amended && lasts(row.expires, new.expires) && !understood.alert.infos.is_empty();
+    let same = same && store.says(head).await? == Some(chains::says(&understood.alert));
     Ok(same.then(|| head.clone()))
 }
 

@@ -29,7 +29,7 @@ pub(crate) use weigh::weigh;
 
 use crate::approval::{Admission, Asked, Desk, Material, Replaced, Texts, complete, concerns_those_told, split};
 use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Reading, Status, Verdict};
-use crate::chains::takes_part;
+use crate::chains::{self, takes_part};
 use crate::clock::Clock;
 use crate::config::BureauConfig;
 use crate::officers::OfficerId;
@@ -253,7 +253,9 @@ impl Intake {
         let row = row(&understood, bureau, state, &chain, joined.place.behind.clone(), now);
         let located = serde_json::to_string(&understood.located).map_err(StoreError::corrupt)?;
         let (links, incidents) = (&joined.place.links, &understood.alert.incidents);
-        let new = NewAlert { row: &row, format: format.as_str(), raw, located: &located, links, incidents };
+        let says = chains::says(&understood.alert);
+        let new =
+            NewAlert { row: &row, format: format.as_str(), raw, located: &located, says: &says, links, incidents };
         let overtaken = self.overtaken(&joined).await?;
         insert_alert(&mut tx, &new)?;
         let event = serde_json::json!({"chain": &chain, "links": links, "takes": joined.place.takes,
@@ -447,6 +449,7 @@ fn row(
         state,
         chain: chain.to_owned(),
         superseded_by,
+        ends: Some(alert.is_the_end()),
         findings: serde_json::to_value(&understood.findings).unwrap_or_default(),
         decision: serde_json::to_value(&understood.decision).unwrap_or_default(),
     }

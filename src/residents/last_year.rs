@@ -182,11 +182,20 @@ mod tests {
                     state: AlertState::Released,
                     chain: id.to_owned(),
                     superseded_by: None,
+                    ends: None,
                     findings: serde_json::json!([]),
                     decision: serde_json::to_value(&decision).unwrap(),
                 };
                 let (links, incidents) = (&[], &[]);
-                let new = NewAlert { row: &row, format: "xml", raw: raw.as_bytes(), located: "{}", links, incidents };
+                let new = NewAlert {
+                    row: &row,
+                    format: "xml",
+                    raw: raw.as_bytes(),
+                    located: "{}",
+                    says: "",
+                    links,
+                    incidents,
+                };
                 insert_alert(&mut tx, &new).unwrap();
             }
             tx.commit().await.unwrap();

@@ -81,6 +81,9 @@ pub struct AlertRow {
     pub chain: String,
     /// The alert that took its place.
     pub superseded_by: Option<String>,
+    /// Whether it says that its event is over; None where that was not yet written when it came.
+    #[serde(skip)]
+    pub ends: Option<bool>,
     /// What the reader found, JSON.
     pub findings: serde_json::Value,
     /// What the rules said, JSON.
@@ -94,6 +97,8 @@ pub(crate) struct NewAlert<'a> {
     pub(crate) format: &'a str,
     pub(crate) raw: &'a [u8],
     pub(crate) located: &'a str,
+    /// What it says, in short.
+    pub(crate) says: &'a str,
     pub(crate) links: &'a [(String, Why)],
     pub(crate) incidents: &'a [String],
 }
@@ -111,7 +116,7 @@ pub(crate) struct WholeAlert {
 
 pub(super) const COLUMNS: &str =
     "id, sender, identifier, sent, msg_type, status, hazard, severity, headline, expires, bureau,
-    received_at, verdict, findings, state, decision, chain, superseded_by";
+    received_at, verdict, findings, state, decision, chain, superseded_by, ends";
 
 pub(crate) fn time(millis: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).unwrap_or_default()
@@ -140,6 +145,7 @@ pub(super) fn row(row: &AnyRow) -> Result<AlertRow, StoreError> {
         state: readable("an alert's state", AlertState::parse(row.try_get("state")?))?.unwrap_or(AlertState::Released),
         chain: row.try_get("chain")?,
         superseded_by: row.try_get("superseded_by")?,
+        ends: row.try_get::<Option<i64>, _>("ends")?.map(|ends| ends != 0),
         findings: json("findings")?,
         decision: json("decision")?,
     })
@@ -197,6 +203,12 @@ impl Store {
             .await?
             .flatten();
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
+    /// What an alert says, in short; None where that was not yet written when it came.
+    pub(crate) async fn says(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let says = sqlx::query_scalar("SELECT says FROM alert WHERE id = $1").bind(id);
+        Ok(says.fetch_optional(&self.read).await?.flatten())
     }
 
     /// An alert with what was found of its areas, its bytes and how these are written.
@@ -323,8 +335,8 @@ pub(crate) fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<(), StoreE
     let alert = new.row;
     let query = sqlx::query(
         "INSERT INTO alert (id, sender, identifier, sent, msg_type, status, hazard, severity, headline, expires, bureau,
-             received_at, format, verdict, findings, state, located, decision, chain, superseded_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+             received_at, format, verdict, findings, state, located, decision, chain, superseded_by, ends, says)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
     )
     .bind(&alert.id)
     .bind(&alert.sender)
@@ -345,7 +357,9 @@ pub(crate) fn insert_alert(tx: &mut Tx, new: &NewAlert<'_>) -> Result<(), StoreE
     .bind(new.located)
     .bind(alert.decision.to_string())
     .bind(&alert.chain)
-    .bind(alert.superseded_by.as_deref());
+    .bind(alert.superseded_by.as_deref())
+    .bind(alert.ends.map(i64::from))
+    .bind(new.says);
     tx.later(query)?;
     tx.later(sqlx::query("INSERT INTO alert_raw (alert, raw) VALUES ($1, $2)").bind(&alert.id).bind(new.raw))?;
     for (other, why) in new.links {

@@ -107,7 +107,7 @@ pub struct BrokerConfig {
 pub struct PublishConfig {
     /// Our sender id in CAP messages that officers changed; no spaces or commas.
     pub sender: String,
-    /// Class of agency, unit and extension of those who compose, in the identifiers of GB/T 35965: eight digits.
+    /// Class of agency, unit and extension in our own messages' identifiers, as GB/T 35965 has them: eight digits.
     pub issuer: String,
     /// What has ended stays listed for so long, hours.
     pub keep_hours: u32,

@@ -65,7 +65,7 @@ fn what_we_write_is_accepted_by_the_schema_and_read_back() {
     for file in files {
         let readings = match cap::read_document(&std::fs::read(&file).unwrap()) {
             Document::Alert(reading) => vec![*reading],
-            Document::Wrapped { alerts, .. } => alerts,
+            Document::Wrapped { alerts, .. } => alerts.into_iter().map(|alert| alert.reading).collect(),
         };
         for reading in readings {
             let Some(mut alert) = reading.alert else { continue };

@@ -36,13 +36,13 @@ impl Amendment {
         self.words.is_empty() && self.expires.is_none()
     }
 
-    /// The alert as it goes out.
+    /// The alert as it goes out, its times by the clock that it was sent by.
     #[must_use]
     pub fn apply(&self, alert: &Alert) -> Alert {
         let mut changed = alert.clone();
         if let Some(end) = self.expires {
             for info in &mut changed.infos {
-                info.expires = Some(end.fixed_offset());
+                info.expires = Some(end.with_timezone(alert.sent.offset()));
             }
         }
         for (language, words) in &self.words {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
 
 use super::alert::{Alert, Info, NamedValue, Severity};
 use super::finding::{Code, Finding};
@@ -46,12 +46,11 @@ pub struct NationalId {
 }
 
 impl NationalId {
-    /// An identifier of an issuer's division and its class, unit and extension, eight digits; which of that second's goes by its tenth.
-    /// None for a place that is no division.
-    pub(crate) fn write(area: &str, issuer: &str, at: DateTime<FixedOffset>) -> Option<String> {
-        let tenth = at.timestamp_subsec_millis().min(999) / 100;
+    /// An identifier of an issuer's division and its class, unit and extension, eight digits; `nth` is which of that second's, by its
+    /// last digit. None for a place that is no division.
+    pub(crate) fn write(area: &str, issuer: &str, at: DateTime<Utc>, nth: i64) -> Option<String> {
         let at = at.with_timezone(&FixedOffset::east_opt(BEIJING)?);
-        let identifier = format!("{area}{issuer}_{}_{tenth}", at.format("%Y%m%d%H%M%S"));
+        let identifier = format!("{area}{issuer}_{}_{}", at.format("%Y%m%d%H%M%S"), nth.rem_euclid(10));
         Self::read(&identifier).map(|_| identifier)
     }
 
@@ -250,11 +249,11 @@ mod tests {
 
     #[test]
     fn identifiers_are_written_as_they_are_read() {
-        let at = DateTime::parse_from_rfc3339("2022-09-14T11:45:00.730Z").unwrap();
-        let written = NationalId::write("310000", "41600000", at).unwrap();
+        let at = "2022-09-14T11:45:00.730Z".parse().unwrap();
+        let written = NationalId::write("310000", "41600000", at, 1_427).unwrap();
         assert_eq!((written.as_str(), written.len()), ("31000041600000_20220914194500_7", 31));
         for (area, issuer) in [("HZB", "41600000"), ("310000", "416"), ("310000", "x1600000")] {
-            assert_eq!(NationalId::write(area, issuer, at), None, "{area} {issuer}");
+            assert_eq!(NationalId::write(area, issuer, at, 0), None, "{area} {issuer}");
         }
     }
 

@@ -12,13 +12,22 @@ use super::{json_nmc, json_qweather};
 pub enum Document {
     /// One alert, or something that cannot be read at all.
     Alert(Box<Reading>),
-    /// A feed (Atom, RSS) or an envelope (EDXL-DE): the alerts inside, and what is to say of the wrapping.
+    /// A feed (Atom, RSS), an envelope (EDXL-DE) or a list in JSON: the alerts inside, and what is to say of the wrapping.
     Wrapped {
         /// Alerts found inside, in order.
-        alerts: Vec<Reading>,
+        alerts: Vec<Enclosed>,
         /// Findings about the wrapping.
         findings: Vec<Finding>,
     },
+}
+
+/// An alert inside a feed, an envelope or a list.
+#[derive(Debug, Clone)]
+pub struct Enclosed {
+    /// What it says.
+    pub reading: Reading,
+    /// It as a document of its own, which its signature is over.
+    pub standalone: Vec<u8>,
 }
 
 impl Document {
@@ -27,7 +36,7 @@ impl Document {
         match self {
             Self::Alert(reading) => reading.findings.clone(),
             Self::Wrapped { alerts, findings } => {
-                findings.iter().chain(alerts.iter().flat_map(|alert| &alert.findings)).cloned().collect()
+                findings.iter().chain(alerts.iter().flat_map(|alert| &alert.reading.findings)).cloned().collect()
             }
         }
     }
@@ -37,8 +46,9 @@ impl Document {
         match self {
             Self::Alert(reading) => reading.verdict(),
             Self::Wrapped { alerts, findings } => {
-                let inside = alerts.iter().map(Reading::verdict).max().unwrap_or(Verdict::Accepted);
-                let usable = alerts.iter().any(|alert| alert.verdict() != Verdict::Refused);
+                let verdicts = || alerts.iter().map(|alert| alert.reading.verdict());
+                let inside = verdicts().max().unwrap_or(Verdict::Accepted);
+                let usable = verdicts().any(|verdict| verdict != Verdict::Refused);
                 let inside = if usable { inside.min(Verdict::Remarks) } else { inside };
                 inside.max(Verdict::of(findings))
             }
@@ -87,6 +97,21 @@ pub fn read_json(bytes: &[u8]) -> Reading {
     reading.findings.retain(|finding| finding.code != Code::Order);
     findings.append(&mut reading.findings);
     Reading { alert: reading.alert, findings }
+}
+
+/// Reads a file in JSON: one message, or a list of them.
+pub fn read_json_document(bytes: &[u8]) -> Document {
+    let small = bytes.len() <= xml::MAX_BYTES;
+    let value: Value = small.then(|| serde_json::from_slice(bytes).ok()).flatten().unwrap_or_default();
+    let one = || Document::Alert(Box::new(read_json(bytes)));
+    let Some(list) = list_in_json(&value).filter(|list| list.items.len() > 1 && !says_cap(&value)) else {
+        return one();
+    };
+    let enclosed = |item: &Value| {
+        let standalone = item.to_string().into_bytes();
+        Enclosed { reading: read_json(&standalone), standalone }
+    };
+    Document::Wrapped { alerts: list.items.iter().map(enclosed).collect(), findings: Vec::new() }
 }
 
 /// Whether an object is CAP by its own members, whatever else it holds.
@@ -155,7 +180,18 @@ fn wrapped(tree: &Tree, entry: &str, wanted: &[&str]) -> Document {
     let (mut entries, mut alerts) = (Vec::new(), Vec::new());
     tree.root.descendants(entry, &mut entries);
     tree.root.descendants("alert", &mut alerts);
-    let alerts: Vec<_> = alerts.into_iter().filter(|node| is_cap(node)).map(|node| read::alert(node, tree)).collect();
+    let enclosed = |node| Enclosed {
+        reading: read::alert(node, tree),
+        standalone: xml::standalone(node, &tree.text).into_bytes(),
+    };
+    let mut alerts: Vec<_> = alerts.into_iter().filter(|node| is_cap(node)).map(enclosed).collect();
+    let bare = |node: &&&Node| {
+        let mut inside = Vec::new();
+        node.descendants("alert", &mut inside);
+        inside.is_empty()
+    };
+    let packed = entries.iter().filter(bare).filter_map(|node| packed(node));
+    alerts.extend(packed.map(|bytes| Enclosed { reading: read(&bytes), standalone: bytes }));
     let mut findings = Vec::new();
     let inline = entries.iter().filter(|node| node.children.iter().any(is_cap)).count();
     if entry == "contentObject" || !alerts.is_empty() {
@@ -176,6 +212,29 @@ fn wrapped(tree: &Tree, entry: &str, wanted: &[&str]) -> Document {
         findings.push(Finding::new(Code::Repaired, "", ""));
     }
     Document::Wrapped { alerts, findings }
+}
+
+/// What an envelope carries that is not XML itself; EDXL-DE 2.0 calls it otherwise than 1.0.
+pub(crate) fn other_content(node: &Node) -> Option<&Node> {
+    node.child("nonXMLContent").or_else(|| node.child("otherContent"))
+}
+
+/// An alert that an entry carries as text, or an envelope as base64.
+pub(crate) fn packed(node: &Node) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    let text = node.text_of("content").or_else(|| node.text_of("encoded"));
+    if let Some(text) = text.filter(|text| is_alert(text)) {
+        return Some(text.as_bytes().to_vec());
+    }
+    let packed = other_content(node)?;
+    let kind = packed.text_of("mimeType").unwrap_or_default();
+    let data: String = packed.text_of("contentData")?.split_whitespace().collect();
+    kind.contains("xml").then(|| base64::engine::general_purpose::STANDARD.decode(data).ok()).flatten()
+}
+
+/// Whether a text is an alert, and not a page that speaks of one.
+fn is_alert(text: &str) -> bool {
+    text.starts_with('<') && xml::parse(text.as_bytes()).is_ok_and(|tree| tree.root.name == "alert")
 }
 
 fn is_cap(node: &Node) -> bool {
@@ -231,12 +290,45 @@ mod tests {
     }
 
     #[test]
+    fn what_an_entry_carries_as_text_or_base64_is_opened_byte_for_byte() {
+        use base64::Engine as _;
+        let alert = include_str!("../../tests/cases/cap/qingpu-typhoon-red.xml");
+        let text = quick_xml::escape::escape(alert.trim());
+        let packed = base64::engine::general_purpose::STANDARD.encode(alert.trim());
+        for document in [
+            format!(
+                "<feed><entry><id>1</id><content type=\"text\">{text}</content></entry><entry><id>2</id></entry></feed>"
+            ),
+            format!(
+                "<EDXLDistribution><contentObject><nonXMLContent><mimeType>application/cap+xml</mimeType><contentData>{packed}</contentData></nonXMLContent></contentObject></EDXLDistribution>"
+            ),
+        ] {
+            let Document::Wrapped { alerts, .. } = read_document(document.as_bytes()) else { panic!("{document}") };
+            let [one] = alerts.as_slice() else { panic!("{alerts:?}") };
+            assert!(one.reading.alert.is_some() && one.standalone == alert.trim().as_bytes(), "{one:?}");
+        }
+    }
+
+    #[test]
     fn json_has_the_limits_of_xml() {
         let many: Vec<_> = (0..=xml::MAX_NODES).map(|_| "").collect();
         assert_eq!(codes(&cap(json!({"code": many}))), [Code::TooLarge]);
         let deep = (0..xml::MAX_DEPTH).fold(json!("x"), |inner, _| json!({"a": inner}));
         assert_eq!(codes(&cap(json!({"info": deep}))), [Code::TooLarge]);
         assert_eq!(codes(&cap(json!({"note": "a\u{0}b"}))), [Code::NotJson]);
+    }
+
+    #[test]
+    fn each_warning_of_a_list_is_read_by_itself() {
+        let item = |id: &str| json!({"alertid": id, "title": "上海中心气象台发布台风黄色预警"});
+        let list = json!({"data": {"page": {"list": [item("31000041600000_20261006202800"), {"title": 1}]}}});
+        let Document::Wrapped { alerts, .. } = read_json_document(list.to_string().as_bytes()) else {
+            panic!("{list}")
+        };
+        let read: Vec<_> = alerts.iter().map(|one| one.reading.alert.is_some()).collect();
+        assert_eq!(read, [true, false]);
+        let one = read_json_document(item("31000041600000_20261006202800").to_string().as_bytes());
+        assert!(matches!(one, Document::Alert(reading) if reading.alert.is_some()));
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Context;
-use crate::cap::{self, Document, Finding, Gravity, ProfileName, Reading, SignaturePolicy, Verdict};
+use crate::cap::{self, Document, Enclosed, Finding, Gravity, ProfileName, Reading, Verdict};
 use crate::config::BureauConfig;
 use crate::intake::{self, Format, Refusal};
 use crate::policy::Policy;
 use crate::show::Failure;
 
-/// Read CAP files, feeds and envelopes, and say what is off about them.
+/// Read CAP files, feeds, envelopes and lists, and say what is off about them.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Files, or folders of files.
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     profile: Vec<ProfileName>,
     /// Hold them against all that is agreed on with this bureau, or with a bureau by this source of it: profiles, signature, regions,
-    /// dangers, levels.
+    /// dangers, levels; each alert of a feed by itself.
     #[arg(long, value_name = "BUREAU|SOURCE")]
     source: Option<String>,
 }
@@ -109,43 +109,35 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
 
 impl Measure {
     fn judge(&self, bytes: &[u8], format: Format) -> Judged {
-        let document = match format {
-            Format::Json => Document::Alert(Box::new(cap::read_json(bytes))),
+        let mut document = match format {
+            Format::Json => cap::read_json_document(bytes),
             Format::Xml => cap::read_document(bytes),
         };
         let mut refusals = Vec::new();
-        let document = match document {
-            Document::Alert(reading) => {
-                Document::Alert(Box::new(self.weigh(*reading, Some((bytes, format)), &mut refusals)))
+        match &mut document {
+            Document::Alert(reading) => self.weigh(reading, (bytes, format), &mut refusals),
+            Document::Wrapped { alerts, .. } => {
+                for Enclosed { reading, standalone } in alerts {
+                    self.weigh(reading, (standalone, format), &mut refusals);
+                }
             }
-            Document::Wrapped { alerts, findings } => {
-                let alerts = alerts.into_iter().map(|reading| self.weigh(reading, None, &mut refusals));
-                Document::Wrapped { alerts: alerts.collect(), findings }
-            }
-        };
+        }
         let verdict = if refusals.is_empty() { document.verdict() } else { Verdict::Refused };
         Judged { verdict, findings: document.findings(), refusals }
     }
 
-    fn weigh(&self, mut reading: Reading, message: Option<(&[u8], Format)>, refusals: &mut Vec<Refusal>) -> Reading {
-        let Some(alert) = &reading.alert else { return reading };
-        cap::hold_against(&self.profiles, alert, &mut reading.findings);
-        if let Some((policy, bureau)) = &self.source {
-            let now = chrono::Utc::now();
-            // A signature is over the alert alone; in a feed or envelope it is not looked for.
-            let unsigned = BureauConfig { signature: SignaturePolicy::Ignored, ..bureau.clone() };
-            let bureau = if message.is_some() { bureau } else { &unsigned };
-            let message = message.unwrap_or((&[], Format::Xml));
-            if let Err(mut refusal) = intake::weigh(policy, bureau, message, alert, &mut reading.findings, now) {
-                // What was found goes with the file, once.
-                if reading.findings.is_empty() {
-                    reading.findings.append(&mut refusal.findings);
-                }
-                refusal.findings.clear();
-                refusals.push(refusal);
+    fn weigh(&self, reading: &mut Reading, message: (&[u8], Format), refusals: &mut Vec<Refusal>) {
+        let Reading { alert: Some(alert), findings } = reading else { return };
+        cap::hold_against(&self.profiles, alert, findings);
+        let Some((policy, bureau)) = &self.source else { return };
+        if let Err(mut refusal) = intake::weigh(policy, bureau, message, alert, findings, chrono::Utc::now()) {
+            // What was found goes with the file, once.
+            if findings.is_empty() {
+                findings.append(&mut refusal.findings);
             }
+            refusal.findings.clear();
+            refusals.push(refusal);
         }
-        reading
     }
 }
 

@@ -54,7 +54,7 @@ enum Command {
     Serve(serve::Args),
     /// Show the main job: sinks on this machine, made-up residents, typhoon Muifa replayed as a drill
     Demo(crate::demo::Args),
-    /// Read CAP files, feeds and envelopes, and say what is off about them; one line a file with --json
+    /// Read CAP files, and each alert inside feeds, envelopes and lists, and say what is off about them; one line a file with --json
     Check(check::Args),
     /// Show what would become of an alert: regions, every rule with why, people, texts, time to finish
     Explain(explain::Args),

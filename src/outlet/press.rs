@@ -101,7 +101,7 @@ impl Press {
         &self.place
     }
 
-    /// Our class, unit and extension in identifiers of messages that officers compose.
+    /// Our class, unit and extension in identifiers of messages that are ours.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
@@ -277,38 +277,67 @@ mod tests {
         )
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_ends_is_shown_to_have_ended_also_where_the_disk_takes_nothing_more() {
+    async fn start(folder: &std::path::Path, terms: &str) -> (App, Config, Arc<SetClock>) {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.toml");
-        let mut config = format!("[store]\nurl = \"sqlite://{}\"\n", folder.path().join("t.db").display());
+        let path = folder.join("config.toml");
+        let mut config = format!("[store]\nurl = \"sqlite://{}\"\n", folder.join("t.db").display());
         write!(config, "[[bureau]]\nname = \"east\"\ntoken_sha256 = \"{}\"\nregions = [\"310000\"]\n", "0".repeat(64))
             .unwrap();
-        std::fs::write(&path, config).unwrap();
+        std::fs::write(&path, config + terms).unwrap();
         let config = Config::load(&path).unwrap();
-        let begin = Utc::now().trunc_subsecs(0);
-        let clock = Arc::new(SetClock(std::sync::Mutex::new(begin)));
+        let clock = Arc::new(SetClock(std::sync::Mutex::new(Utc::now().trunc_subsecs(0))));
         let app = App::start(&config, Arc::<SetClock>::clone(&clock)).await.unwrap();
-        let in_force = || app.press.shown().board.in_force().len();
-        let until = async |wanted: &dyn Fn() -> bool| {
-            for _ in 0..3_000 {
-                if wanted() {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+        (app, config, clock)
+    }
+
+    async fn until(app: &App, wanted: impl Fn(&Press) -> bool) {
+        for _ in 0..3_000 {
+            if wanted(&app.press) {
+                return;
             }
-            panic!("never: {} in force", in_force());
-        };
-        let bureau = &config.bureaus[0];
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never: {:?}", app.press.shown().board);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_ends_is_shown_to_have_ended_also_where_the_disk_takes_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, config, clock) = start(folder.path(), "").await;
+        let (begin, bureau) = (clock.now(), &config.bureaus[0]);
         app.intake.accept(bureau, alert("a", "310118", begin, 10).as_bytes(), Format::Xml).await.unwrap();
-        until(&|| in_force() == 1).await;
+        until(&app, |press| press.shown().board.in_force().len() == 1).await;
         app.store.fail_disk();
         // It may be there after a restart, or not; the bureau is told that it is not taken.
         assert!(app.intake.accept(bureau, alert("b", "310120", begin, 60).as_bytes(), Format::Xml).await.is_err());
-        until(&|| app.press.is_stuck()).await;
+        until(&app, Press::is_stuck).await;
         *clock.0.lock().unwrap() = begin + TimeDelta::minutes(11);
-        until(&|| app.press.shown().board.entries.iter().any(|one| one.standing.ended().is_some())).await;
+        until(&app, |press| press.shown().board.entries.iter().any(|one| one.standing.ended().is_some())).await;
+        app.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn more_editions_in_one_second_than_it_has_national_names_are_published_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, config, clock) = start(folder.path(), "outside = \"cut\"\n").await;
+        let (begin, bureau) = (clock.now(), &config.bureaus[0]);
+        let counties = ["01", "04", "05", "06", "07", "09", "10", "12", "13", "14", "15", "16"];
+        for county in counties {
+            // Each reaches beyond what its bureau may warn, so that ours says the part that it may.
+            let beyond = "</geocode><geocode><valueName>CPEAS Geographic Code</valueName><value>330400000000</value></geocode></area>";
+            let text = alert(&format!("310000416000{county}_20260101000000"), &format!("3101{county}"), begin, 60)
+                .replace("</geocode></area>", beyond);
+            app.intake.accept(bureau, text.as_bytes(), Format::Xml).await.unwrap();
+        }
+        let all = |press: &Press| -> BTreeSet<String> {
+            let board = press.shown().board.clone();
+            board.entries.iter().map(|one| one.publication.shown.identifier.clone()).collect()
+        };
+        until(&app, |press| all(press).len() >= 10).await;
+        *clock.0.lock().unwrap() = begin + TimeDelta::minutes(5);
+        until(&app, |press| all(press).len() == counties.len()).await;
+        let national = all(&app.press).iter().filter(|name| name.len() == 31).count();
+        assert_eq!(national, 10, "{:?}", all(&app.press));
         app.stop().await;
     }
 }

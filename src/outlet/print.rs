@@ -9,7 +9,7 @@ use super::errands::again;
 use super::press::Press;
 use crate::approval::{Amendment, DeskError};
 use crate::cap::Code;
-use crate::publish::{Publication, PublishError, Source, make, make_own, standings};
+use crate::publish::{Publication, PublishError, Source, make, make_numbered, make_own, standings};
 use crate::regions::RegionCode;
 use crate::store::{OneRelease, Printed, Released, StoreError, Unpublished, WholeAlert};
 use crate::world::Live;
@@ -222,15 +222,18 @@ impl Press {
             amendment: &amendment.unwrap_or_else(Amendment::default),
             older: &older,
             sender: &self.sender,
+            issuer: self.issuer(),
             map: &policy.map,
             signing: policy.signing.as_ref(),
         };
         let mut made = make(&source)?;
-        if let Some((publication, _)) = &made
-            && self.store.printed(publication.id.as_str()).await?.is_some()
-        {
-            // The event's head speaks once more, to those who joined later: what that replaces must not get lost.
-            made = make_own(&source)?;
+        // The event's head speaks once more, to those who joined later: what that replaces must not get lost.
+        for under_another_name in [make_own, make_numbered] {
+            let Some((publication, _)) = &made else { break };
+            if self.store.printed(publication.id.as_str()).await?.is_none() {
+                break;
+            }
+            made = under_another_name(&source)?;
         }
         Ok(made.map(|(publication, cap)| Printed { publication, cap }))
     }

@@ -9,7 +9,8 @@ use chrono::{DateTime, FixedOffset, Utc};
 use super::Publication;
 use crate::approval::{Amendment, is_officers};
 use crate::cap::{
-    self, Alert, AlertId, Area, Category, MsgType, Reference, Scope, SignatureError, SigningKey, Status, WriteError,
+    self, Alert, AlertId, Area, Category, MsgType, NationalId, Reference, Scope, SignatureError, SigningKey, Status,
+    WriteError,
 };
 use crate::messages::Language;
 use crate::regions::{Located, RegionCode, RegionMap};
@@ -46,6 +47,8 @@ pub struct Source<'a> {
     pub older: &'a [(Publication, Vec<RegionCode>)],
     /// Ours, in CAP.
     pub sender: &'a str,
+    /// Our class of agency, unit and extension, in the identifiers of GB/T 35965.
+    pub issuer: &'a str,
     /// Names of places.
     pub map: &'a RegionMap,
     /// What our own messages are signed with.
@@ -132,7 +135,7 @@ fn serialised(source: &Source<'_>, own: bool, shown: &mut Alert) -> Result<Sent,
 /// # Errors
 /// When its CAP cannot be written.
 pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
-    made(source, false)
+    made(source, Name::Any)
 }
 
 /// The same as a message of our own: what it would be called otherwise is the name of an earlier release's publication.
@@ -140,10 +143,29 @@ pub fn make(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, Publi
 /// # Errors
 /// As [`make`].
 pub fn make_own(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
-    made(source, true)
+    made(source, Name::Own)
 }
 
-fn made(source: &Source<'_>, anew: bool) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
+/// The same under a name that no other release has.
+///
+/// # Errors
+/// As [`make`].
+pub fn make_numbered(source: &Source<'_>) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
+    made(source, Name::Numbered)
+}
+
+/// What a publication is called.
+#[derive(Clone, Copy, PartialEq)]
+enum Name {
+    /// As its bureau calls it, where nothing is changed.
+    Any,
+    /// As one of ours.
+    Own,
+    /// As one of ours, by the release's number.
+    Numbered,
+}
+
+fn made(source: &Source<'_>, called: Name) -> Result<Option<(Publication, Vec<u8>)>, PublishError> {
     let alert = source.alert;
     if alert.status != Status::Actual || alert.scope != Scope::Public {
         return Ok(None);
@@ -165,12 +187,16 @@ fn made(source: &Source<'_>, anew: bool) -> Result<Option<(Publication, Vec<u8>)
         source.regions.to_vec()
     };
     let seas = seas(source, &regions, whole);
-    let own = anew || !whole || !source.amendment.is_empty() || source.older.iter().any(|(older, _)| older.own);
+    let own = called != Name::Any
+        || !whole
+        || !source.amendment.is_empty()
+        || source.older.iter().any(|(older, _)| older.own);
     let ended: Vec<&Publication> =
         source.older.iter().filter(|(_, left)| left.iter().all(&inside)).map(|(older, _)| older).collect();
     let mut shown = source.amendment.apply(alert);
     if own {
         shown = edition(source, shown, &regions, &seas, (whole, lifts), &ended);
+        shown.identifier = identifier(source, &shown.references, called);
     }
     let Sent { bytes: cap, unsigned } = serialised(source, own, &mut shown)?;
     shown.unknown.clear();
@@ -213,7 +239,20 @@ fn seas(source: &Source<'_>, regions: &[RegionCode], whole: bool) -> Vec<RegionC
     all.into_iter().filter(own).cloned().collect()
 }
 
-/// Our own message in place of the bureau's: our sender, a name of this release, and what it stands for referenced.
+/// What a message of ours is called: as GB/T 35965 has it where what it stands for is called so, else as the bureau calls it with the
+/// release's number behind. The second is nobody else's; of the first there are ten a second.
+fn identifier(source: &Source<'_>, references: &[Reference], called: Name) -> String {
+    let names = || references.iter().map(|reference| reference.identifier.as_str());
+    let national = || {
+        let issuer = names().find_map(NationalId::read)?;
+        NationalId::write(&issuer.area, source.issuer, source.at, source.release)
+    };
+    let numbered = || format!("{}-{}", name(&source.alert.identifier), source.release);
+    let national = if called == Name::Numbered { None } else { national() };
+    national.filter(|national| names().all(|name| name != national)).unwrap_or_else(numbered)
+}
+
+/// Our own message in place of the bureau's: our sender, and what it stands for referenced.
 fn edition(
     source: &Source<'_>,
     mut shown: Alert,
@@ -238,7 +277,6 @@ fn edition(
     shown.references = references;
     shown.msg_type = if lifts || original.msg_type == MsgType::Cancel { MsgType::Cancel } else { MsgType::Update };
     shown.sender = name(source.sender);
-    shown.identifier = format!("{}-{}", name(&original.identifier), source.release);
     shown.sent = beijing(source.at);
     shown.source.get_or_insert_with(|| original.sender.clone());
     if !whole {

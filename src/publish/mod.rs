@@ -20,7 +20,7 @@ pub use feed::{Channel, atom, rss};
 pub use filter::{BadParameter, Fields, Filter};
 pub use geojson::{collection, counts, feature, graph, json, types};
 pub use hook::{HookFilter, body as hook_body, signature};
-pub use make::{Outgoing, PublishError, Sent, Source, make, make_own, outgoing};
+pub use make::{Outgoing, PublishError, Sent, Source, make, make_numbered, make_own, outgoing};
 pub use publication::Publication;
 pub use shapes::{Ground, Ring};
 pub use wis2::notification;

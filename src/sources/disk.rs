@@ -1,6 +1,7 @@
 //! What a drop folder does on disk, each on a thread of its own: a disk that is slow, or hangs, delays its own folder and nobody else.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -8,34 +9,61 @@ use std::time::SystemTime;
 use super::problem::{Problem, ProblemCode};
 use crate::cap::MAX_BYTES;
 
-/// Files of one look.
+/// The most files that are taken over at one look.
 const AT_ONCE: usize = 200;
+/// The longest name, in bytes: file systems hold 255, and a number and a reason have to find room behind it.
+const LONGEST_NAME: usize = 230;
 
 /// Size and time of each file at the last look.
 type Seen = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+/// What is asked of the file system; a test gives hands that fail.
+#[derive(Clone, Copy)]
+pub(super) struct Hands {
+    pub(super) read: fn(&Path) -> io::Result<Vec<u8>>,
+    pub(super) rename: fn(&Path, &Path) -> io::Result<()>,
+}
+
+impl Default for Hands {
+    fn default() -> Self {
+        Self { read: |path| std::fs::read(path), rename: |from, to| std::fs::rename(from, to) }
+    }
+}
 
 /// A folder on a disk.
 pub(super) struct Disk {
     folder: PathBuf,
     seen: Seen,
+    hands: Hands,
+}
+
+/// What is taken over.
+pub(super) struct Taken {
+    /// The files that are not yet put away, by name.
+    pub(super) files: Vec<PathBuf>,
+    /// Those of them that have just come.
+    pub(super) new: Vec<PathBuf>,
+    /// Why one of those that wait outside could not be taken over.
+    pub(super) left: Option<Problem>,
 }
 
 impl Disk {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, seen: Seen::new() }
+    pub(super) fn new(folder: PathBuf, hands: Hands) -> Self {
+        Self { folder, seen: Seen::new(), hands }
     }
 
     /// Takes over the files that were the same at two looks; gives all that are taken over and not yet put away.
-    pub(super) async fn take_over(&mut self) -> Result<Vec<PathBuf>, Problem> {
-        let (folder, seen) = (self.folder.clone(), std::mem::take(&mut self.seen));
-        let (now, taken) = apart(move || take_over(&folder, &seen)).await?;
+    pub(super) async fn take_over(&mut self) -> Result<Taken, Problem> {
+        let (folder, seen, hands) = (self.folder.clone(), std::mem::take(&mut self.seen), self.hands);
+        let (now, taken) = apart(move || take_over(&folder, &seen, hands)).await?;
         self.seen = now;
         Ok(taken)
     }
 
     /// The bytes of a plain file that is not too large.
     pub(super) async fn read(&self, path: PathBuf) -> Result<Vec<u8>, Problem> {
-        apart(move || read(&path)).await
+        let hands = self.hands;
+        apart(move || read(&path, hands)).await
     }
 
     /// Moves a file to where people look for it; what was refused of it stands beside.
@@ -45,8 +73,8 @@ impl Disk {
         place: &'static str,
         reason: Option<String>,
     ) -> Result<(), Problem> {
-        let folder = self.folder.join(place);
-        apart(move || put_away(&path, &folder, reason)).await
+        let (folder, hands) = (self.folder.join(place), self.hands);
+        apart(move || put_away(&path, &folder, reason, hands)).await
     }
 }
 
@@ -56,28 +84,32 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Se
     done.unwrap_or_else(|error| Err(Problem::new(ProblemCode::File, error)))
 }
 
-fn take_over(folder: &Path, seen: &Seen) -> Result<(Seen, Vec<PathBuf>), Problem> {
+fn take_over(folder: &Path, seen: &Seen, hands: Hands) -> Result<(Seen, Taken), Problem> {
     for name in ["working", "accepted", "refused"] {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).map_err(|e| unusable(&folder, &e))?;
     }
     let working = folder.join("working");
     let (now, ready) = ready(folder, seen)?;
+    let (mut new, mut left) = (Vec::new(), None);
     for path in ready {
+        if new.len() == AT_ONCE {
+            break;
+        }
         let Some(name) = path.file_name() else { continue };
-        match std::fs::rename(&path, free(&working.join(name))) {
-            Ok(()) => {}
+        let place = free(&working, name);
+        match (hands.rename)(&path, &place) {
+            Ok(()) => new.push(place),
             // Whoever put it there took it away again.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(unusable(&path, &error)),
+            Err(error) => left = left.or_else(|| Some(unusable(&path, &error))),
         }
     }
-    let mut taken = list(&working)?;
-    taken.truncate(AT_ONCE);
-    Ok((now, taken))
+    Ok((now, Taken { files: list(&working)?, new, left }))
 }
 
-/// Files that were the same at two looks, with all that there are. Hidden ones are being written; folders are no files.
+/// Files that were the same at two looks, the oldest first, with all that there are. Hidden ones are being written; folders are no
+/// files.
 fn ready(folder: &Path, seen: &Seen) -> Result<(Seen, Vec<PathBuf>), Problem> {
     let (mut now, mut ready) = (Seen::new(), Vec::new());
     for path in list(folder)? {
@@ -90,12 +122,12 @@ fn ready(folder: &Path, seen: &Seen) -> Result<(Seen, Vec<PathBuf>), Problem> {
         let looks = (found.len(), found.modified().ok());
         // What is no plain file does not grow either.
         if seen.get(&path) == Some(&looks) || !found.is_file() {
-            ready.push(path.clone());
+            ready.push((looks.1, path.clone()));
         }
         now.insert(path, looks);
     }
-    ready.truncate(AT_ONCE);
-    Ok((now, ready))
+    ready.sort();
+    Ok((now, ready.into_iter().map(|(_, path)| path).collect()))
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
@@ -105,7 +137,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(paths)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+fn read(path: &Path, hands: Hands) -> Result<Vec<u8>, Problem> {
     let found = std::fs::symlink_metadata(path).map_err(|e| unusable(path, &e))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if !found.is_file() {
@@ -114,26 +146,27 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     if found.len() > MAX_BYTES as u64 {
         return Err(Problem::new(ProblemCode::TooLarge, MAX_BYTES / (1024 * 1024)));
     }
-    std::fs::read(path).map_err(|e| unusable(path, &e))
+    (hands.read)(path).map_err(|e| unusable(path, &e))
 }
 
-fn put_away(path: &Path, folder: &Path, reason: Option<String>) -> Result<(), Problem> {
+fn put_away(path: &Path, folder: &Path, reason: Option<String>, hands: Hands) -> Result<(), Problem> {
     let Some(name) = path.file_name() else { return Ok(()) };
-    let end = free(&folder.join(name));
+    let end = free(folder, name);
     if let Some(reason) = reason {
         let mut beside = end.as_os_str().to_owned();
         beside.push(".reason.txt");
         let beside = PathBuf::from(beside);
         std::fs::write(&beside, reason).map_err(|e| unusable(&beside, &e))?;
     }
-    std::fs::rename(path, &end).map_err(|e| unusable(&end, &e))
+    (hands.rename)(path, &end).map_err(|e| unusable(&end, &e))
 }
 
-/// A path that nothing is at: this one, or one with a number.
-fn free(path: &Path) -> PathBuf {
+/// A path in a folder that nothing is at: this name, or it with a number.
+fn free(folder: &Path, name: &OsStr) -> PathBuf {
+    let path = folder.join(short(name));
     let taken = |path: &Path| path.symlink_metadata().is_ok();
-    if !taken(path) {
-        return path.to_owned();
+    if !taken(&path) {
+        return path;
     }
     let numbered = |n: u32| {
         let mut name = path.file_stem().unwrap_or_default().to_owned();
@@ -144,7 +177,17 @@ fn free(path: &Path) -> PathBuf {
         }
         path.with_file_name(name)
     };
-    (2..).map(numbered).find(|path| !taken(path)).unwrap_or_else(|| path.to_owned())
+    (2..).map(numbered).find(|path| !taken(path)).unwrap_or_else(|| path.clone())
+}
+
+/// A name that leaves room behind it: one that is too long is cut.
+fn short(name: &OsStr) -> OsString {
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let text = name.to_string_lossy();
+    let fits = text.char_indices().take_while(|(at, one)| at + one.len_utf8() <= LONGEST_NAME);
+    fits.map(|(_, one)| one).collect::<String>().into()
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Problem {

@@ -133,14 +133,9 @@ fn read_xml(bytes: &[u8], base: Option<&Url>) -> Result<Feed, Problem> {
     Ok(feed)
 }
 
-/// What an envelope carries that is not XML itself; EDXL-DE 2.0 calls it otherwise than 1.0.
-fn other_content(node: &Node) -> Option<&Node> {
-    node.child("nonXMLContent").or_else(|| node.child("otherContent"))
-}
-
 /// Whether it says of itself that it is no alert: a picture beside one in an envelope, say.
 fn is_something_else(node: &Node) -> bool {
-    let kind = other_content(node).and_then(|content| content.text_of("mimeType"));
+    let kind = cap::other_content(node).and_then(|content| content.text_of("mimeType"));
     kind.is_some_and(|kind| !kind.contains("xml") && !kind.contains("cap"))
 }
 
@@ -152,7 +147,7 @@ fn entries_of(node: &Node, text: &str, base: Option<&Url>) -> Vec<Entry> {
     let mut bodies: Vec<_> =
         inside.into_iter().map(|alert| (Some(alert), xml::standalone(alert, text).into_bytes())).collect();
     if bodies.is_empty() {
-        bodies.extend(packed(node).map(|bytes| (None, bytes)));
+        bodies.extend(cap::packed(node).map(|bytes| (None, bytes)));
     }
     let own = text.get(node.start..node.end).unwrap_or_default();
     let at = ["updated", "pubDate", "published", "date"].iter().find_map(|name| node.text_of(name).and_then(time));
@@ -175,24 +170,6 @@ fn entries_of(node: &Node, text: &str, base: Option<&Url>) -> Vec<Entry> {
         Entry { key, at: at.or(sent).unwrap_or_default(), stamp, body: Body::Here(bytes, Format::Xml) }
     });
     each.collect()
-}
-
-/// An alert that an entry carries as text, or an envelope as base64.
-fn packed(node: &Node) -> Option<Vec<u8>> {
-    use base64::Engine as _;
-    let text = node.text_of("content").or_else(|| node.text_of("encoded"));
-    if let Some(text) = text.filter(|text| is_alert(text)) {
-        return Some(text.as_bytes().to_vec());
-    }
-    let packed = other_content(node)?;
-    let kind = packed.text_of("mimeType").unwrap_or_default();
-    let data: String = packed.text_of("contentData")?.split_whitespace().collect();
-    kind.contains("xml").then(|| base64::engine::general_purpose::STANDARD.decode(data).ok()).flatten()
-}
-
-/// Whether a text is an alert, and not a page that speaks of one.
-fn is_alert(text: &str) -> bool {
-    text.starts_with('<') && xml::parse(text.as_bytes()).is_ok_and(|tree| tree.root.name == "alert")
 }
 
 /// The link to an entry's alert: the one that says it is CAP, else an enclosure or content elsewhere in XML, else the entry itself,
@@ -219,7 +196,7 @@ fn link(node: &Node, base: Option<&Url>) -> Option<Url> {
         let not = id.attribute("isPermaLink") == Some("false");
         (!not && id.trimmed().starts_with("http")).then(|| id.trimmed().to_owned())
     };
-    let uri = || other_content(node).and_then(|content| content.text_of("uri")).map(str::to_owned);
+    let uri = || cap::other_content(node).and_then(|content| content.text_of("uri")).map(str::to_owned);
     let text = choice.and_then(of).filter(|text| !text.is_empty()).or_else(permanent).or_else(uri)?;
     match base {
         Some(base) => base.join(&text).ok(),

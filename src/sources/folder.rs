@@ -1,19 +1,21 @@
 //! A drop folder. A file is taken over by a rename into `working`, handed in, and moved to `accepted` or `refused`, there with its
-//! reason beside it. What a crash leaves in `working` is taken again: the same alert twice is one alert.
+//! reason beside it. What a crash leaves in `working` is taken again: the same alert twice is one alert. A file that cannot be read or
+//! moved waits there and is tried again, and holds up none of the others; it is refused only for what is in it.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::config::FolderSource;
-use super::disk::Disk;
+use super::disk::{Disk, Hands, Taken};
 use super::door::{Delivered, Door};
 use super::health;
 use super::problem::{Problem, ProblemCode};
-use super::schedule::{When, dice};
+use super::schedule::{When, again, dice};
 use crate::store::SourceRow;
 
 /// Watches a folder until told to stop.
@@ -27,27 +29,26 @@ pub(super) async fn run(config: FolderSource, door: Arc<Door>, stop: Cancellatio
             Err(problem) => return health::give_up(&door.store, &config.name, "folder", &problem, door.now()).await,
         }
     };
-    let disk = Disk::new(config.path.clone());
-    let mut watch = Watch { config, door, disk };
+    let mut watch = Watch::new(config, door, Hands::default());
     let rounds = async {
-        let mut noted = None;
+        let (mut noted, mut failures) = (None, 0_u32);
         loop {
             let looked = watch.look(&mut row).await;
             let now = watch.door.now();
-            let next = when.next(now, if looked.is_ok() { 0 } else { row.failures + 1 }, dice(), None);
-            // An idle folder is noted down once a minute.
-            let changed = match looked {
-                Ok(did) => {
-                    let was_bad = row.failing_since.is_some();
-                    health::good(&mut row, now, Some(next + TimeDelta::minutes(1)));
-                    did || was_bad || noted.is_none_or(|at| now - at >= TimeDelta::minutes(1))
-                }
-                Err(problem) => {
-                    health::bad(&mut row, now, Some(next), &problem);
-                    true
-                }
+            // A file that waits has a pause of its own; the folder is looked at as ever.
+            failures = if looked.is_ok() { 0 } else { failures.saturating_add(1) };
+            let next = when.next(now, failures, dice(), None);
+            let (did, problem) = match looked {
+                Ok(did) => (did, watch.problem.as_ref()),
+                Err(ref problem) => (true, Some(problem)),
             };
-            if changed {
+            let was_bad = row.failing_since.is_some();
+            // An idle folder is noted down once a minute.
+            match problem {
+                Some(problem) => health::bad(&mut row, now, Some(next), problem),
+                None => health::good(&mut row, now, Some(next + TimeDelta::minutes(1))),
+            }
+            if did || was_bad != problem.is_some() || noted.is_none_or(|at| now - at >= TimeDelta::minutes(1)) {
                 noted = Some(now);
                 if let Err(error) = watch.door.store.save_source(&row, std::iter::empty(), &[]).await {
                     tracing::error!(%error, source = %row.name, "what is known of a source could not be written");
@@ -66,57 +67,108 @@ struct Watch {
     config: FolderSource,
     door: Arc<Door>,
     disk: Disk,
+    /// Files in `working` that have to be tried again.
+    waits: BTreeMap<PathBuf, Waits>,
+    /// Why a file waits, where one does.
+    problem: Option<Problem>,
+}
+
+/// A file that could not be read, handed in or moved, for no fault of what is in it.
+struct Waits {
+    problem: Problem,
+    tries: u32,
+    next: DateTime<Utc>,
+    /// It is handed in; it only has to be moved.
+    settled: Option<Settled>,
 }
 
 /// What became of a file.
-enum Outcome {
-    Accepted(Delivered),
-    Refused(Delivered),
-    /// It stays in `working`, for the next look.
-    Waits(Problem),
+#[derive(Clone)]
+struct Settled {
+    /// Where it goes.
+    place: &'static str,
+    /// What was refused of it.
+    why: Option<String>,
 }
 
 impl Watch {
-    /// One look; true where anything was done.
-    async fn look(&mut self, row: &mut SourceRow) -> Result<bool, Problem> {
-        let (mut did, mut waits) = (false, None);
-        for path in self.disk.take_over().await? {
-            let outcome = Box::pin(self.take(&path)).await;
-            did = true;
-            let (place, delivered) = match outcome {
-                Outcome::Accepted(delivered) => ("accepted", delivered),
-                Outcome::Refused(delivered) => ("refused", delivered),
-                // What is wrong with this file alone must not hold up those behind it.
-                Outcome::Waits(problem) if problem.code == ProblemCode::Refused => {
-                    waits.get_or_insert(problem);
-                    continue;
-                }
-                Outcome::Waits(problem) => return Err(problem),
-            };
-            row.entries += 1;
-            row.taken += delivered.new_ones();
-            row.refused += delivered.refused.len() as u64;
-            row.findings = delivered.refused.iter().map(Problem::json).collect();
-            let why = (!delivered.refused.is_empty()).then(|| reason(&delivered.refused));
-            self.disk.put_away(path, place, why).await?;
-        }
-        waits.map_or(Ok(did), Err)
+    fn new(config: FolderSource, door: Arc<Door>, hands: Hands) -> Self {
+        let disk = Disk::new(config.path.clone(), hands);
+        Self { config, door, disk, waits: BTreeMap::new(), problem: None }
     }
 
-    async fn take(&self, path: &Path) -> Outcome {
-        let bytes = match self.disk.read(path.to_owned()).await {
-            Ok(bytes) => bytes,
+    /// One look; true where anything was done. What is wrong with one file holds up none of the others; where the store takes nothing,
+    /// all of them wait.
+    async fn look(&mut self, row: &mut SourceRow) -> Result<bool, Problem> {
+        let Taken { files, new, left } = self.disk.take_over().await?;
+        // What a file of the same name came to before says nothing of this one.
+        self.waits.retain(|path, _| files.binary_search(path).is_ok() && !new.contains(path));
+        let due = self.due(files);
+        let did = !due.is_empty();
+        for path in due {
+            let before = self.waits.remove(&path);
+            let (tries, settled) = before.map_or((0, None), |before| (before.tries, before.settled));
+            let Err((problem, settled)) = self.treat(&path, settled, row).await else { continue };
+            let all_wait = settled.is_none() && !matches!(problem.code, ProblemCode::Refused | ProblemCode::File);
+            let tries = tries.saturating_add(1);
+            tracing::warn!(source = %self.config.name, file = %path.display(), tries, %problem, "a file waits");
+            let next = self.door.now() + again(tries, dice());
+            self.waits.insert(path, Waits { problem: problem.clone(), tries, next, settled });
+            if all_wait {
+                return Err(problem);
+            }
+        }
+        self.problem = left.or_else(|| self.waits.values().next().map(|waits| waits.problem.clone()));
+        Ok(did)
+    }
+
+    /// The files whose turn it is: those that are new, then those that have waited.
+    fn due(&self, files: Vec<PathBuf>) -> Vec<PathBuf> {
+        let now = self.door.now();
+        let turn = |path: PathBuf| match self.waits.get(&path) {
+            Some(waits) => (waits.next <= now).then_some((Some(waits.next), path)),
+            None => Some((None, path)),
+        };
+        let mut due: Vec<_> = files.into_iter().filter_map(turn).collect();
+        due.sort();
+        due.into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// Hands a file in, unless that is done, and moves it. Where that fails: why, and what is done already.
+    async fn treat(
+        &self,
+        path: &Path,
+        settled: Option<Settled>,
+        row: &mut SourceRow,
+    ) -> Result<(), (Problem, Option<Settled>)> {
+        let settled = match settled {
+            Some(settled) => settled,
+            None => Box::pin(self.take(path, row)).await.map_err(|problem| (problem, None))?,
+        };
+        let moved = self.disk.put_away(path.to_owned(), settled.place, settled.why.clone()).await;
+        moved.map_err(|problem| (problem, Some(settled)))
+    }
+
+    async fn take(&self, path: &Path, row: &mut SourceRow) -> Result<Settled, Problem> {
+        let delivered = match self.disk.read(path.to_owned()).await {
+            Ok(bytes) => self.door.deliver(self.config.voice(), &bytes, None).await,
+            // The disk's fault, not that of what is in it.
+            Err(problem) if problem.code == ProblemCode::File => return Err(problem),
             Err(problem) => {
                 self.door.keep_refusal(&self.config.bureau, &problem, path.to_string_lossy().as_bytes()).await;
-                return Outcome::Refused(Delivered { refused: vec![problem], ..Delivered::default() });
+                Delivered { refused: vec![problem], ..Delivered::default() }
             }
         };
-        let mut delivered = self.door.deliver(self.config.voice(), &bytes, None).await;
-        match delivered.not_now.take() {
-            Some(problem) => Outcome::Waits(problem),
-            None if delivered.taken.is_empty() => Outcome::Refused(delivered),
-            None => Outcome::Accepted(delivered),
+        if let Some(problem) = delivered.not_now {
+            return Err(problem);
         }
+        row.entries += 1;
+        row.taken += delivered.new_ones();
+        row.refused += delivered.refused.len() as u64;
+        row.findings = delivered.refused.iter().map(Problem::json).collect();
+        let place = if delivered.taken.is_empty() { "refused" } else { "accepted" };
+        let why = (!delivered.refused.is_empty()).then(|| reason(&delivered.refused));
+        Ok(Settled { place, why })
     }
 }
 
@@ -138,3 +190,6 @@ fn reason(refused: &[Problem]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

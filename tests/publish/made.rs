@@ -103,6 +103,24 @@ fn what_officers_changed_is_our_own_message_that_references_the_bureaus() {
     assert_ne!(publication.id, publication.alert);
 }
 
+#[test]
+fn china_s_profile_has_nothing_to_say_of_our_edition_of_a_message_that_keeps_it() {
+    let raw = include_str!("../cases/cap/qingpu-typhoon-red.xml");
+    let at = "2022-09-14T12:00:00Z".parse().unwrap();
+    let mut desk = Desk::default();
+    let mut names = BTreeSet::from([read(raw).identifier]);
+    for minutes in [30, 40, 50] {
+        let amendment = Amendment { words: BTreeMap::new(), expires: Some(at + TimeDelta::minutes(minutes)) };
+        let (_, cap) = desk.release(raw.as_bytes(), at, How { amendment, ..How::default() }).unwrap();
+        let mut reading = cap::read(&cap);
+        let ours = reading.alert.unwrap();
+        let verdict = cap::hold_against(&[cap::ProfileName::China], &ours, &mut reading.findings);
+        assert_eq!(verdict, Verdict::Accepted, "{:?}", reading.findings);
+        assert_eq!((ours.sender.as_str(), ours.identifier.len()), ("tocsin.example", 31));
+        assert!(names.insert(ours.identifier), "those of one second have a name each: {names:?}");
+    }
+}
+
 /// A part of an alert names its own counties and no others: what waits elsewhere is not given away.
 #[test]
 fn a_part_says_nothing_of_the_jurisdiction_that_waits() {

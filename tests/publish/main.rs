@@ -92,6 +92,7 @@ impl Desk {
             amendment: &how.amendment,
             older: &older,
             sender: "tocsin.example",
+            issuer: "41600000",
             map: &MAP,
             signing: how.signing,
         };

@@ -129,18 +129,27 @@ async fn a_signature_holds_in_a_feed_that_declares_the_alerts_prefix_further_out
         )
     };
     let forged = |text: String| text.replace("310104000000", "310105000000");
-    site.show(
-        "/feed",
-        format!(
-            "<feed xmlns=\"http://www.w3.org/2005/Atom\"{DECLARED} xmlns:unused=\"urn:x\"><id>urn:f</id><updated>{DAY}</updated>{}{}</feed>",
-            entry("kept", |text| text),
-            entry("forged", forged)
-        ),
+    let text = format!(
+        "<feed xmlns=\"http://www.w3.org/2005/Atom\"{DECLARED} xmlns:unused=\"urn:x\"><id>urn:f</id><updated>{DAY}</updated>{}{}</feed>",
+        entry("kept", |text| text),
+        entry("forged", forged)
     );
+    site.show("/feed", text.clone());
     let feed = site::source(&site, "feed", "").replace("\"shanghai\"", "\"own\"");
     let server = Server::start(&format!("{bureau}{feed}"));
     let store = store(&server).await;
     let row = until_source(&server, &store, "feed", |row| row.taken + row.refused == 2).await;
     assert_eq!((row.taken, row.refused), (1, 1), "{:?}", row.findings);
     assert_eq!(alerts(&server, 1).await[0]["identifier"], "kept");
+    // The same by hand: each alert's signature is looked at.
+    let file = folder.path().join("feed.atom");
+    std::fs::write(&file, text).unwrap();
+    let (_, shown, _) = server.tocsin(&["check", "--json", "--source", "feed", file.to_str().unwrap()]);
+    let told: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let codes = |list: &str| -> Vec<_> {
+        told[list].as_array().unwrap().iter().filter_map(|one| one["code"].as_str()).collect()
+    };
+    assert_eq!((told["verdict"].as_str(), codes("refusals")), (Some("refused"), vec!["T4023"]), "{told}");
+    let signed: Vec<_> = codes("findings").into_iter().filter(|code| code.starts_with("T23")).collect();
+    assert_eq!(signed, ["T2306", "T2304"], "{told}");
 }

@@ -116,8 +116,13 @@ pub(super) async fn build<W: World>(
     let sent = beijing(DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now));
     let alert = Alert {
         version: Version::V1_2,
-        identifier: NationalId::write(&form.region, app.press.issuer(), now.into())
-            .unwrap_or_else(|| format!("{}-{}", form.region, now.timestamp_millis())),
+        identifier: NationalId::write(
+            &form.region,
+            app.press.issuer(),
+            now,
+            i64::from(now.timestamp_subsec_millis() / 100),
+        )
+        .unwrap_or_else(|| format!("{}-{}", form.region, now.timestamp_millis())),
         sender: format!("console.{}", form.region),
         sent,
         status: W::STATUS,

@@ -17,6 +17,8 @@ mod worker;
 #[cfg(test)]
 mod gone_tests;
 #[cfg(test)]
+mod grazed_tests;
+#[cfg(test)]
 mod ladder_tests;
 #[cfg(test)]
 mod resident_tests;

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::messages::{Language, Variant};
 use crate::residents::{Hazards, Quiet, Wishes};
 use crate::rules::{Audience, Lane};
-use crate::store::{hold_release, plan_parts_again, resume_release, supersede_release};
+use crate::store::{Deed, Done, hold_release, plan_parts_again, resume_release, supersede_release};
 
 const WUJIANG: &str = "320509";
 /// The provinces of Qingpu and Wujiang.
@@ -396,6 +396,34 @@ async fn a_damaged_row_holds_up_nobody_else() {
     assert_eq!(told, [2, 3]);
     let counts = world.store.states("storm").await.unwrap()[&ChannelKind::Sms];
     assert_eq!((counts.accepted, counts.failed), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_an_alert_told_is_forgotten_when_its_time_is_over_and_how_many_is_not() {
+    let world = World::new().await;
+    world.person(1, &[(ChannelKind::Sms, "+8611")], &[("家", QINGPU, None, by(&[ChannelKind::Sms]))]).await;
+    world.release("storm", Lane::MODERATE, Colour::Yellow, None, &[Variant::Warn], &[]).await;
+    let engine = world.engine(&[]).await;
+    world.quiet("storm").await;
+    engine.stop().await;
+    let release = world.store.releases_of(&["storm".to_owned()]).await.unwrap().remove(0);
+    let (recipient, at) = (10, world.clock.now());
+    world.store.acknowledge_all(&[Done { release: release.id, recipient, deed: Deed::Shown, at }]).await.unwrap();
+    let left = async || {
+        let mut left = Vec::new();
+        for rows in ["chunk WHERE LENGTH(body) > 1", "chunk_why", "send_window", "outcome", "acknowledgement"] {
+            let sql = sqlx::AssertSqlSafe(format!("SELECT CAST(COUNT(*) AS BIGINT) FROM {rows}"));
+            if sqlx::query_scalar::<_, i64>(sql).fetch_one(&world.store.read).await.unwrap() > 0 {
+                left.push(rows);
+            }
+        }
+        left
+    };
+    assert_eq!(world.store.prune(release.expires).await.unwrap(), 0, "its time is not over yet");
+    assert!(left().await.len() >= 4, "{:?}", left().await);
+    assert_eq!(world.store.prune(release.expires + TimeDelta::seconds(1)).await.unwrap(), 1);
+    assert_eq!(left().await, [""; 0]);
+    assert_eq!(world.store.states("storm").await.unwrap()[&ChannelKind::Sms].accepted, 1);
 }
 
 /// Takes nothing, for now.

@@ -8,7 +8,7 @@ use tocsin_channels::ChannelKind;
 use super::plan::{Extra, Onward, Plan};
 use crate::delivery::{Rest, second_language};
 use crate::messages::{Language, Variant};
-use crate::residents::{Concern, Concerned, DRILLS, Danger, Telling, Wishes, telling};
+use crate::residents::{Concern, Concerned, DRILLS, Danger, Grazed, Telling, Wishes, telling};
 use crate::rules::Audience;
 use crate::store::{Dispatch, StoreError};
 
@@ -36,6 +36,14 @@ impl Plan<'_> {
         let mut places = concern.places(&planner.store, &release.regions).await?;
         places.retain(|place| !drill || place.wishes & DRILLS != 0);
         Ok(Some((concern.danger, places)))
+    }
+
+    /// Who is inside the shape in a county that it hardly touches, with the counties that they are told with: asked before people are told
+    /// that it is over where they are.
+    pub(super) async fn grazed(&self) -> Result<Grazed, StoreError> {
+        let (planner, lifts) = (self.planner, self.dispatches.iter().any(|d| d.variant == Variant::Lifted));
+        let Some(policy) = planner.policy.as_ref().filter(|_| lifts) else { return Ok(Grazed::new()) };
+        Concern::load(&planner.store, &policy.load().map, &self.release.alert).await?.grazed(&planner.store).await
     }
 
     /// Whether new people may be told by a channel.

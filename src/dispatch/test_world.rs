@@ -160,7 +160,7 @@ impl World {
         self.release_in(name, (Lane::MODERATE, Colour::Yellow), &counties(codes), provinces, variants, old).await;
     }
 
-    async fn release_in(
+    pub(super) async fn release_in(
         &self,
         name: &str,
         (lane, colour): (Lane, Colour),

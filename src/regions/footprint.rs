@@ -163,6 +163,15 @@ impl Shape {
         clear && corners.iter().all(|(lat, lon)| corner(*lat, *lon))
     }
 
+    /// Whether it may share a point with the ground of a region.
+    pub(super) fn may_touch(&self, ground: &Outline) -> bool {
+        match &self.form {
+            Form::Polygon(outline) => TURNS.iter().any(|turn| outline.may_touch(ground, *turn)),
+            // Its box is hardly larger.
+            Form::Circle(disc) => disc.bounds().meets(&ground.bounds()),
+        }
+    }
+
     fn contains(&self, place: Point) -> bool {
         match &self.form {
             Form::Polygon(outline) => wraps(outline, place),

@@ -25,7 +25,7 @@ pub use codes::{CodeList, Codes, Reading};
 pub use error::{FeatureFault, RegionError};
 pub use files::{MapFiles, Properties};
 pub use footprint::Footprint;
-pub use ground::Ground;
+pub use ground::{Ground, Meant};
 pub use locate::{LocateOptions, TooMuch};
 pub use map::RegionMap;
 pub use region::{BadRegionCode, Region, RegionCode, RegionKind};
@@ -57,6 +57,13 @@ pub enum How {
     },
 }
 
+impl How {
+    /// Whether a shape matched it.
+    fn is_drawn(&self) -> bool {
+        matches!(self, Self::Polygon | Self::Circle)
+    }
+}
+
 /// One matched region.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Match {
@@ -78,4 +85,11 @@ pub struct Located {
     pub sea_areas: Vec<Match>,
     /// Codes of a list that is known here which name no region of the map, as `(list, code)`.
     pub unknown: Vec<(String, String)>,
+}
+
+impl Located {
+    /// Whether a shape matched any county.
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.counties.iter().any(|found| found.how.iter().any(How::is_drawn))
+    }
 }

@@ -47,6 +47,17 @@ impl Bounds {
         self.south <= lat && lat <= self.north
     }
 
+    /// The box and what lies on its rim.
+    fn grown(self) -> Self {
+        let Self { south, north, west, east } = self;
+        Self { south: south - ON_SIDE, north: north + ON_SIDE, west: west - ON_SIDE, east: east + ON_SIDE }
+    }
+
+    /// Turned so far round the globe.
+    fn turned(self, turn: f64) -> Self {
+        Self { west: self.west + turn, east: self.east + turn, ..self }
+    }
+
     /// A box over the date line becomes one around the globe, so that it meets what it must on both sides.
     pub(super) fn wrapped(self) -> Self {
         if self.west < -180.0 || self.east > 180.0 { Self { west: -180.0, east: 180.0, ..self } } else { self }
@@ -210,12 +221,27 @@ impl Outline {
 
     /// Whether any side comes near a box: if none does, the box lies wholly inside or wholly outside.
     pub(super) fn runs_through(&self, area: &Bounds) -> bool {
-        let rising = self.edges.iter().any(|edge| {
+        self.side_boxes().any(|side| area.meets(&side))
+    }
+
+    /// Whether it may share a point with another one turned so far round the globe: where no sides come near each other, each piece lies
+    /// wholly inside or wholly outside.
+    pub(super) fn may_touch(&self, other: &Self, turn: f64) -> bool {
+        let (here, there) = (self.bounds.grown(), other.bounds.turned(turn).grown());
+        let near: Vec<Bounds> = self.side_boxes().filter(|side| there.meets(side)).map(|side| side.grown()).collect();
+        let corner = |b: Bounds| Point { lat: b.south, lon: b.west };
+        let touched = |side: Bounds| near.iter().any(|own| own.meets(&side)) || self.contains(corner(side));
+        other.side_boxes().map(|side| side.turned(turn)).filter(|side| here.meets(side)).any(touched)
+            || self.side_boxes().next().is_some_and(|side| other.contains(corner(side.turned(-turn))))
+    }
+
+    /// The boxes around its sides.
+    fn side_boxes(&self) -> impl Iterator<Item = Bounds> + '_ {
+        let rising = self.edges.iter().map(|edge| {
             let (west, east) = (edge.south.lon.min(edge.north.lon), edge.south.lon.max(edge.north.lon));
-            area.meets(&Bounds { south: edge.south.lat, north: edge.north.lat, west, east })
+            Bounds { south: edge.south.lat, north: edge.north.lat, west, east }
         });
-        let along = |l: &Level| area.meets(&Bounds { south: l.lat, north: l.lat, west: l.west, east: l.east });
-        rising || self.level.iter().any(along)
+        rising.chain(self.level.iter().map(|l| Bounds { south: l.lat, north: l.lat, west: l.west, east: l.east }))
     }
 }
 

@@ -1,12 +1,15 @@
 //! Whom an alert concerns: places in its counties, tested by its exact shape where a county lies on its edge, and by their wishes.
 
+use std::collections::HashMap;
+
 use futures_util::TryStreamExt as _;
 
 use super::wishes::{Danger, wants};
 use crate::approval::areas;
 use crate::cap::{Alert, Colour, Hazard};
-use crate::regions::{Ground, LocateOptions, Located, RegionCode, RegionMap};
-use crate::store::{PlaceRow, Store, StoreError};
+use crate::regions::{Ground, LocateOptions, Located, Meant, RegionCode, RegionMap};
+use crate::rules::Decision;
+use crate::store::{Store, StoreError};
 
 /// What an alert is to people with places.
 #[derive(Debug, Clone)]
@@ -20,11 +23,14 @@ pub(crate) struct Concern {
 pub(crate) struct Concerned {
     pub(crate) subscriber: u64,
     pub(crate) place: u64,
-    /// Which of the regions asked for.
+    /// Which of the regions asked for: its county, or the one that it is told with.
     pub(crate) region: u16,
     pub(crate) hazards: i64,
     pub(crate) wishes: i64,
 }
+
+/// People with a place inside the shape in a county that it hardly touches, and the counties that they are told with.
+pub(crate) type Grazed = HashMap<u64, Vec<RegionCode>>;
 
 impl Danger {
     /// What an alert that cannot be read any more is.
@@ -52,22 +58,27 @@ impl Concern {
             return Ok(Self { danger: Danger::UNKNOWN, ground: Ground::default() });
         };
         let located = serde_json::from_value(store.located(alert).await?).unwrap_or_default();
-        Ok(Self::of(map, &read, &located))
+        let mut concern = Self::of(map, &read, &located);
+        if concern.ground.grazed().next().is_some() {
+            // What rules add to what the shape matched is told by its own officers.
+            let decision = store.alert(alert).await?.map(|row| serde_json::from_value::<Decision>(row.decision));
+            concern.ground.take_whole(&decision.and_then(Result::ok).map(|one| one.regions).unwrap_or_default());
+        }
+        Ok(concern)
     }
 
-    /// The places in these counties that it concerns, by owner and age.
+    /// The places that it concerns where these counties are told, by owner and age.
     pub(crate) async fn places(&self, store: &Store, regions: &[RegionCode]) -> Result<Vec<Concerned>, StoreError> {
         let mut found = Vec::new();
-        for (index, region) in (0_u16..).zip(regions) {
-            let edge = self.ground.is_edge(region);
-            let mut rows = std::pin::pin!(store.places_in(region, edge));
+        for (region, county, who) in self.ground.counties(regions) {
+            let mut rows = std::pin::pin!(store.places_in(county, who != Meant::All));
             while let Some(row) = rows.try_next().await? {
-                if self.means(&row) {
+                if wants(row.hazards, row.wishes, self.danger) && self.ground.means(who, row.point) {
                     let whole = |id: i64| u64::try_from(id).unwrap_or_default();
                     found.push(Concerned {
                         subscriber: whole(row.subscriber),
                         place: whole(row.id),
-                        region: index,
+                        region,
                         hazards: row.hazards,
                         wishes: row.wishes,
                     });
@@ -78,12 +89,22 @@ impl Concern {
         Ok(found)
     }
 
-    fn means(&self, row: &PlaceRow) -> bool {
-        wants(row.hazards, row.wishes, self.danger) && row.point.is_none_or(|point| self.ground.covers(point))
+    /// Who has a place inside the shape in a county that it hardly touches.
+    pub(crate) async fn grazed(&self, store: &Store) -> Result<Grazed, StoreError> {
+        let mut found = Grazed::new();
+        for (county, with) in self.ground.grazed() {
+            let mut rows = std::pin::pin!(store.places_in(county, true));
+            while let Some(row) = rows.try_next().await? {
+                if self.ground.means(Meant::Inside, row.point) {
+                    found.entry(u64::try_from(row.subscriber).unwrap_or_default()).or_default().push(with.clone());
+                }
+            }
+        }
+        Ok(found)
     }
 }
 
-/// The places that an alert concerns in the counties that its areas match, each with its owner: `(owner, place)`.
+/// The places that an alert concerns, each with its owner: `(owner, place)`.
 ///
 /// # Errors
 /// When the store cannot be read.

@@ -1,5 +1,7 @@
 //! What somebody would have been told of in the last year, had they wished then what they wish now.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::concern::Concern;
@@ -7,7 +9,7 @@ use super::sign_up::{ResidentError, Residents};
 use super::wishes::telling;
 use crate::cap::Alert;
 use crate::messages::Language;
-use crate::regions::{RegionCode, RegionMap};
+use crate::regions::{Located, RegionCode, RegionMap};
 use crate::rules::{Audience, Decision};
 use crate::store::{AlertRow, Place, StoreError};
 
@@ -52,10 +54,8 @@ impl Residents {
     /// When the store cannot be read.
     pub async fn would_have(&self, subscriber: i64, language: Language) -> Result<LastYear, ResidentError> {
         let places = self.store.places_of(subscriber).await?;
-        let mut regions: Vec<RegionCode> = places.iter().map(|place| place.region.clone()).collect();
-        regions.sort_unstable();
-        regions.dedup();
         let (since, policy) = (self.clock.now() - YEAR, self.policy.load_full());
+        let regions = told_with(&places, &policy.map);
         let (mut year, mut looked_at, mut last) = (LastYear::default(), 0, None);
         while !regions.is_empty() {
             let page = self.store.alerts_sent_out(&regions, since, last.as_ref(), PAGE).await?;
@@ -86,18 +86,16 @@ impl Residents {
         let Some(decision) = decision.filter(|one| one.reach.lists().contains(&Audience::Public)) else {
             return Ok(None);
         };
-        let reached = |place: &&Place| decision.regions.contains(&place.region);
-        if !places.iter().any(|place| reached(&place)) {
+        let located: Located = serde_json::from_value(self.store.located(&row.id).await?).unwrap_or_default();
+        if !located.is_drawn() && !places.iter().any(|place| decision.regions.contains(&place.region)) {
             return Ok(None);
         }
         let Some(alert) = self.store.alert_as_read(&row.id).await? else { return Ok(None) };
-        let located = serde_json::from_value(self.store.located(&row.id).await?).unwrap_or_default();
         let concern = Concern::of(map, &alert, &located);
-        let means = |place: &&Place| {
-            let edge = concern.ground.is_edge(&place.region);
-            let inside = !edge || place.point.is_none_or(|point| concern.ground.covers(point));
-            reached(place) && place.wishes.want(concern.danger) && inside
-        };
+        let told: BTreeMap<_, _> =
+            concern.ground.counties(&decision.regions).map(|(_, county, who)| (county, who)).collect();
+        let inside = |place: &Place| told.get(&place.region).is_some_and(|who| concern.ground.means(*who, place.point));
+        let means = |place: &&Place| place.wishes.want(concern.danger) && inside(place);
         let own: Vec<&Place> = places.iter().filter(means).collect();
         let telling = telling(own.iter().map(|place| &place.wishes), concern.danger, row.sent);
         let (headline, language) = headline(&alert, row, language);
@@ -112,6 +110,14 @@ impl Residents {
     }
 }
 
+/// The counties whose alerts may concern these places: their own, and the neighbours with which a spot is told where a shape hardly touches
+/// its own.
+fn told_with(places: &[Place], map: &RegionMap) -> Vec<RegionCode> {
+    let beside = places.iter().filter(|place| place.point.is_some()).flat_map(|place| map.neighbours(&place.region));
+    let all = places.iter().map(|place| &place.region).chain(beside.map(|region| &region.code));
+    all.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+}
+
 /// The headline in the reader's language where the alert has it, else as it stands in lists; and which language that is.
 fn headline(alert: &Alert, row: &AlertRow, language: Language) -> (String, String) {
     let own = alert.info_in(language.tag()).and_then(|info| Some((info.headline.clone()?, info.language.clone())));
@@ -120,10 +126,10 @@ fn headline(alert: &Alert, row: &AlertRow, language: Language) -> (String, Strin
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
+    use crate::cap::Point;
     use crate::clock::Clock as _;
+    use crate::residents::Wishes;
     use crate::residents::test_world::World;
     use crate::rules::{Approval, Lane, Reach};
     use crate::store::{AlertState, NewAlert, insert_alert};
@@ -236,5 +242,38 @@ mod tests {
         world.alerts(&all(SHOWN)).await;
         let year = world.residents.would_have(me, Language::Chinese).await.unwrap();
         assert_eq!((year.told.len(), year.more), (SHOWN, true));
+    }
+
+    #[tokio::test]
+    async fn a_spot_inside_a_shape_counts_where_the_shape_hardly_touches_its_county() {
+        let world = World::new().await;
+        let me = world.sign_up("13812345678").await;
+        let place = |name: &str, point| Place {
+            id: 0,
+            name: name.into(),
+            region: "320509".parse().unwrap(),
+            point,
+            wishes: Wishes::default(),
+        };
+        // Wujiang, some metres from the border of Qingpu.
+        let spot = Point { lat: 31.0419, lon: 120.8955 };
+        world.residents.set_places(me, vec![place("岸边", Some(spot)), place("吴江", None)]).await.unwrap();
+        world.alerts(&[One { id: "lap".into(), region: "310118", reach: PUBLIC, ago: TimeDelta::days(1) }]).await;
+        assert!(world.residents.would_have(me, Language::Chinese).await.unwrap().told.is_empty());
+        let (raw, _) = world.store.alert_raw("lap").await.unwrap().unwrap();
+        let shape = "31.0219,120.8954 31.0219,120.9354 31.0619,120.9354 31.0619,120.8954 31.0219,120.8954";
+        let raw =
+            String::from_utf8(raw).unwrap().replace("</areaDesc>", &format!("</areaDesc><polygon>{shape}</polygon>"));
+        let alert = crate::cap::read(raw.as_bytes()).alert.unwrap();
+        let map = RegionMap::delta().unwrap();
+        let located = map.locate(&crate::approval::areas(&alert), &crate::regions::LocateOptions::default());
+        assert_eq!(located.counties.iter().map(|found| found.region.as_str()).collect::<Vec<_>>(), ["310118"]);
+        let mut tx = world.store.begin().await.unwrap();
+        let located = serde_json::to_string(&located).unwrap();
+        sqlx::query("UPDATE alert SET located = $1").bind(located).execute(&mut tx).await.unwrap();
+        sqlx::query("UPDATE alert_raw SET raw = $1").bind(raw.as_bytes()).execute(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        let year = world.residents.would_have(me, Language::Chinese).await.unwrap();
+        assert_eq!(year.told.iter().map(|one| one.places.as_slice()).collect::<Vec<_>>(), [["岸边"]]);
     }
 }

@@ -89,6 +89,30 @@ async fn what_nobody_confirmed_is_gone_after_a_day_with_everything_that_was_sent
     }
 }
 
+#[tokio::test]
+async fn sessions_and_counts_are_kept_no_longer_than_told() {
+    let world = World::new().await;
+    world.sign_up("li.ming@example.org").await;
+    world.send("13812345678").await.unwrap();
+    let left = async |days: i64| {
+        world.later(TimeDelta::days(days));
+        let now = world.clock.now();
+        world.store.prune_residents(now - TimeDelta::hours(24), now).await.unwrap();
+        let mut left = Vec::new();
+        for table in ["sign_up", "resident_session", "usage_count", "unasked"] {
+            let sql = sqlx::AssertSqlSafe(format!("SELECT CAST(COUNT(*) AS BIGINT) FROM {table}"));
+            if sqlx::query_scalar::<_, i64>(sql).fetch_one(&world.store.read).await.unwrap() > 0 {
+                left.push(table);
+            }
+        }
+        left
+    };
+    assert_eq!(left(0).await, ["sign_up", "resident_session", "usage_count", "unasked"]);
+    assert_eq!(left(2).await, ["usage_count", "unasked"], "after a day");
+    assert_eq!(left(7).await, ["unasked"], "after eight days");
+    assert_eq!(left(392).await, [""; 0], "after 400 days");
+}
+
 /// Every cell of every table: as it stands, and opened where it is sealed.
 async fn everything(store: &Store) -> Vec<(String, String)> {
     let tables: Vec<String> =

@@ -73,7 +73,6 @@ pub(crate) use organisations::{
 #[cfg(feature = "passkeys")]
 pub(crate) use passkeys::{PasskeyRow, delete_passkey, insert_passkey, update_passkey};
 pub use places::Place;
-pub(crate) use places::PlaceRow;
 pub use publications::{Errand, OutletCount};
 pub(crate) use publications::{OneRelease, Printed, Released};
 pub use record::RecordFilter;

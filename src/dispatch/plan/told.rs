@@ -13,6 +13,7 @@ use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, unpack_wh
 use crate::dispatch::elsewhere::{Owners, recipients, same};
 use crate::messages::Variant;
 use crate::regions::RegionCode;
+use crate::residents::Grazed;
 use crate::store::{Dispatch, Release, StoreError};
 
 /// Ids of addresses that have heard something, by channel and variant.
@@ -127,6 +128,7 @@ impl<'a> Plan<'a> {
         let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
         let ended = self.ended(&older).await?;
         let elsewhere = self.warned_elsewhere().await?;
+        let mut grazed = None;
         let mut night = Night::default();
         let mut unreached = Vec::new();
         for old in older {
@@ -142,7 +144,7 @@ impl<'a> Plan<'a> {
                     .filter(|(_, told)| *told)
                     .map(|(member, _)| member)
                     .collect();
-                let homes = self.homes(&old, &places, &told).await?;
+                let homes = self.homes((&old, &places), (&why, &told), &mut grazed).await?;
                 let extras = night.extras(self, &why, &told).await?;
                 for ((_, recipient), mut because) in told.into_iter().zip(extras) {
                     if !self.may_tell(&old, &recipient, &homes) {
@@ -199,8 +201,13 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The regions of those of a chunk about whom the chunk itself does not say enough.
-    async fn homes(&self, old: &Release, places: &[u16], told: &[(usize, Recipient)]) -> Result<Homes, StoreError> {
+    /// The regions of those of a chunk about whom the chunk itself does not say enough, and the counties that they are told with.
+    async fn homes(
+        &self,
+        (old, places): (&Release, &[u16]),
+        (why, told): (&[Vec<u64>], &[(usize, Recipient)]),
+        grazed: &mut Option<Grazed>,
+    ) -> Result<Homes, StoreError> {
         let all_here = self.release.within.is_none() || old.within == self.release.within;
         let unknown = |recipient: &&Recipient| {
             let region = usize::from(recipient.region);
@@ -209,7 +216,20 @@ impl<'a> Plan<'a> {
         };
         let ids: Vec<u64> =
             told.iter().map(|(_, recipient)| recipient).filter(unknown).map(|r| address_of(r.id)).collect();
-        Ok(Homes(self.planner.store.regions_of_addresses(&ids).await?))
+        let mut homes = self.planner.store.regions_of_addresses(&ids).await?;
+        if ids.is_empty() || why.is_empty() {
+            return Ok(Homes(homes));
+        }
+        let grazed = match grazed {
+            Some(known) => known,
+            none => none.insert(self.grazed().await?),
+        };
+        if !grazed.is_empty() {
+            for (id, owner) in self.planner.store.owners(&ids).await? {
+                homes.entry(id).or_default().extend(grazed.get(&owner).into_iter().flatten().cloned());
+            }
+        }
+        Ok(Homes(homes))
     }
 
     /// Where somebody with several places is warned now, though it is over where they were told of it: they are not told that it is

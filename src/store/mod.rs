@@ -424,5 +424,6 @@ fn migrator() -> Migrator {
         step(13, "outlets", include_str!("../../migrations/0013_outlets.sql")),
         step(14, "speed", include_str!("../../migrations/0014_speed.sql")),
         step(15, "unasked", include_str!("../../migrations/0015_unasked.sql")),
+        step(16, "says", include_str!("../../migrations/0016_says.sql")),
     ])
 }

@@ -15,7 +15,7 @@ mod pages;
 mod recall;
 #[path = "../support/mod.rs"]
 mod support;
-mod unmade;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -371,12 +371,12 @@ mod tests {
         let instead =
             Override { id, jurisdiction: jurisdiction.clone(), position: Position::Primary, officer, from: at, to: at };
         let device = |kind| Device {
-            id: "a".parse().unwrap(),
+            id: "x1".parse().unwrap(),
             kind,
             name: "楼".into(),
             region: jurisdiction.clone(),
             point: Some(crate::cap::Point { lat: 31.0, lon: 121.0 }),
-            organisation: Some("b".parse().unwrap()),
+            organisation: Some("x2".parse().unwrap()),
             lowest: Colour::Red,
             drills: true,
         };
@@ -408,7 +408,7 @@ mod tests {
         ]);
         let said: Vec<_> = all.as_array().unwrap().iter().map(|detail| read(detail, Language::Chinese)).collect();
         // Codes of a device, and what has no other name.
-        let kept = ["a", "b", "MQTT"];
+        let kept = ["x1", "x2", "MQTT"];
         let words = said.iter().flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()));
         let raw: Vec<_> =
             words.filter(|word| word.chars().any(|c| c.is_ascii_alphabetic()) && !kept.contains(word)).collect();

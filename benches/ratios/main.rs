@@ -17,6 +17,10 @@ mod still;
 
 use report::{Goal, Line, print};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PEOPLE: u64 = 100_000;
 
 fn main() {

@@ -15,7 +15,6 @@ mod pages;
 mod recall;
 #[path = "../support/mod.rs"]
 mod support;
-mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

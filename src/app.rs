@@ -1,24 +1,28 @@
 //! The program put together: store, policy, intake, engine, and what keeps house.
 
+mod channels;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tocsin_channels::email::{Email, EmailError};
-use tocsin_channels::mqtt::{InForce, Mqtt, MqttError};
-use tocsin_channels::push::{Push, PushError};
-use tocsin_channels::sms::{Sms, SmsError};
-use tocsin_channels::{Channel, ChannelKind, Content};
+use tocsin_channels::ChannelKind;
+use tocsin_channels::email::EmailError;
+use tocsin_channels::mqtt::MqttError;
+use tocsin_channels::push::PushError;
+use tocsin_channels::sms::SmsError;
 use tokio_util::sync::CancellationToken;
+
+use channels::{in_force, prices, providers, rates};
 
 use crate::approval::{self, Desk};
 use crate::broker;
 use crate::clock::Clock;
-use crate::config::{ChannelConfig, ChannelsConfig, Config, ConfigError, Price};
+use crate::config::{ChannelsConfig, Config, ConfigError, Price};
 use crate::delivery::LeaveLinks;
 use crate::devices::{self, Devices};
-use crate::dispatch::{Engine, EngineOptions, Provider, WaysOut};
+use crate::dispatch::{Engine, EngineOptions, WaysOut};
 use crate::grave::GraveSettings;
 use crate::housekeeping;
 use crate::intake::Intake;
@@ -30,11 +34,10 @@ use crate::outlet::{self, OutletError, Press, Receivers};
 use crate::passkeys::Passkeys;
 use crate::policy::{Policy, PolicyError};
 use crate::residents::{self, Receipts, Residents};
-use crate::rules::Audience;
 use crate::seal::key_bytes;
 use crate::sources::{self, Door, SourceConfig};
 use crate::staff::{Staff, StaffError, Standing};
-use crate::store::{Store, StoreError, StoreOptions, set_listening};
+use crate::store::{Entry, Store, StoreError, StoreOptions, set_listening};
 
 /// Everything that runs.
 pub struct App {
@@ -204,7 +207,8 @@ impl App {
         let standing = staff.take_settings(&wanted, &policy.load().map).await?;
         tell(&standing);
         if standing.in_force != wanted {
-            policy.store(Arc::new(Policy::build(config)?.under(&standing.in_force)?));
+            let under = under(Policy::build(config)?, &standing.in_force, &store, clock.as_ref()).await?;
+            policy.store(Arc::new(under));
         }
         let channels_config = standing.in_force.channels(config)?;
         let (providers, mqtt, push) = providers(&channels_config)?;
@@ -306,7 +310,8 @@ impl App {
         let wanted = GraveSettings::of(&new)?;
         let policy = Policy::build(&new)?;
         let standing = self.staff.take_settings(&wanted, &policy.map).await?;
-        self.policy.store(Arc::new(policy.under(&standing.in_force)?));
+        let policy = under(policy, &standing.in_force, &self.store, self.clock.as_ref()).await?;
+        self.policy.store(Arc::new(policy));
         *config = new;
         tracing::info!(file = %path.display(), "rules, templates, map and bureaus were read again; channels and server need a restart");
         tell(&standing);
@@ -319,7 +324,8 @@ impl App {
     /// When map or templates on disk have been broken since.
     pub async fn take_up(&self, settings: &GraveSettings) -> Result<(), StartError> {
         let config = self.config.lock().await;
-        self.policy.store(Arc::new(Policy::build(&config)?.under(settings)?));
+        let policy = under(Policy::build(&config)?, settings, &self.store, self.clock.as_ref()).await?;
+        self.policy.store(Arc::new(policy));
         tracing::info!("rules and bureaus that an administrator agreed to are in force; channels need a restart");
         Ok(())
     }
@@ -365,6 +371,17 @@ fn tell(standing: &Standing) {
     for change in &standing.waits {
         tracing::warn!(%change, "waits for an administrator's yes on the console's page of people; what was agreed to before stays in force");
     }
+}
+
+/// A policy under what was agreed to; where words of it do for this version no more, that is on record.
+async fn under(policy: Policy, agreed: &GraveSettings, store: &Store, clock: &dyn Clock) -> Result<Policy, StartError> {
+    let (policy, unused) = policy.under(agreed)?;
+    if let Some(error) = unused {
+        tracing::error!(%error, "words that were agreed to cannot be used; the shipped ones are, until an administrator agrees to others");
+        let detail = serde_json::json!({"error": error.to_string()});
+        store.record_one(clock.now(), Entry::new("tocsin", "settings.words", "settings", detail)).await?;
+    }
+    Ok(policy)
 }
 
 /// What else goes on at the broker, as config says: accounts kept current, devices listened to and watched.
@@ -451,78 +468,4 @@ pub fn key_file(config: &Config) -> std::path::PathBuf {
 fn beside_store(config: &Config, name: &str) -> std::path::PathBuf {
     let store = config.store.url.strip_prefix("sqlite://").map(Path::new).and_then(Path::parent);
     store.unwrap_or(Path::new("data")).join(name)
-}
-
-fn rates(config: &ChannelsConfig) -> BTreeMap<ChannelKind, u32> {
-    let all = [
-        (ChannelKind::Sms, config.sms.as_ref().and_then(|channel| channel.rate)),
-        (ChannelKind::Email, config.email.as_ref().and_then(|channel| channel.rate)),
-        (ChannelKind::Mqtt, config.mqtt.as_ref().and_then(|channel| channel.rate)),
-        (ChannelKind::Push, config.push.as_ref().and_then(|channel| channel.rate)),
-    ];
-    all.into_iter().filter_map(|(kind, rate)| Some((kind, rate?.per_second.get()))).collect()
-}
-
-fn prices(config: &ChannelsConfig) -> BTreeMap<ChannelKind, Price> {
-    let all = [
-        (ChannelKind::Sms, config.sms.as_ref().and_then(|channel| channel.price)),
-        (ChannelKind::Email, config.email.as_ref().and_then(|channel| channel.price)),
-        (ChannelKind::Mqtt, config.mqtt.as_ref().and_then(|channel| channel.price)),
-        (ChannelKind::Push, config.push.as_ref().and_then(|channel| channel.price)),
-    ];
-    all.into_iter().filter_map(|(kind, price)| Some((kind, price?))).collect()
-}
-
-type Providers = (Vec<Provider>, Option<Arc<Mqtt>>, Option<Arc<Push>>);
-
-fn providers(config: &ChannelsConfig) -> Result<Providers, StartError> {
-    let mut providers = Vec::new();
-    if let Some(sms) = &config.sms {
-        providers.push(provider(sms, Arc::new(Sms::new(&sms.via)?), 8));
-    }
-    if let Some(email) = &config.email {
-        providers.push(provider(email, Arc::new(Email::new(&email.via)?), 16));
-    }
-    let mut broker = None;
-    if let Some(mqtt) = &config.mqtt {
-        let channel = Arc::new(Mqtt::new(&mqtt.via)?);
-        broker = Some(Arc::clone(&channel));
-        providers.push(provider(mqtt, channel, 4));
-    }
-    let mut service = None;
-    if let Some(push) = &config.push {
-        let channel = Arc::new(Push::new(&push.via)?);
-        service = Some(Arc::clone(&channel));
-        providers.push(provider(push, channel, 6));
-    }
-    Ok((providers, broker, service))
-}
-
-fn provider<T>(config: &ChannelConfig<T>, channel: Arc<dyn Channel>, workers: usize) -> Provider {
-    let name = channel.kind().to_string();
-    Provider { name, channel, rate: config.rate, workers: config.workers.unwrap_or(workers), window: config.window }
-}
-
-/// What MQTT must show: the newest warning of each region and hazard that is neither over nor replaced.
-async fn in_force(store: &Store, clock: &dyn Clock) -> Result<Vec<InForce>, StoreError> {
-    let mut states = Vec::new();
-    for (release, content) in store.in_force(clock.now()).await? {
-        let Content::Mqtt(content) = content else { continue };
-        let Some(payload) = content.state else { continue };
-        for kind in release.reach.lists().into_iter().filter_map(|audience| match audience {
-            Audience::Public => Some("region"),
-            Audience::Drill => Some("drill"),
-            Audience::Officials => None,
-        }) {
-            states.extend(release.regions.iter().map(|region| InForce {
-                to: format!("{kind}/{region}"),
-                hazard: content.hazard.clone(),
-                chain: content.chain.clone(),
-                rank: content.rank,
-                payload: payload.clone(),
-                expires: release.expires.into(),
-            }));
-        }
-    }
-    Ok(states)
 }

@@ -15,6 +15,7 @@ use crate::cap::{Hazard, ProfileName, SignaturePolicy};
 use crate::dispatch::Rate;
 use crate::intake::{Levels, Outside};
 use crate::messages::MessageOptions;
+use crate::oidc::OidcConfig;
 use crate::regions::{LocateOptions, MapFiles, RegionCode};
 use crate::residents::SignUpLimits;
 use crate::rules::Span;
@@ -198,22 +199,6 @@ pub struct ConsoleConfig {
     pub key_file: Option<PathBuf>,
     /// Sign-in through the organisation's own provider.
     pub oidc: Option<OidcConfig>,
-}
-
-/// The organisation's own sign-in: an OpenID Connect provider.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OidcConfig {
-    /// Its address; https, but on this machine.
-    pub issuer: String,
-    /// Our name there.
-    pub client_id: String,
-    /// File that holds our secret there, alone; none for a public client.
-    pub client_secret_file: Option<PathBuf>,
-    /// What stands on the button.
-    pub name: Option<String>,
-    /// PEM file of a further certificate authority, for a provider of one's own.
-    pub ca_file: Option<PathBuf>,
 }
 
 /// The record on disk.

@@ -98,23 +98,20 @@ impl Policy {
         })
     }
 
-    /// The same map under the bureaus, rules and words of these settings.
+    /// The same map under the bureaus, rules and words of these settings. Words that were agreed to for another version of the program
+    /// may not do for this one: a warning goes out in the shipped ones then, never in those of files that nobody has agreed to; gives
+    /// why.
     ///
     /// # Errors
     /// When the rules cannot be read, or name what the map does not have.
-    pub fn under(self, settings: &GraveSettings) -> Result<Self, PolicyError> {
+    pub fn under(self, settings: &GraveSettings) -> Result<(Self, Option<TemplateError>), PolicyError> {
         let rules = RuleSet::parse(&settings.rules, "the rules that were agreed to", &self.map)?;
-        let templates = match settings.templates.as_ref().map(|files| Templates::new(files.clone())) {
-            Some(Ok(agreed)) => agreed,
-            // Words that were agreed to before this version, which needs others: a warning goes out in those that it knows.
-            Some(Err(error)) => {
-                tracing::error!(%error, "the templates that were agreed to cannot be used; those of the files are");
-                self.templates
-            }
-            None => self.templates,
+        let (templates, unused) = match settings.templates.clone() {
+            Some(agreed) => Templates::of_another_version(agreed)?,
+            None => (self.templates, None),
         };
         let (bureaus, sources) = (settings.bureaus.clone(), settings.sources.clone());
-        Ok(Self { rules, templates, keys: keys(&bureaus)?, bureaus, sources, ..self })
+        Ok((Self { rules, templates, keys: keys(&bureaus)?, bureaus, sources, ..self }, unused))
     }
 
     /// A bureau as it speaks by one of its sources.
@@ -162,4 +159,43 @@ pub(crate) fn template_files(config: &Config) -> Result<BTreeMap<String, String>
 
 fn rules_name(config: &Config) -> String {
     config.rules.file.as_ref().map_or_else(|| "rules/delta.toml".into(), |path| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cap::Hazard;
+    use crate::messages::Language;
+
+    /// What goes out for an earthquake, when such words were agreed to and others stand in the files.
+    fn advice(agreed: BTreeMap<String, String>) -> (String, Option<TemplateError>) {
+        let config = Config::default();
+        let mut files = Templates::shipped_files();
+        files.insert("common/zh-CN/advice.txt".into(), "没有人同意过".into());
+        let policy = Policy { templates: Templates::new(files).unwrap(), ..Policy::build(&config).unwrap() };
+        let settings = GraveSettings { templates: Some(agreed), ..GraveSettings::of(&config).unwrap() };
+        let (policy, unused) = policy.under(&settings).unwrap();
+        (policy.templates.advice(Hazard::Earthquake, Language::Chinese).unwrap(), unused)
+    }
+
+    #[test]
+    fn words_of_another_version_are_kept_as_far_as_they_do_and_never_taken_from_files_that_nobody_agreed_to() {
+        let own = |text: &str| {
+            let mut files = Templates::shipped_files();
+            files.insert("common/zh-CN/advice.txt".into(), text.into());
+            files
+        };
+        let (said, unused) = advice(own("请留在原地"));
+        assert!(said == "请留在原地" && unused.is_none(), "{said} {unused:?}");
+        // This version says more than that one did.
+        let mut older = own("请留在原地");
+        older.retain(|name, _| !name.starts_with("common/en/description"));
+        let (said, unused) = advice(older);
+        assert_eq!(said, "请留在原地");
+        assert!(matches!(unused, Some(TemplateError::Missing(name)) if name == "common/en/description.txt"));
+        // It knows nothing of what that one said.
+        let (said, unused) = advice(own("{{ what_that_version_knew }}"));
+        assert!(said.contains("伏地"), "the shipped words: {said}");
+        assert!(matches!(unused, Some(TemplateError::Template(_))));
+    }
 }

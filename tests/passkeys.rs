@@ -70,7 +70,7 @@ impl Chromium {
 
     /// Waits for a script to say yes.
     async fn until(&self, script: &str) {
-        for _ in 0..600 {
+        for _ in 0..2_400 {
             if self.run(script).await == json!(true) {
                 return;
             }

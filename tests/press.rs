@@ -44,7 +44,7 @@ impl Clock for Hand {
 }
 
 async fn shown(app: &App, wanted: impl Fn(&Shown) -> bool) -> Arc<Shown> {
-    for _ in 0..1_500 {
+    for _ in 0..6_000 {
         let shown = app.press.shown();
         if wanted(&shown) {
             return shown;

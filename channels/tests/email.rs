@@ -24,7 +24,7 @@ fn email(relays: &[(u16, &str)]) -> Email {
     let relay = |(port, more): &(u16, &str)| format!("{{ host = \"localhost\", port = {port}, {more} }}");
     let relays: Vec<_> = relays.iter().map(relay).collect();
     let text = format!(
-        "relays = [{}]\nfrom = '上海预警 <warn@example.org>'\ndomain = 'warn.example.org'\nlist_id = 'w.example.org'\nsend_timeout_ms = 1500",
+        "relays = [{}]\nfrom = '上海预警 <warn@example.org>'\ndomain = 'warn.example.org'\nlist_id = 'w.example.org'\nsend_timeout_ms = 4000",
         relays.join(", ")
     );
     Email::new(&toml::from_str::<EmailConfig>(&text).unwrap()).unwrap()

@@ -58,7 +58,7 @@ async fn service(answer: &'static str) -> (std::net::SocketAddr, tokio::sync::mp
 
 fn push(allow: &str) -> Push {
     let text = format!(
-        "vapid_key_file = \"unused\"\ncontact = \"mailto:desk@example.org\"\nallow_private = [\"{allow}\"]\nsend_timeout_ms = 1500"
+        "vapid_key_file = \"unused\"\ncontact = \"mailto:desk@example.org\"\nallow_private = [\"{allow}\"]\nsend_timeout_ms = 4000"
     );
     let key = VapidKey::from_pkcs8(&generate_key().unwrap()).unwrap();
     Push::with_key(&toml::from_str::<PushConfig>(&text).unwrap(), key).unwrap()

@@ -41,7 +41,7 @@ fn kannel(port: u16, password: &std::path::Path) -> Sms {
 
 fn json(addr: &str) -> Sms {
     let text =
-        include_str!("../src/sms/gateways/json.toml").replace("127.0.0.1:8080", addr) + "\nsend_timeout_ms = 1000\n";
+        include_str!("../src/sms/gateways/json.toml").replace("127.0.0.1:8080", addr) + "\nsend_timeout_ms = 4000\n";
     Sms::new(&toml::from_str::<GatewayConfig>(&text).unwrap()).unwrap()
 }
 

@@ -56,12 +56,12 @@ impl Drop for Program {
     }
 }
 
-/// Waits until somebody listens there, up to ten seconds.
+/// Waits until somebody listens there, up to a minute: browsers take their time to start.
 ///
 /// # Errors
 /// When nobody does.
 pub fn wait_for(addr: SocketAddr) -> io::Result<()> {
-    for _ in 0..500 {
+    for _ in 0..3_000 {
         if TcpStream::connect_timeout(&addr, Duration::from_millis(200)).is_ok() {
             return Ok(());
         }

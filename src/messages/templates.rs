@@ -170,6 +170,23 @@ impl Templates {
         Ok(templates)
     }
 
+    /// Templates of texts that may have been written for another version of the program. What they lack is said in the shipped words,
+    /// and where they do not work out, everything is; gives why not all of them, and they alone, are used.
+    ///
+    /// # Errors
+    /// Only if the shipped ones are damaged.
+    pub fn of_another_version(files: BTreeMap<String, String>) -> Result<(Self, Option<TemplateError>), TemplateError> {
+        let why = match Self::new(files.clone()) {
+            Ok(templates) => return Ok((templates, None)),
+            Err(why) => why,
+        };
+        // A template for one danger, `message.earthquake.txt`, is nothing that anybody lacks.
+        let plain = |(name, _): &(String, String)| name.matches('.').count() == 1;
+        let mut whole: BTreeMap<_, _> = Self::shipped_files().into_iter().filter(plain).collect();
+        whole.extend(files);
+        Ok((Self::new(whole).or_else(|_| Self::shipped())?, Some(why)))
+    }
+
     /// Fills a part: the rule's own template, else the hazard's, else the plain one.
     pub(super) fn fill(
         &self,

@@ -6,7 +6,7 @@ mod token;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use provider::Organisation;
+pub use provider::{OidcConfig, Organisation};
 use token::{Expected, read};
 
 use crate::officers::{OfficerId, SecretError};

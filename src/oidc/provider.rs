@@ -1,5 +1,6 @@
 //! The provider: what it says of itself, where browsers are sent, and the code's trade for a token.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -13,7 +14,6 @@ use serde::de::DeserializeOwned;
 
 use super::token::is_key_missing;
 use super::{AWAY, Answer, Errand, Expected, OrganisationError, Vouched, read};
-use crate::config::OidcConfig;
 use crate::delivery::constant_time_equal;
 use crate::officers::{OfficerId, random_token};
 
@@ -23,6 +23,22 @@ const BODY: usize = 256 * 1024;
 const BELIEVED: Duration = Duration::from_secs(3_600);
 /// Its keys are asked for again at most so often.
 const KEYS: Duration = Duration::from_secs(30);
+
+/// The organisation's own sign-in: an OpenID Connect provider.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OidcConfig {
+    /// Its address; https, but on this machine.
+    pub issuer: String,
+    /// Our name there.
+    pub client_id: String,
+    /// File that holds our secret there, alone; none for a public client.
+    pub client_secret_file: Option<PathBuf>,
+    /// What stands on the button.
+    pub name: Option<String>,
+    /// PEM file of a further certificate authority, for a provider of one's own.
+    pub ca_file: Option<PathBuf>,
+}
 
 /// The organisation's own sign-in.
 pub struct Organisation {

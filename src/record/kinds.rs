@@ -1,5 +1,5 @@
 /// Every kind of line, in order. Officers read each in words (`docs/officers.md` lists them).
-pub const KINDS: [&str; 81] = [
+pub const KINDS: [&str; 82] = [
     "alert.accept",
     "alert.refuse",
     "device.account",
@@ -77,6 +77,7 @@ pub const KINDS: [&str; 81] = [
     "resident.stop",
     "resident.test",
     "settings",
+    "settings.words",
     "sign-in",
     "sign-in.failed",
     "sign-out",

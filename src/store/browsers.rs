@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row};
 use tocsin_channels::ChannelKind;
 
 use super::addresses::{IDS, push_ids};
+use super::alerts::time;
 use super::unasked::forget_unasked;
 use super::{Store, StoreError, Tx};
 use crate::delivery::Address;
@@ -97,6 +99,30 @@ impl Store {
         let one = |row: &sqlx::any::AnyRow| {
             let recipient: i64 = row.try_get("recipient")?;
             Ok((u64::try_from(recipient).unwrap_or_default(), super::alerts::time(row.try_get("at")?)))
+        };
+        rows.iter().map(one).collect()
+    }
+
+    /// What somebody's devices have reported of messages to them, oldest first.
+    pub(crate) async fn reports_of(&self, subscriber: i64) -> Result<Vec<Value>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT release.alert AS alert, acknowledgement.at AS at, opened_at, safe_at
+             FROM acknowledgement JOIN release ON release.id = acknowledgement.release
+             WHERE recipient IN (SELECT id FROM address WHERE subscriber = $1)
+                 OR recipient IN (SELECT id + 2305843009213693952 FROM address WHERE subscriber = $1)
+             ORDER BY acknowledgement.at, release.id",
+        )
+        .bind(subscriber)
+        .fetch_all(&self.read)
+        .await?;
+        let when = |at: Option<i64>| at.map(time);
+        let one = |row: &sqlx::any::AnyRow| {
+            Ok(json!({
+                "message": row.try_get::<String, _>("alert")?,
+                "shown_at": time(row.try_get("at")?),
+                "opened_at": when(row.try_get("opened_at")?),
+                "safe_at": when(row.try_get("safe_at")?),
+            }))
         };
         rows.iter().map(one).collect()
     }

@@ -9,7 +9,8 @@ use tocsin_channels::ChannelKind;
 
 use super::alerts::time;
 use super::erasure::erase_resident;
-use super::residents::{give_address, replace_places};
+use super::places::replace_places;
+use super::residents::give_address;
 use super::{Place, Store, StoreError, Tx, take_ids};
 use crate::delivery::{Address, address_of, unpack};
 use crate::devices::{Device, DeviceKind};

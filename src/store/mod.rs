@@ -73,6 +73,7 @@ pub(crate) use organisations::{
 #[cfg(feature = "passkeys")]
 pub(crate) use passkeys::{PasskeyRow, delete_passkey, insert_passkey, update_passkey};
 pub use places::Place;
+pub(crate) use places::replace_places;
 pub use publications::{Errand, OutletCount};
 pub(crate) use publications::{OneRelease, Printed, Released};
 pub use record::RecordFilter;
@@ -84,7 +85,7 @@ pub(crate) use releases::{
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{
     NewSignUp, OWN, ResidentRow, end_resident_session, end_sign_up, give_address, insert_personal_release,
-    insert_resident, insert_resident_session, remove_own_address, replace_places, set_resident, test_name,
+    insert_resident, insert_resident_session, remove_own_address, set_resident, test_name,
 };
 pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_sessions, end_token, fail_session, insert_invitation, insert_session,

@@ -201,6 +201,18 @@ impl Store {
     }
 }
 
+/// Puts other places in the stead of somebody's.
+pub(crate) async fn replace_places(
+    store: &Store,
+    tx: &mut Tx,
+    subscriber: i64,
+    places: Vec<Place>,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM place WHERE subscriber = $1").bind(subscriber).execute(&mut *tx).await?;
+    let places: Vec<_> = places.into_iter().map(|place| (subscriber, place)).collect();
+    store.insert_places(tx, &places).await
+}
+
 /// A point that is damaged holds up nobody: its owner is told with the county.
 fn log(error: &StoreError) {
     tracing::error!(%error, "a place's point is damaged; its county stands for it");

@@ -7,7 +7,7 @@ use tocsin_channels::ChannelKind;
 
 use super::alerts::time;
 use super::unasked::prune_unasked;
-use super::{Place, Store, StoreError, Tx, take_ids};
+use super::{Store, StoreError, Tx, take_ids};
 use crate::delivery::Address;
 use crate::messages::Language;
 
@@ -142,30 +142,6 @@ impl Store {
             }))
         })
         .transpose()
-    }
-
-    /// What somebody's devices have reported of messages to them, oldest first.
-    pub(crate) async fn reports_of(&self, subscriber: i64) -> Result<Vec<Value>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT release.alert AS alert, acknowledgement.at AS at, opened_at, safe_at
-             FROM acknowledgement JOIN release ON release.id = acknowledgement.release
-             WHERE recipient IN (SELECT id FROM address WHERE subscriber = $1)
-                 OR recipient IN (SELECT id + 2305843009213693952 FROM address WHERE subscriber = $1)
-             ORDER BY acknowledgement.at, release.id",
-        )
-        .bind(subscriber)
-        .fetch_all(&self.read)
-        .await?;
-        let when = |at: Option<i64>| at.map(time);
-        let one = |row: &sqlx::any::AnyRow| {
-            Ok(json!({
-                "message": row.try_get::<String, _>("alert")?,
-                "shown_at": time(row.try_get("at")?),
-                "opened_at": when(row.try_get("opened_at")?),
-                "safe_at": when(row.try_get("safe_at")?),
-            }))
-        };
-        rows.iter().map(one).collect()
     }
 
     /// Keeps a sign-up until it is confirmed; gives its id.
@@ -445,18 +421,6 @@ pub(crate) async fn insert_personal_release(
         .execute(&mut *tx)
         .await?;
     Ok(())
-}
-
-/// Puts other places in the stead of somebody's.
-pub(crate) async fn replace_places(
-    store: &Store,
-    tx: &mut Tx,
-    subscriber: i64,
-    places: Vec<Place>,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM place WHERE subscriber = $1").bind(subscriber).execute(&mut *tx).await?;
-    let places: Vec<_> = places.into_iter().map(|place| (subscriber, place)).collect();
-    store.insert_places(tx, &places).await
 }
 
 /// Sets until when somebody wants to hear nothing, and in which language pages speak to them.

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 
 use super::words::Words;
 use crate::approval::DeskError;
@@ -178,10 +178,14 @@ impl Fault {
 
 pub(super) use crate::show::beijing;
 
-/// A time as pages show it: the day only where it is not today.
+/// A time as pages show it: the day only where it is not today, the year where it is not this one.
 pub(super) fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let (at, now) = (beijing(at), beijing(now));
-    let shape = if at.date_naive() == now.date_naive() { "%H:%M:%S" } else { "%m-%d %H:%M" };
+    let shape = match () {
+        () if at.date_naive() == now.date_naive() => "%H:%M:%S",
+        () if at.year() == now.year() => "%m-%d %H:%M",
+        () => "%Y-%m-%d %H:%M",
+    };
     at.format(shape).to_string()
 }
 

@@ -1,12 +1,11 @@
 //! Debian's Firefox, headless, driven over WebDriver BiDi: as much of the protocol as the journeys need. Its profile outlives it, so that
 //! a test can close the browser and open it again.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -14,10 +13,12 @@ use tokio::sync::Mutex;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use crate::support::browser::{hands, keep};
+
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// What a page or a push has, to become what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A profile that knows our own push service and asks nobody else for anything.
 pub struct Profile {
@@ -210,13 +211,8 @@ impl Firefox {
 
     /// Keys for whatever has the focus.
     pub async fn press(&self, keys: &str) {
-        let mut actions = Vec::new();
-        for key in keys.chars().map(String::from) {
-            actions.push(json!({"type": "keyDown", "value": key}));
-            actions.push(json!({"type": "keyUp", "value": key}));
-        }
-        let source = json!({"type": "key", "id": "keys", "actions": actions});
-        self.ask("input.performActions", json!({"context": self.context, "actions": [source]})).await.unwrap();
+        let params = json!({"context": self.context, "actions": [hands(keys)]});
+        self.ask("input.performActions", params).await.unwrap();
     }
 
     /// Goes on with the tabulator until something has the focus.
@@ -310,14 +306,7 @@ impl Firefox {
     pub async fn shot(&self, name: &str) -> PathBuf {
         let params = json!({"context": self.context, "origin": "document"});
         let picture = self.ask("browsingContext.captureScreenshot", params).await.unwrap_or_default();
-        let picture =
-            base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap_or_default()).unwrap();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots/app");
-        std::fs::create_dir_all(&folder).unwrap();
-        let n = self.shots.fetch_add(1, Ordering::Relaxed) + 1;
-        let path = folder.join(format!("{}-{n:02}-{name}.png", self.journey));
-        std::fs::write(&path, picture).unwrap();
-        path
+        keep(self.journey, &self.shots, name, picture["data"].as_str().unwrap_or_default())
     }
 
     /// Closes the browser as its owner would, and waits until it has ended.

@@ -91,7 +91,7 @@ impl Stage {
     }
 
     pub async fn eventually(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let until = Instant::now() + Duration::from_secs(40);
+        let until = Instant::now() + Duration::from_secs(120);
         while !holds() {
             assert!(Instant::now() < until, "never: {what}\n{:?}\n{}", self.service.posted(), self.server.log());
             tokio::time::sleep(Duration::from_millis(20)).await;

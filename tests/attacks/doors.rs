@@ -195,7 +195,7 @@ async fn guessing_is_slow_and_tells_nothing() {
     let mut tries = 12;
     while attempt("nobody", "x", "x").await.0 != 429 {
         tries += 1;
-        assert!(tries < 60, "it could go on for ever");
+        assert!(tries < 1_000, "it could go on for ever");
     }
     assert!(tries >= 25, "officers behind one gate can all sign in: {tries}");
     let answer = thief.send(Method::POST, "/invitation/guess", &[("code", "1")], &[]).await;

@@ -121,6 +121,10 @@ async fn marks_and_ends_of_lines_in_every_field_break_no_way_out() {
     server.until(answer["id"].as_str().unwrap(), done).await;
     let usual = headers(&mail.tally.last_text());
     let topics = |heard: &[(String, String)]| heard.iter().map(|(topic, _)| topic.clone()).collect::<BTreeSet<_>>();
+    // The listener's own copies may be on their way; an event's comes last.
+    while !heard.lock().unwrap().iter().any(|(topic, _)| topic == "tocsin/v1/event/310118/typhoon") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let known = topics(&heard.lock().unwrap());
     assert!(known.iter().any(|topic| topic == "tocsin/v1/current/310118/typhoon"), "{known:?}");
 

@@ -193,7 +193,7 @@ impl Stage {
 
 /// Waits for something outside the browser.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(40);
+    let until = Instant::now() + Duration::from_secs(120);
     while !holds() {
         assert!(Instant::now() < until, "never: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -139,25 +139,44 @@ async fn an_update_asks_about_the_counties_that_it_adds_and_the_others_hear_it_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sending_again_asks_for_a_proof_of_presence() {
+async fn whatever_sends_asks_for_a_proof_of_presence_and_a_stop_for_nothing() {
     let server = Server::start("");
     let crew = Crew::of(&server).await;
-    let operator = crew.officer("op", &["operator:310000"]).await;
-    let browser = operator.browser(&server).await;
-    let (_, receipt) = server.post(Cma { colour: YELLOW, ..Cma::new("wind") }.xml()).await;
-    let path = format!("/console/alerts/{}", receipt["id"].as_str().unwrap());
+    let officer = crew.officer("signer", &["signer:310000"]).await;
+    let browser = officer.browser(&server).await;
+    let (_, told) = server.post(Cma { colour: YELLOW, ..Cma::new("wind") }.xml()).await;
+    let (_, waits) = server.post(Cma { colour: ORANGE, code: codes(&["310120"]), ..Cma::new("gale") }.xml()).await;
+    let page = |alert: &Value| format!("/console/alerts/{}", alert["id"].as_str().unwrap());
+    let (told, waits) = (page(&told), page(&waits));
     let long_ago = Utc::now() - TimeDelta::minutes(6);
     let mut tables = super::support::tables(server.folder.path()).await;
     let sql = "UPDATE session SET proved_at = $1";
     sqlx::query(sql).bind(long_ago.timestamp_millis()).execute(&mut tables).await.unwrap();
-    let live = browser.get(&format!("{path}/live")).await.1;
-    let form = live.split("/resend\"").nth(1).unwrap().split("</form>").next().unwrap();
-    assert!(form.contains("name=\"code\""), "the form asks for it: {form}");
-    let again = format!("{path}/resend");
-    let (status, page) = browser.post(&again, &[("reason", "once more")]).await;
-    assert!(status == 403 && page.contains("T6108"), "{status}: {page}");
-    let code = operator.code().await;
-    assert_eq!(browser.post(&again, &[("reason", "once more"), ("code", &code)]).await.0, 303);
+    assert_eq!(browser.post(&format!("{told}/stop"), &[]).await.0, 303, "a late stop cannot be made good");
+
+    let live = format!("{told}/live");
+    let words = [("reason", "so"), ("seen", "0"), ("stage", "sign"), ("word", ""), ("zh", "有误"), ("en", "wrong")];
+    let corrects = [&words[..3], &[("word", "CORRECT")], &words[4..]].concat();
+    let acts = [
+        (&waits, "/console/escalations/1/approve".to_owned(), &words[..]),
+        (&live, format!("{told}/resume"), &words[..]),
+        (&live, format!("{told}/resend"), &words[..]),
+        (&live, format!("{told}/correct"), &corrects[..]),
+    ];
+    for (page, path, form) in &acts {
+        let shown = browser.get(page).await.1;
+        let shown = shown.split(&format!("{path}\"")).nth(1).unwrap().split("</form>").next().unwrap();
+        assert!(shown.contains("name=\"code\""), "the form asks for it: {shown}");
+        let (status, answer) = browser.post(path, form).await;
+        assert!(status == 403 && answer.contains("T6108"), "{path} {status}: {answer}");
+    }
+    // One proof is good for what follows at once.
+    let code = officer.code().await;
+    let (_, approve, form) = &acts[0];
+    assert_eq!(browser.post(approve, &[*form, &[("code", code.as_str())][..]].concat()).await.0, 303);
+    for (_, path, form) in &acts[1..] {
+        assert_eq!(browser.post(path, form).await.0, 303, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,7 +123,7 @@ impl Site {
 
     /// Waits until what is known of the devices is as wanted.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..300 {
+        for _ in 0..1_200 {
             let all = self.devices().await;
             if wanted(&all) {
                 return all;
@@ -205,7 +205,7 @@ impl Client {
             }
             self.got.pop_front().unwrap()
         };
-        let publish = tokio::time::timeout(Duration::from_secs(30), next).await.expect("a message comes");
+        let publish = tokio::time::timeout(Duration::from_secs(120), next).await.expect("a message comes");
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         let word = || Value::String(String::from_utf8_lossy(&publish.payload).into_owned());
         (topic, serde_json::from_slice(&publish.payload).unwrap_or_else(|_| word()))

@@ -33,7 +33,7 @@ async fn a_siren_plays_says_so_and_is_stopped_and_one_that_was_off_plays_nothing
     assert_eq!(siren.publish(&topic("qp-siren", "played"), said.as_bytes(), false).await, PubAckReason::Success);
     let store = site.store().await;
     let mut told = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         told = store.devices_played(&id).await.unwrap();
         if told.iter().any(|(_, at)| at.is_some()) {
             break;

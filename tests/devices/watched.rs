@@ -66,7 +66,7 @@ async fn a_device_that_goes_is_silent_at_once_and_many_silent_ones_are_called_fo
         store.record_lines(&filter, 10).await.unwrap()
     };
     let mut lines = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         lines = count("device.silent").await;
         if !lines.is_empty() {
             break;
@@ -80,7 +80,7 @@ async fn a_device_that_goes_is_silent_at_once_and_many_silent_ones_are_called_fo
     assert_eq!(called[0].detail, json!({"addresses": 1}).to_string());
     // Well again, and said so.
     let _back = site.device("qp-siren").await;
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         if !count("device.alive").await.is_empty() {
             break;
         }

@@ -145,7 +145,7 @@ async fn who_reads_along_shows_how_far_behind_it_is_and_what_it_said_and_no_secr
     let li = crew.officer("li", &["operator:310000"]).await.browser(&server).await;
     assert_eq!(server.post(Cma::new("first").xml()).await.0, 201);
     let mut page = String::new();
-    for _ in 0..500 {
+    for _ in 0..3_000 {
         page = li.get("/console/outlets").await.1;
         if page.contains("<td class=\"number\">1</td>") && !page.contains("<td>—</td>") {
             break;

@@ -151,7 +151,7 @@ impl Stage {
 
 /// Waits for something outside the browser.
 pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + Duration::from_secs(40);
+    let until = Instant::now() + Duration::from_secs(120);
     loop {
         if let Some(found) = look() {
             return found;

@@ -136,7 +136,7 @@ fn well_formed(xml: &str) {
 
 /// Asks until the answer is as wanted.
 async fn until(server: &Server, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..1_500 {
+    for _ in 0..6_000 {
         let answer = server.json(path).await;
         if wanted(&answer) {
             return answer;

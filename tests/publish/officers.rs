@@ -52,7 +52,7 @@ async fn each_jurisdiction_publishes_its_part_with_its_own_changes() {
     assert_eq!(rows.len(), 2);
     let of = |code: &str| rows.iter().find(|row| row.escalation.jurisdiction.as_str() == code).unwrap();
     let until = async |n: usize| {
-        for _ in 0..1_500 {
+        for _ in 0..6_000 {
             let shown = app.press.shown();
             if shown.board.in_force().len() == n {
                 return shown;

@@ -4,6 +4,7 @@ use tocsin::cap::Hazard;
 use tocsin::config::Config;
 use tocsin::grave::GraveSettings;
 use tocsin::messages::{Language, Templates};
+use tocsin::store::RecordFilter;
 
 use crate::house::{Browser, House, Own, Page, sha256, tamper};
 use crate::support::{Cma, tocsin};
@@ -175,6 +176,26 @@ async fn words_in_which_earthquakes_go_out_without_an_officer_wait_for_an_admini
     assert!(page.contains("template sms/zh-CN/message.earthquake.txt") && page.contains("<ins>请转账</ins>"), "{page}");
     agree(&browser, &li.code()).await;
     assert_eq!(advice(&house), "请留在原地");
+}
+
+/// A version that said less has left the words that were agreed to; this one says more.
+#[tokio::test(flavor = "multi_thread")]
+async fn words_agreed_to_before_this_version_stay_as_far_as_they_do_and_that_they_do_not_is_on_record() {
+    let mut house = House::start("").await;
+    let mut older = GraveSettings::of(&Config::load(&house.config()).unwrap()).unwrap();
+    let words = older.templates.as_mut().unwrap();
+    words.retain(|name, _| !name.ends_with("/description.txt"));
+    words.insert("common/zh-CN/advice.txt".into(), "请留在原地".into());
+    let map = &house.app().policy.load_full().map;
+    house.app().staff.take_settings(&older, map).await.unwrap();
+    house.officers(ADMINISTRATORS).await;
+    house.stop().await;
+    house.run().await;
+    let policy = house.app().policy.load_full();
+    assert_eq!(policy.templates.advice(Hazard::Earthquake, Language::Chinese).unwrap(), "请留在原地");
+    let filter = RecordFilter { kind: Some("settings.words".into()), ..RecordFilter::default() };
+    let lines = house.app().store.record_lines(&filter, 10).await.unwrap();
+    assert!(lines.len() == 1 && lines[0].detail.contains("description.txt is missing"), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,8 @@ pub enum Page {
     Ok { body: Vec<u8>, etag: Option<String> },
     /// A whole answer with the time of its last change and no ETag; 304 to whoever names that time.
     Dated { body: Vec<u8>, modified: &'static str },
+    /// One answer, and another one from then on.
+    Once(Vec<u8>, Vec<u8>),
     /// These bytes, and the connection ends.
     Raw(Vec<u8>),
     /// An answer that never ends, as fast as it is read.
@@ -106,7 +108,17 @@ impl Site {
         }
         let head = String::from_utf8_lossy(&head).into_owned();
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-        let page = self.pages.lock().unwrap().get(&path).cloned();
+        let whole = |body| Page::Ok { body, etag: None };
+        let page = match self.pages.lock().unwrap().get_mut(&path) {
+            Some(page) => match page.clone() {
+                Page::Once(first, then) => {
+                    *page = whole(then);
+                    Some(whole(first))
+                }
+                other => Some(other),
+            },
+            None => None,
+        };
         let status = match &page {
             Some(Page::Ok { etag: Some(etag), .. }) if head.contains(&format!("if-none-match: {etag}\r\n")) => 304,
             Some(Page::Dated { modified, .. }) if head.contains(&format!("if-modified-since: {modified}\r\n")) => 304,
@@ -131,6 +143,7 @@ impl Site {
                 stream.write_all(&body).await?;
             }
             Some(Page::Raw(bytes)) => stream.write_all(&bytes).await?,
+            Some(Page::Once(..)) => {}
             Some(Page::Endless) => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<feed>").await?;
                 loop {

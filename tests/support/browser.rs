@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// How WebDriver names an element in JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// What a page has, to become what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";
@@ -25,6 +25,23 @@ pub struct Look {
 }
 
 pub const DESKTOP: Look = Look { size: (1_280, 900), script: true, language: "zh-CN" };
+
+/// Hands on a keyboard, as every protocol of browsers wants them.
+pub fn hands(keys: &str) -> Value {
+    let press = |key: String| [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})];
+    let actions: Vec<_> = keys.chars().map(String::from).flat_map(press).collect();
+    json!({"type": "key", "id": "keys", "actions": actions})
+}
+
+/// Keeps a picture that a browser gave in base64, the next one of its journey.
+pub fn keep(journey: &str, shots: &AtomicU32, name: &str, picture: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots").join(env!("CARGO_CRATE_NAME"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let n = shots.fetch_add(1, Ordering::Relaxed) + 1;
+    let path = folder.join(format!("{journey}-{n:02}-{name}.png"));
+    std::fs::write(&path, base64::engine::general_purpose::STANDARD.decode(picture).unwrap()).unwrap();
+    path
+}
 
 /// A browser with a fresh profile; it ends with the test.
 pub struct Browser {
@@ -306,13 +323,7 @@ impl Browser {
 
     /// Keys for whatever has the focus.
     pub async fn press(&self, keys: &str) {
-        let mut actions = Vec::new();
-        for key in keys.chars().map(String::from) {
-            actions.push(json!({"type": "keyDown", "value": key}));
-            actions.push(json!({"type": "keyUp", "value": key}));
-        }
-        let source = json!({"type": "key", "id": "keys", "actions": actions});
-        self.post("/actions", &json!({"actions": [source]})).await.unwrap();
+        self.post("/actions", &json!({"actions": [hands(keys)]})).await.unwrap();
     }
 
     /// A click at a point of the first such element, from its middle.
@@ -338,13 +349,7 @@ impl Browser {
         let clip = json!({"x": 0, "y": 0, "width": window["clientWidth"], "height": tall, "scale": 1});
         let params = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let picture = self.cdp("Page.captureScreenshot", params).await;
-        let picture = base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots").join(env!("CARGO_CRATE_NAME"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let n = self.shots.fetch_add(1, Ordering::Relaxed) + 1;
-        let path = folder.join(format!("{}-{n:02}-{name}.png", self.journey));
-        std::fs::write(&path, picture).unwrap();
-        path
+        keep(self.journey, &self.shots, name, picture["data"].as_str().unwrap())
     }
 
     /// An error on the console that is caused on purpose from here on.

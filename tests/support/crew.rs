@@ -113,7 +113,7 @@ impl Officer {
             let now = Utc::now().timestamp() / 30;
             let step = (self.last.load(Ordering::SeqCst) + 1).max(now - 1);
             // The earliest one may be gone before it arrives.
-            let step = if step == now - 1 && Utc::now().timestamp() % 30 > 25 { now } else { step };
+            let step = if step == now - 1 && Utc::now().timestamp() % 30 > 15 { now } else { step };
             if step <= now + 1 {
                 self.last.store(step, Ordering::SeqCst);
                 return self.totp.code(DateTime::from_timestamp(step * 30, 0).unwrap());

@@ -317,7 +317,7 @@ fn named(policy: &Policy, code: &RegionCode, words: Words) -> Place {
     Place { code: code.to_string(), name: name.to_owned(), how: String::new() }
 }
 
-fn state_word(state: &crate::approval::State, words: Words) -> &'static str {
+pub(super) fn state_word(state: &crate::approval::State, words: Words) -> &'static str {
     use crate::approval::State;
     match state {
         State::Waiting => words.s("waits"),
@@ -330,7 +330,7 @@ fn state_word(state: &crate::approval::State, words: Words) -> &'static str {
     }
 }
 
-fn stage_word(stage: Stage, words: Words) -> &'static str {
+pub(super) fn stage_word(stage: Stage, words: Words) -> &'static str {
     match stage {
         Stage::Review => words.s("reviewed"),
         Stage::Sign => words.s("signed"),

@@ -170,7 +170,7 @@ pub(super) fn jurisdictions(app: &App, words: Words) -> Vec<Choice> {
     of(RegionKind::Province).chain(of(RegionKind::Prefecture)).collect()
 }
 
-fn position_name(position: Position, words: Words) -> &'static str {
+pub(super) fn position_name(position: Position, words: Words) -> &'static str {
     match position {
         Position::Primary => words.s("on duty"),
         Position::Secondary => words.s("second"),

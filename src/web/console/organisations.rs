@@ -97,7 +97,7 @@ struct OrganisationPage {
 }
 
 /// A level in words.
-fn level_name(colour: Colour, words: Words) -> &'static str {
+pub(super) fn level_name(colour: Colour, words: Words) -> &'static str {
     words.pick(colour.name_zh(), colour.name_en())
 }
 
@@ -135,7 +135,7 @@ pub(super) fn imported_text(words: Words, dry: bool, added: u64, changed: u64, b
     )
 }
 
-fn kind_name(kind: OrganisationKind, words: Words) -> &'static str {
+pub(super) fn kind_name(kind: OrganisationKind, words: Words) -> &'static str {
     match kind {
         OrganisationKind::School => words.s("school"),
         OrganisationKind::Port => words.s("port"),

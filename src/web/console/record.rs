@@ -1,6 +1,7 @@
 //! Who did what, when.
 
 mod said;
+mod values;
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -101,9 +102,10 @@ pub(super) async fn show(
             let now = app.clock.now();
             let older = found.get(PAGE - 1).map_or(0, |line| line.seq);
             let policy = app.policy.load();
+            let reader = said::Reader { map: &policy.map, now, t: frame.t };
             let rows = found.into_iter().map(|line| {
                 let detail = serde_json::from_str(&line.detail).unwrap_or_default();
-                let mut facts = said::facts(&detail, &policy.map, frame.t);
+                let mut facts = reader.facts(&detail);
                 facts.iter_mut().for_each(|(_, text)| *text = text.chars().take(MOST).collect());
                 Row {
                     seq: line.seq,

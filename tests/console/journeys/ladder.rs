@@ -14,7 +14,7 @@ use crate::support::{Cma, RED};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_nobody_takes_climbs_to_the_chief_and_the_card_turns_red() {
     let ladder =
-        [step("primary", "4s", "next"), step("secondary", "4s", "next"), step("chief", "4s", "hold")].join(", ");
+        [step("primary", "30m", "next"), step("secondary", "30m", "next"), step("chief", "30m", "hold")].join(", ");
     let props = Props::new(Some(&rules(&ladder)), 100).await;
     let roll = props.roll(TimeDelta::minutes(2)).await;
     let admin = roll.officer("admin", "管理员", Language::Chinese, "administrator:*").await;
@@ -50,10 +50,13 @@ async fn a_call_that_nobody_takes_climbs_to_the_chief_and_the_card_turns_red() {
     assert_eq!((calls(2), calls(3)), ((0, 0), (0, 0)), "nobody else yet");
     browser.until("the card is there", "return document.querySelector('.cards .card meter') !== null").await;
     browser.shot("called").await;
+    stage.let_due("310000").await;
     eventually("then the second", || calls(2) == (1, 1)).await;
     assert_eq!(calls(3), (0, 0), "not the chief yet");
+    stage.let_due("310000").await;
     eventually("then the chief", || calls(3) == (1, 1)).await;
     assert_eq!((calls(1), calls(2)), ((1, 1), (1, 1)), "each is called once");
+    stage.let_due("310000").await;
     // Every page says so from then on, whatever somebody is at.
     let at_duty = Browser::open(&stage.server.url, "ladder-duty", DESKTOP).await;
     at_duty.enter(&chief.session).await;
@@ -71,7 +74,7 @@ async fn a_call_that_nobody_takes_climbs_to_the_chief_and_the_card_turns_red() {
     let outline = browser.run("return getComputedStyle(document.querySelector('.card.overdue')).outlineColor").await;
     assert_eq!(outline, "rgb(200, 16, 46)", "red");
     browser.shot("overdue").await;
-    eventually("the chief is called again", || calls(3).0 == 2).await;
+    eventually("the chief is called again", || calls(3) == (2, 2)).await;
 
     // The link of a call leads to the decision, and only those who sign in get there.
     let text = stage.texts_to("+8613900000001").remove(0);

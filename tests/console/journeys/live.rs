@@ -47,7 +47,7 @@ async fn a_provider_that_takes_nothing_shows_it_with_the_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_go_on_in_a_hidden_tab_and_after_the_server_was_away() {
-    const PEOPLE: usize = 300;
+    const PEOPLE: usize = 900;
     let props = Props::new(None, 5).await;
     let people: String = (0..PEOPLE).map(|n| format!("310118,zh-CN,public,13800005{n:03},,\n")).collect();
     props.people(&people);

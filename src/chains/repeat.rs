@@ -48,3 +48,29 @@ fn content(info: &Info) -> String {
         plain(&info.instruction),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is on record by it would be told once more after a change of any name in it.
+    #[test]
+    fn what_is_said_has_the_same_summary_in_every_version() {
+        let raw = "<alert xmlns=\"urn:oasis:names:tc:emergency:cap:1.2\"><identifier>a</identifier><sender>s</sender>\
+            <sent>2026-07-01T10:00:00+08:00</sent><status>Actual</status><msgType>Alert</msgType><scope>Public</scope>\
+            <info><language>zh-CN</language><category>Met</category><event>台风</event><responseType>Shelter</responseType>\
+            <urgency>Expected</urgency><severity>Severe</severity><certainty>Likely</certainty>\
+            <onset>2026-07-01T12:00:00+08:00</onset><headline>台风橙色预警</headline><description>大 风</description>\
+            <instruction>留在室内</instruction><area><areaDesc>x</areaDesc></area></info></alert>";
+        let read = |raw: &str| crate::cap::read(raw.as_bytes()).alert.unwrap();
+        let said = says(&read(raw));
+        assert_eq!(said, "ac46d809ca8399d5992b9182c35c95278cb0cc1833bda92db8ad887790835093");
+        assert_eq!(
+            says(&read(&raw.replace("大 风", "大风").replace("橙色预警", "橙色预警继续"))),
+            said,
+            "spaces and headline"
+        );
+        assert_ne!(says(&read(&raw.replace("大 风", "大雨"))), said);
+        assert_ne!(says(&read(&raw.replace("Severe", "Extreme"))), said);
+    }
+}

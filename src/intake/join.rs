@@ -148,7 +148,7 @@ fn undated(alert: &Alert) -> [String; 2] {
     })
 }
 
-/// What chains know of an alert on record. Only of those at the head they ask where, and whether it is the end.
+/// What chains know of an alert on record. Only of those at the head they ask where.
 async fn member(store: &Store, row: AlertRow, named: Vec<(String, Why)>) -> Result<Member, StoreError> {
     let superseded = row.superseded_by.is_some();
     let mut part = match row.msg_type.as_str() {
@@ -158,8 +158,9 @@ async fn member(store: &Store, row: AlertRow, named: Vec<(String, Why)>) -> Resu
         _ => Part::Answers,
     };
     let ends = match row.ends {
-        Some(ends) => ends,
-        None => store.alert_as_read(&row.id).await?.is_some_and(|alert| alert.is_the_end()),
+        // A row from before this was written with it.
+        None if part == Part::Updates => store.alert_as_read(&row.id).await?.is_some_and(|alert| alert.is_the_end()),
+        ends => ends == Some(true),
     };
     if part == Part::Updates && ends {
         part = Part::Ends;
@@ -206,8 +207,15 @@ async fn said_already(
         _ => amended::<Live>(store, head).await?,
     };
     let same = places && !amended && lasts(row.expires, new.expires) && !understood.alert.infos.is_empty();
-    let same = same && store.says(head).await? == Some(chains::says(&understood.alert));
-    Ok(same.then(|| head.clone()))
+    if !same {
+        return Ok(None);
+    }
+    let said = match store.says(head).await? {
+        // A row from before this was written with it.
+        None => store.alert_as_read(head).await?.map(|old| chains::says(&old)),
+        said => said,
+    };
+    Ok((said == Some(chains::says(&understood.alert))).then(|| head.clone()))
 }
 
 /// Whether officers changed an alert's words, or may have.

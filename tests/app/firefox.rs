@@ -1,7 +1,6 @@
 //! Debian's Firefox, headless, driven over WebDriver BiDi: as much of the protocol as the journeys need. Its profile outlives it, so that
 //! a test can close the browser and open it again.
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -303,7 +302,7 @@ impl Firefox {
     }
 
     /// Keeps a picture of the whole page.
-    pub async fn shot(&self, name: &str) -> PathBuf {
+    pub async fn shot(&self, name: &str) {
         let params = json!({"context": self.context, "origin": "document"});
         let picture = self.ask("browsingContext.captureScreenshot", params).await.unwrap_or_default();
         keep(self.journey, &self.shots, name, picture["data"].as_str().unwrap_or_default())

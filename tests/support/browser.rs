@@ -1,12 +1,14 @@
 //! A real browser, driven by WebDriver: as much of the protocol as the journeys need.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use serde_json::{Value, json};
+
+use super::picture;
 
 /// How WebDriver names an element in JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -34,13 +36,12 @@ pub fn hands(keys: &str) -> Value {
 }
 
 /// Keeps a picture that a browser gave in base64, the next one of its journey.
-pub fn keep(journey: &str, shots: &AtomicU32, name: &str, picture: &str) -> PathBuf {
+pub fn keep(journey: &str, shots: &AtomicU32, name: &str, picture: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots").join(env!("CARGO_CRATE_NAME"));
     std::fs::create_dir_all(&folder).unwrap();
     let n = shots.fetch_add(1, Ordering::Relaxed) + 1;
     let path = folder.join(format!("{journey}-{n:02}-{name}.png"));
     std::fs::write(&path, base64::engine::general_purpose::STANDARD.decode(picture).unwrap()).unwrap();
-    path
 }
 
 /// A browser with a fresh profile; it ends with the test.
@@ -49,6 +50,8 @@ pub struct Browser {
     session: String,
     base: String,
     pid: Option<u64>,
+    /// Where it speaks its own protocol.
+    own: String,
     driver: Child,
     journey: &'static str,
     shots: AtomicU32,
@@ -110,6 +113,7 @@ impl Browser {
             session: format!("http://127.0.0.1:{port}/session"),
             base: base.to_owned(),
             pid: None,
+            own: String::new(),
             driver,
             journey,
             shots: AtomicU32::new(0),
@@ -118,6 +122,7 @@ impl Browser {
         };
         let made = browser.post("", &wanted).await.expect("chromium starts (`cargo xtask test` installs it)");
         browser.pid = made["capabilities"]["goog:processID"].as_u64();
+        browser.own = made["capabilities"]["goog:chromeOptions"]["debuggerAddress"].as_str().unwrap().to_owned();
         browser.session = format!("{}/{}", browser.session, made["sessionId"].as_str().unwrap());
         // Pages are as wide as asked, whatever the window's own frame takes, and below a window's least width too.
         browser.resize(look.size).await;
@@ -342,14 +347,13 @@ impl Browser {
     }
 
     /// Keeps a picture of the whole page.
-    pub async fn shot(&self, name: &str) -> PathBuf {
-        let size = self.cdp("Page.getLayoutMetrics", json!({})).await;
-        let (content, window) = (&size["cssContentSize"], &size["cssLayoutViewport"]);
-        let tall = content["height"].as_f64().unwrap().max(window["clientHeight"].as_f64().unwrap()).min(6_000.0);
-        let clip = json!({"x": 0, "y": 0, "width": window["clientWidth"], "height": tall, "scale": 1});
-        let params = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
-        let picture = self.cdp("Page.captureScreenshot", params).await;
-        keep(self.journey, &self.shots, name, picture["data"].as_str().unwrap())
+    pub async fn shot(&self, name: &str) {
+        let window = Self::answer(self.client.get(format!("{}/window", self.session))).await.unwrap();
+        let window = window.as_str().unwrap();
+        let page = format!("ws://{}/devtools/page/{}", self.own, window.strip_prefix("CDwindow-").unwrap_or(window));
+        if let Some(picture) = picture::of(&page).await {
+            keep(self.journey, &self.shots, name, &picture);
+        }
     }
 
     /// An error on the console that is caused on purpose from here on.

@@ -364,6 +364,70 @@ proptest! {
     }
 }
 
+/// The points of a county's border, no two of a side farther apart than a hundred metres or so.
+fn border(county: &tocsin::regions::RegionCode) -> Vec<Point> {
+    let between = |(a, b): (&Point, &Point)| {
+        let steps = ((a.lat - b.lat).abs().max((a.lon - b.lon).abs()) / 1e-3).ceil().max(1.0);
+        let at = |part: f64| point(a.lat + part * (b.lat - a.lat), a.lon + part * (b.lon - a.lon));
+        std::iter::successors(Some(0.0), |n| Some(n + 1.0))
+            .take_while(|n| *n < steps)
+            .map(|n| at(n / steps))
+            .collect::<Vec<_>>()
+    };
+    MAP.rings(county).iter().flat_map(|ring| ring.iter().zip(ring.iter().skip(1)).flat_map(between)).collect()
+}
+
+#[test]
+fn a_circle_grazes_no_county_that_it_does_not_touch() {
+    let borders: Vec<_> = MAP.counties().map(|county| (&county.code, border(&county.code))).collect();
+    let (mut grazes, mut boxes_alone) = (0, 0);
+    for (n, (county, ring)) in borders.iter().enumerate().step_by(3) {
+        let center = ring[(n * 997) % ring.len()];
+        for radius_km in [1.0, 7.0, 30.0] {
+            let disc = |radius_km| area(&[], &[Circle { center, radius_km }], &[]);
+            let options = LocateOptions { coast: false, ..LocateOptions::default() };
+            let located = MAP.locate(&[disc(radius_km)], &options);
+            let ground = Ground::of(&MAP, &[disc(radius_km)], &located);
+            // A side counts as near by its box.
+            let (near, own) = (Footprint::of(&disc(radius_km + 2.0)), Footprint::of(&disc(radius_km)));
+            let (high, wide) = (radius_km / 111.2, radius_km / 111.2 / center.lat.to_radians().cos());
+            for (other, ring) in &borders {
+                let matched = located.counties.iter().any(|found| found.region == **other);
+                let grazed = ground.grazed().any(|(code, _)| code == *other);
+                grazes += usize::from(grazed);
+                assert!(!grazed || ring.iter().any(|at| near.covers(*at)), "{other}: {radius_km} km on {county}");
+                let touched = ring.iter().any(|at| own.covers(*at));
+                assert!(
+                    matched || grazed || !touched || located.counties.is_empty(),
+                    "{other}: {radius_km} km on {county}"
+                );
+                let reach = |value: fn(&Point) -> f64, middle: f64, far: f64| {
+                    let least = ring.iter().map(value).fold(f64::MAX, f64::min);
+                    let most = ring.iter().map(value).fold(f64::MIN, f64::max);
+                    least <= middle + far && middle - far <= most
+                };
+                let boxes = reach(|at| at.lat, center.lat, high) && reach(|at| at.lon, center.lon, wide);
+                boxes_alone += usize::from(boxes && !matched && !grazed);
+            }
+        }
+    }
+    assert!(grazes > 10 && boxes_alone > 100, "{grazes} grazed, {boxes_alone} whose boxes alone meet");
+}
+
+#[test]
+fn a_county_that_the_map_of_today_would_match_is_not_hardly_touched() {
+    let shape = ring(&[(30.5, 120.5), (30.5, 121.5), (31.5, 121.5), (31.5, 120.5), (30.5, 120.5)]);
+    let area = area(&[shape], &[], &[]);
+    let located = MAP.locate(std::slice::from_ref(&area), &LocateOptions::default());
+    let has = |code: &str| located.counties.iter().any(|found| found.region.as_str() == code);
+    assert!(has("320509") && has("310118"));
+    // By the map of that time, it matched but one.
+    let mut before = located.clone();
+    before.counties.retain(|found| found.region.as_str() == "310118");
+    let ground = Ground::of(&MAP, std::slice::from_ref(&area), &before);
+    assert!(!ground.grazed().any(|(code, _)| code.as_str() == "320509"));
+}
+
 proptest! {
     // Each case looks at thousands of corners.
     #![proptest_config(ProptestConfig::with_cases(96))]

@@ -66,7 +66,10 @@ impl Plan<'_> {
                 let own = addresses.get(&first.subscriber).map(Vec::as_slice).unwrap_or_default();
                 let wishes: Vec<Wishes> = places.iter().map(|p| Wishes::unpack(p.hazards, p.wishes)).collect();
                 let why = places.iter().map(|place| place.place).collect();
-                self.add_resident(own, &wishes, danger, (first.region, why)).await?;
+                // A loudspeaker speaks to all around it: not on the word of another county's officers.
+                let quietly = places.iter().all(|place| place.grazed);
+                let region = places.iter().find(|place| !place.grazed).unwrap_or(first).region;
+                self.add_resident(own, &wishes, danger, (region, why, quietly)).await?;
             }
         }
         Ok(())
@@ -77,7 +80,7 @@ impl Plan<'_> {
         own: &[(ChannelKind, u64)],
         wishes: &[Wishes],
         danger: Danger,
-        (region, why): (u16, Vec<u64>),
+        (region, why, quietly): (u16, Vec<u64>, bool),
     ) -> Result<(), StoreError> {
         // Told before, and told on by that channel; or planned before the program stopped.
         let told = |(kind, id): &(ChannelKind, u64)| self.tells(*kind, *id) || self.tells(*kind, second_language(*id));
@@ -85,7 +88,8 @@ impl Plan<'_> {
             return Ok(());
         }
         let Some(telling) = telling(wishes, danger, self.planner.clock.now()) else { return Ok(()) };
-        let ways = ways(own, &telling, |kind| self.usable(*kind));
+        let may = |kind: ChannelKind| self.usable(kind) && !(quietly && kind == ChannelKind::Mqtt);
+        let ways = ways(own, &telling, |kind| may(*kind));
         for (at, language) in telling.languages.iter().enumerate() {
             let recipient = |id: u64| if at == 0 { id } else { second_language(id) };
             // By whatever channel they have heard it in this language: not by another as well.

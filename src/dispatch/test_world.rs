@@ -19,7 +19,7 @@ use crate::messages::{Language, Variant};
 use crate::policy::Policy;
 use crate::regions::RegionCode;
 use crate::residents::Wishes;
-use crate::rules::{Lane, Reach};
+use crate::rules::{Approval, Decision, Lane, Reach};
 use crate::store::{NewDispatch, NewRelease, Place, ReleaseKind, Store, StoreOptions, insert_release, supersede};
 
 /// One message that reached somebody.
@@ -183,11 +183,12 @@ impl World {
         let mut tx = self.store.begin().await.unwrap();
         sqlx::query(
             "INSERT INTO alert (id, sender, identifier, sent, msg_type, status, hazard, severity, headline, bureau,
-             received_at, format, verdict, findings, state, chain, located)
-             VALUES ($1, '', $1, 0, '', '', '', '', '', '', 0, 'json', '', '', 'released', '', $2)",
+             received_at, format, verdict, findings, state, chain, located, decision)
+             VALUES ($1, '', $1, 0, '', '', '', '', '', '', 0, 'json', '', '', 'released', '', $2, $3)",
         )
         .bind(name)
         .bind(serde_json::to_string(&located).unwrap())
+        .bind(serde_json::to_string(&decision(&regions)).unwrap())
         .execute(&mut tx)
         .await
         .unwrap();
@@ -202,6 +203,24 @@ impl World {
                 .unwrap();
             supersede(&mut tx, old, name, now).unwrap();
         }
+        let new = self.new_release(name, lane, &regions, variants);
+        if provinces.is_empty() {
+            insert_release(&mut tx, &new, now).await.unwrap();
+        }
+        for province in provinces {
+            insert_release(&mut tx, &self.part(&new, province), now).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+
+    /// A release of an alert to these counties, which needs nobody.
+    pub(super) fn new_release(
+        &self,
+        name: &str,
+        lane: Lane,
+        regions: &[RegionCode],
+        variants: &[Variant],
+    ) -> NewRelease {
         let mut dispatches = Vec::new();
         for (variant, language) in variants.iter().flat_map(|v| Language::ALL.map(|l| (*v, l))) {
             let text = format!("{name} {} {}", variant.as_str(), language.tag());
@@ -211,7 +230,7 @@ impl World {
                 dispatches.push(NewDispatch { language, variant, content });
             }
         }
-        let mut new = NewRelease {
+        NewRelease {
             alert: name.into(),
             lane,
             name: format!("alert/{name}"),
@@ -224,26 +243,33 @@ impl World {
             } else {
                 Reach::Live { public: true, officials: false }
             },
-            regions,
+            regions: regions.to_vec(),
             channels: [ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push].into(),
-            expires: now + if variants == [Variant::Cancel] { CANCEL_HOLDS } else { HOLDS },
+            expires: self.clock.now() + if variants == [Variant::Cancel] { CANCEL_HOLDS } else { HOLDS },
             signed_by: BY_RULE.into(),
             dispatches,
             scene: None,
-        };
-        if provinces.is_empty() {
-            insert_release(&mut tx, &new, now).await.unwrap();
         }
-        let all = new.regions.clone();
-        for province in provinces {
-            let province: RegionCode = province.parse().unwrap();
-            let within: Vec<_> =
-                policy.map.counties_below(&province).iter().map(|county| county.code.clone()).collect();
-            new.name = format!("alert/{name}/{province}");
-            new.regions = all.iter().filter(|code| within.contains(code)).cloned().collect();
-            (new.jurisdiction, new.within) = (Some(province), Some(within));
-            insert_release(&mut tx, &new, now).await.unwrap();
+    }
+
+    /// A province's part of a release.
+    pub(super) fn part(&self, whole: &NewRelease, province: &str) -> NewRelease {
+        let province: RegionCode = province.parse().unwrap();
+        let policy = self.policy.load();
+        let within: Vec<_> = policy.map.counties_below(&province).iter().map(|county| county.code.clone()).collect();
+        NewRelease {
+            name: format!("{}/{province}", whole.name),
+            regions: whole.regions.iter().filter(|code| within.contains(code)).cloned().collect(),
+            jurisdiction: Some(province),
+            within: Some(within),
+            ..whole.clone()
         }
+    }
+
+    /// Puts another release of an alert on record.
+    pub(super) async fn insert(&self, new: &NewRelease) {
+        let mut tx = self.store.begin().await.unwrap();
+        insert_release(&mut tx, new, self.clock.now()).await.unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -308,7 +334,22 @@ impl World {
     }
 }
 
-fn counties(codes: &[&str]) -> serde_json::Value {
+/// What the rules say of an alert that tells these counties and needs nobody.
+pub(super) fn decision(regions: &[RegionCode]) -> Decision {
+    Decision {
+        regions: regions.to_vec(),
+        reach: Reach::Live { public: true, officials: false },
+        channels: [ChannelKind::Sms].into(),
+        lane: Lane::MODERATE,
+        approval: Approval::none(),
+        template: None,
+        rules: Vec::new(),
+        withheld: None,
+    }
+}
+
+/// An area of counties that are named.
+pub(super) fn counties(codes: &[&str]) -> serde_json::Value {
     let named =
         |code: &&str| serde_json::json!({"valueName": "CPEAS Geographic Code", "value": format!("{code}000000")});
     serde_json::json!({"areaDesc": "x", "geocode": codes.iter().map(named).collect::<Vec<_>>()})

@@ -52,6 +52,28 @@ impl Disc {
         }
     }
 
+    pub(super) fn center(&self) -> Point {
+        self.center
+    }
+
+    /// Whether it shares a point with a box, or all but does; its widest row there says so.
+    pub(super) fn meets(&self, area: &Bounds) -> bool {
+        let (own, area) = (self.bounds(), area.grown());
+        let (south, north) = (own.south.max(area.south), own.north.min(area.north));
+        if south > north {
+            return false;
+        }
+        // Rows grow towards the widest, on the pole's side of the middle, and shrink beyond it.
+        let middle = self.center.lat.to_radians();
+        let sine = (middle.sin() / self.angle.cos()).clamp(-1.0, 1.0);
+        let widest = self.center.lat + ((sine.asin() - middle) / self.stretch).to_degrees();
+        let whole = own.east - own.west >= 360.0;
+        let half = if whole { Some(180.0) } else { self.half_width(widest.clamp(south, north)) };
+        // At its very ends, rounding may leave no row.
+        let half = half.unwrap_or(0.0);
+        area.west <= self.center.lon + half && self.center.lon - half <= area.east
+    }
+
     /// The box around it.
     pub(super) fn bounds(&self) -> Bounds {
         let height = (self.angle / self.stretch).to_degrees();

@@ -167,8 +167,11 @@ impl Shape {
     pub(super) fn may_touch(&self, ground: &Outline) -> bool {
         match &self.form {
             Form::Polygon(outline) => TURNS.iter().any(|turn| outline.may_touch(ground, *turn)),
-            // Its box is hardly larger.
-            Form::Circle(disc) => disc.bounds().meets(&ground.bounds()),
+            Form::Circle(disc) => {
+                let comes_near = |side: Bounds| TURNS.iter().any(|turn| disc.meets(&side.turned(*turn)));
+                disc.bounds().meets(&ground.bounds())
+                    && (wraps(ground, disc.center()) || ground.side_boxes().any(comes_near))
+            }
         }
     }
 

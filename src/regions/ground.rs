@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cap::{Area, Point};
 
 use super::footprint::Footprint;
-use super::map::RegionMap;
+use super::locate::Grounds;
+use super::map::{Place, RegionMap};
+use super::overlap::overlap;
 use super::region::{RegionCode, RegionKind};
 use super::{How, Located};
 
@@ -39,7 +41,7 @@ pub enum Meant {
 impl Ground {
     /// What an alert's areas mean, given the counties that they were found to match.
     pub fn of(map: &RegionMap, areas: &[Area], located: &Located) -> Self {
-        let footprints: Vec<Footprint> = areas.iter().map(Footprint::of).filter(|shape| !shape.is_empty()).collect();
+        let footprints = Grounds::of(areas).drawn();
         if footprints.is_empty() {
             return Self::default();
         }
@@ -77,6 +79,11 @@ impl Ground {
         self.grazed.retain(|county, _| !counties.contains(county));
     }
 
+    /// Nobody is told with a county that is not theirs.
+    pub(crate) fn graze_none(&mut self) {
+        self.grazed.clear();
+    }
+
     /// The counties where somebody is meant when these regions (sorted) are told: with which of them, and who.
     pub fn counties<'a>(&'a self, regions: &'a [RegionCode]) -> impl Iterator<Item = (u16, &'a RegionCode, Meant)> {
         let told = (0_u16..).zip(regions).map(move |(index, region)| {
@@ -97,21 +104,24 @@ impl Ground {
     }
 }
 
-/// The counties that shapes may touch and do not match. Where none is matched by its shape, shapes were not what counted.
+/// The counties that shapes may touch and do not match. Where none is matched by its shape, shapes were not what counted. One that would be
+/// matched by the map of today was not hardly touched when the map was another: its people are not a few on a border.
 fn grazed(map: &RegionMap, footprints: &[Footprint], located: &Located) -> BTreeMap<RegionCode, RegionCode> {
     let drawn = located.counties.iter().filter(|found| found.how.iter().any(How::is_drawn));
     let drawn: Vec<&RegionCode> = drawn.map(|found| &found.region).collect();
+    if drawn.is_empty() {
+        return BTreeMap::new();
+    }
     let matched: BTreeSet<&RegionCode> = located.counties.iter().map(|found| &found.region).collect();
-    let mut grazed = BTreeMap::new();
+    let mut touched: BTreeMap<&RegionCode, &Place> = BTreeMap::new();
     for shape in footprints.iter().flat_map(Footprint::shapes) {
         let others = map.places_in(shape.bounds()).filter(|place| place.kind == RegionKind::County);
-        for place in others.filter(|place| !matched.contains(&place.code) && shape.may_touch(&place.outline)) {
-            if let Some(with) = goes_with(map, &place.code, &drawn) {
-                grazed.insert(place.code.clone(), with);
-            }
-        }
+        let new = others.filter(|place| !matched.contains(&place.code) && !touched.contains_key(&place.code));
+        let new: Vec<&Place> = new.filter(|place| shape.may_touch(&place.outline)).collect();
+        touched.extend(new.into_iter().map(|place| (&place.code, place)));
     }
-    grazed
+    touched.retain(|_, place| overlap(place, footprints).is_none());
+    touched.into_keys().filter_map(|code| Some((code.clone(), goes_with(map, code, &drawn)?))).collect()
 }
 
 /// Which of the matched counties the points of another one go with.

@@ -111,14 +111,14 @@ impl RegionMap {
 
 /// The ground of each area, the same one once: a message in two languages names every area twice.
 #[derive(Default)]
-struct Grounds {
+pub(super) struct Grounds {
     footprints: Vec<Footprint>,
     /// Which of them is each area's.
     of: Vec<usize>,
 }
 
 impl Grounds {
-    fn of(areas: &[Area]) -> Self {
+    pub(super) fn of(areas: &[Area]) -> Self {
         let (mut footprints, mut seen) = (Vec::new(), HashMap::new());
         let mut place = |area| {
             *seen.entry(drawn(area)).or_insert_with(|| {
@@ -128,6 +128,11 @@ impl Grounds {
         };
         let of = areas.iter().map(&mut place).collect();
         Self { footprints, of }
+    }
+
+    /// Those that are drawn.
+    pub(super) fn drawn(self) -> Vec<Footprint> {
+        self.footprints.into_iter().filter(|footprint| !footprint.is_empty()).collect()
     }
 
     /// Whether this area is drawn.

@@ -48,13 +48,13 @@ impl Bounds {
     }
 
     /// The box and what lies on its rim.
-    fn grown(self) -> Self {
+    pub(super) fn grown(self) -> Self {
         let Self { south, north, west, east } = self;
         Self { south: south - ON_SIDE, north: north + ON_SIDE, west: west - ON_SIDE, east: east + ON_SIDE }
     }
 
     /// Turned so far round the globe.
-    fn turned(self, turn: f64) -> Self {
+    pub(super) fn turned(self, turn: f64) -> Self {
         Self { west: self.west + turn, east: self.east + turn, ..self }
     }
 
@@ -236,7 +236,7 @@ impl Outline {
     }
 
     /// The boxes around its sides.
-    fn side_boxes(&self) -> impl Iterator<Item = Bounds> + '_ {
+    pub(super) fn side_boxes(&self) -> impl Iterator<Item = Bounds> + '_ {
         let rising = self.edges.iter().map(|edge| {
             let (west, east) = (edge.south.lon.min(edge.north.lon), edge.south.lon.max(edge.north.lon));
             Bounds { south: edge.south.lat, north: edge.north.lat, west, east }

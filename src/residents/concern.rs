@@ -9,7 +9,7 @@ use crate::approval::areas;
 use crate::cap::{Alert, Colour, Hazard};
 use crate::regions::{Ground, LocateOptions, Located, Meant, RegionCode, RegionMap};
 use crate::rules::Decision;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, readable};
 
 /// What an alert is to people with places.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub(crate) struct Concerned {
     pub(crate) region: u16,
     pub(crate) hazards: i64,
     pub(crate) wishes: i64,
+    /// Whether it lies in a county that the shape hardly touches.
+    pub(crate) grazed: bool,
 }
 
 /// People with a place inside the shape in a county that it hardly touches, and the counties that they are told with.
@@ -60,9 +62,12 @@ impl Concern {
         let located = serde_json::from_value(store.located(alert).await?).unwrap_or_default();
         let mut concern = Self::of(map, &read, &located);
         if concern.ground.grazed().next().is_some() {
-            // What rules add to what the shape matched is told by its own officers.
-            let decision = store.alert(alert).await?.map(|row| serde_json::from_value::<Decision>(row.decision));
-            concern.ground.take_whole(&decision.and_then(Result::ok).map(|one| one.regions).unwrap_or_default());
+            match decided(store, alert).await? {
+                // What rules add to what the shape matched is told by its own officers.
+                Some(decision) => concern.ground.take_whole(&decision.regions),
+                // Nobody knows what they added: then each county is its own officers'.
+                None => concern.ground.graze_none(),
+            }
         }
         Ok(concern)
     }
@@ -81,6 +86,7 @@ impl Concern {
                         region,
                         hazards: row.hazards,
                         wishes: row.wishes,
+                        grazed: who == Meant::Inside,
                     });
                 }
             }
@@ -102,6 +108,12 @@ impl Concern {
         }
         Ok(found)
     }
+}
+
+/// What the rules said of an alert; None where that cannot be read.
+pub(crate) async fn decided(store: &Store, alert: &str) -> Result<Option<Decision>, StoreError> {
+    let row = readable("an alert", store.alert(alert).await)?.flatten();
+    Ok(row.and_then(|row| serde_json::from_value(row.decision).ok()))
 }
 
 /// The places that an alert concerns, each with its owner: `(owner, place)`.

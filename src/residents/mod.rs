@@ -26,7 +26,7 @@ mod tests;
 
 pub(crate) use browser::watch;
 pub use concern::concerned;
-pub(crate) use concern::{Concern, Concerned, Grazed};
+pub(crate) use concern::{Concern, Concerned, Grazed, decided};
 pub use import::{BadRow, ImportError, ImportReport, export, import};
 pub use inbound::LEFT;
 pub use last_year::{LastYear, Would};

@@ -116,6 +116,21 @@ impl Store {
         Ok(names)
     }
 
+    /// The counties of these places.
+    pub(crate) async fn regions_of_places(&self, places: &[u64]) -> Result<HashMap<u64, RegionCode>, StoreError> {
+        let mut found = HashMap::with_capacity(places.len());
+        for ids in places.chunks(IDS) {
+            let mut sql = QueryBuilder::new("SELECT id, region FROM place WHERE id IN ");
+            push_ids(&mut sql, ids);
+            for row in sql.build().fetch_all(&self.read).await? {
+                let (id, code): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
+                let code = readable("a place's county", code.parse().map_err(StoreError::corrupt))?;
+                found.extend(code.map(|code| (u64::try_from(id).unwrap_or_default(), code)));
+            }
+        }
+        Ok(found)
+    }
+
     /// Somebody's places, oldest first.
     pub(crate) async fn places_of(&self, subscriber: i64) -> Result<Vec<Place>, StoreError> {
         let rows =

@@ -1,19 +1,20 @@
 //! Who was told before, and so must hear of it: an Update's, a Cancel's or a correction's audience, and those whom it missed.
 
+mod homes;
 mod night;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
 
+use self::homes::{Census, Homes};
 use self::night::Night;
 use super::{Extra, Plan, because};
 use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, unpack_why};
 use crate::dispatch::elsewhere::{Owners, recipients, same};
 use crate::messages::Variant;
 use crate::regions::RegionCode;
-use crate::residents::Grazed;
 use crate::store::{Dispatch, Release, StoreError};
 
 /// Ids of addresses that have heard something, by channel and variant.
@@ -128,7 +129,7 @@ impl<'a> Plan<'a> {
         let left: RoaringTreemap = store.left_addresses().await?.into_iter().collect();
         let ended = self.ended(&older).await?;
         let elsewhere = self.warned_elsewhere().await?;
-        let mut grazed = None;
+        let mut census = Census::of(self, &older).await?;
         let mut night = Night::default();
         let mut unreached = Vec::new();
         for old in older {
@@ -144,7 +145,7 @@ impl<'a> Plan<'a> {
                     .filter(|(_, told)| *told)
                     .map(|(member, _)| member)
                     .collect();
-                let homes = self.homes((&old, &places), (&why, &told), &mut grazed).await?;
+                let homes = census.homes(self, (&old, &places), (&why, &told)).await?;
                 let extras = night.extras(self, &why, &told).await?;
                 for ((_, recipient), mut because) in told.into_iter().zip(extras) {
                     if !self.may_tell(&old, &recipient, &homes) {
@@ -153,11 +154,15 @@ impl<'a> Plan<'a> {
                     let mut region = places.get(usize::from(recipient.region)).copied().unwrap_or(ELSEWHERE);
                     if region == ELSEWHERE && (old.damaged || !because.why.is_empty()) {
                         region = self.other_place(&recipient, &homes);
-                        if region == ELSEWHERE && homes.of(&recipient).iter().any(|home| elsewhere.contains(home)) {
+                        if region == ELSEWHERE && homes.of(&recipient).any(|home| elsewhere.contains(home)) {
                             continue;
                         }
                     }
                     let Some(now) = self.successor(was, region != ELSEWHERE) else { continue };
+                    let goes_on = matches!(now.variant, Variant::Warn | Variant::Lifted);
+                    if goes_on && census.leaves(&homes, &recipient, region) {
+                        continue;
+                    }
                     if now.variant == Variant::Correction {
                         // Nobody lies a night in fear of what was wrong.
                         because.hold = None;
@@ -201,42 +206,11 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The regions of those of a chunk about whom the chunk itself does not say enough, and the counties that they are told with.
-    async fn homes(
-        &self,
-        (old, places): (&Release, &[u16]),
-        (why, told): (&[Vec<u64>], &[(usize, Recipient)]),
-        grazed: &mut Option<Grazed>,
-    ) -> Result<Homes, StoreError> {
-        let all_here = self.release.within.is_none() || old.within == self.release.within;
-        let unknown = |recipient: &&Recipient| {
-            let region = usize::from(recipient.region);
-            let elsewhere = places.get(region).is_none_or(|at| *at == ELSEWHERE);
-            !recipient.is_region() && (elsewhere || (!all_here && old.regions.get(region).is_none()))
-        };
-        let ids: Vec<u64> =
-            told.iter().map(|(_, recipient)| recipient).filter(unknown).map(|r| address_of(r.id)).collect();
-        let mut homes = self.planner.store.regions_of_addresses(&ids).await?;
-        if ids.is_empty() || why.is_empty() {
-            return Ok(Homes(homes));
-        }
-        let grazed = match grazed {
-            Some(known) => known,
-            none => none.insert(self.grazed().await?),
-        };
-        if !grazed.is_empty() {
-            for (id, owner) in self.planner.store.owners(&ids).await? {
-                homes.entry(id).or_default().extend(grazed.get(&owner).into_iter().flatten().cloned());
-            }
-        }
-        Ok(Homes(homes))
-    }
-
     /// Where somebody with several places is warned now, though it is over where they were told of it: they are not told that it is
     /// over while another place of theirs is in danger. The same holds of whoever was told nobody knows where.
     fn other_place(&self, recipient: &Recipient, homes: &Homes) -> u16 {
         let named = of_topic(recipient);
-        let all = homes.of(recipient).iter().chain(&named);
+        let all = homes.of(recipient).chain(&named);
         all.map(|home| self.region_index(home)).find(|at| *at != ELSEWHERE).unwrap_or(ELSEWHERE)
     }
 
@@ -260,10 +234,11 @@ impl<'a> Plan<'a> {
         }
         let holds = |home: &RegionCode| within.binary_search(home).is_ok();
         if let Some(home) = old.regions.get(usize::from(recipient.region)) {
-            return holds(home);
+            // Told with a county that is not theirs: where theirs is warned now, its own part tells them.
+            return holds(home) || homes.is_guest_of(recipient, &self.release.regions);
         }
         // Told as somebody elsewhere: by the address's own region, or by the region that a topic names.
-        homes.of(recipient).iter().chain(&of_topic(recipient)).any(holds)
+        homes.of(recipient).chain(&of_topic(recipient)).any(holds)
     }
 
     /// Those of the origin who were not reached, nor by an earlier repeat: refused, or nobody knows.
@@ -317,15 +292,6 @@ impl<'a> Plan<'a> {
         let (kind, language) = (was.content.kind(), was.language);
         let fits = |d: &&Dispatch| d.content.kind() == kind && d.language == language && variants.contains(&d.variant);
         self.dispatches.iter().find(fits)
-    }
-}
-
-/// Which regions addresses are told for.
-struct Homes(HashMap<u64, Vec<RegionCode>>);
-
-impl Homes {
-    fn of(&self, recipient: &Recipient) -> &[RegionCode] {
-        self.0.get(&address_of(recipient.id)).map_or(&[], Vec::as_slice)
     }
 }
 

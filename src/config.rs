@@ -108,8 +108,8 @@ pub struct BrokerConfig {
 pub struct PublishConfig {
     /// Our sender id in CAP messages that officers changed; no spaces or commas.
     pub sender: String,
-    /// Class of agency, unit and extension in our own messages' identifiers, as GB/T 35965 has them: eight digits.
-    pub issuer: String,
+    /// Class of agency, unit and extension in our own messages' identifiers, as GB/T 35965 has them: eight digits that no bureau uses.
+    pub issuer: Option<String>,
     /// What has ended stays listed for so long, hours.
     pub keep_hours: u32,
     /// Notifications to WMO's WIS2, where this is one of its nodes.
@@ -118,7 +118,7 @@ pub struct PublishConfig {
 
 impl Default for PublishConfig {
     fn default() -> Self {
-        Self { sender: "tocsin".into(), issuer: "41600000".into(), keep_hours: 48, wis2: None }
+        Self { sender: "tocsin".into(), issuer: None, keep_hours: 48, wis2: None }
     }
 }
 

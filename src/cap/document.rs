@@ -7,6 +7,9 @@ use super::read::{self, Reading};
 use super::xml::{self, Node, Tree, XmlError};
 use super::{json_nmc, json_qweather};
 
+/// The most alerts of a list in JSON that are read from a file.
+const MOST_LISTED: usize = 500;
+
 /// What a file turned out to be.
 #[derive(Debug, Clone)]
 pub enum Document {
@@ -99,12 +102,14 @@ pub fn read_json(bytes: &[u8]) -> Reading {
     Reading { alert: reading.alert, findings }
 }
 
-/// Reads a file in JSON: one message, or a list of them.
+/// Reads a file in JSON: one message, or a list of them; a list that is too long is refused as a whole.
 pub fn read_json_document(bytes: &[u8]) -> Document {
     let small = bytes.len() <= xml::MAX_BYTES;
     let value: Value = small.then(|| serde_json::from_slice(bytes).ok()).flatten().unwrap_or_default();
     let one = || Document::Alert(Box::new(read_json(bytes)));
-    let Some(list) = list_in_json(&value).filter(|list| list.items.len() > 1 && !says_cap(&value)) else {
+    let Some(list) =
+        list_in_json(&value).filter(|list| (2..=MOST_LISTED).contains(&list.items.len()) && !says_cap(&value))
+    else {
         return one();
     };
     let enclosed = |item: &Value| {
@@ -329,6 +334,13 @@ mod tests {
         assert_eq!(read, [true, false]);
         let one = read_json_document(item("31000041600000_20261006202800").to_string().as_bytes());
         assert!(matches!(one, Document::Alert(reading) if reading.alert.is_some()));
+        for (n, wanted) in [(MOST_LISTED, None), (MOST_LISTED + 1, Some(Code::NotOne))] {
+            let found = match read_json_document(json!({"warning": vec![0; n]}).to_string().as_bytes()) {
+                Document::Alert(reading) => reading.findings.first().map(|finding| finding.code),
+                Document::Wrapped { .. } => None,
+            };
+            assert_eq!(found, wanted, "{n} in a list");
+        }
     }
 
     #[test]

@@ -79,8 +79,9 @@ impl Config {
         if sender.is_empty() || sender.contains(|c: char| c.is_whitespace() || matches!(c, ',' | '<' | '&')) {
             return Err(format!("publish: `sender` is `{sender}`: CAP allows no spaces, commas, < or & in it"));
         }
-        let issuer = &self.publish.issuer;
-        if issuer.len() != 8 || !issuer.bytes().all(|b| b.is_ascii_digit()) {
+        if let Some(issuer) = &self.publish.issuer
+            && (issuer.len() != 8 || !issuer.bytes().all(|b| b.is_ascii_digit()))
+        {
             return Err(format!(
                 "publish: `issuer` is `{issuer}`: class of agency, unit and extension are eight digits"
             ));

@@ -11,11 +11,14 @@ use crate::approval::{Amendment, DeskError};
 use crate::cap::Code;
 use crate::publish::{Publication, PublishError, Source, make, make_numbered, make_own, standings};
 use crate::regions::RegionCode;
-use crate::store::{OneRelease, Printed, Released, StoreError, Unpublished, WholeAlert};
+use crate::store::{Printed, Released, StoreError, Unpublished, WholeAlert};
 use crate::world::Live;
 
 /// Releases that are looked at, and kept as publications, together.
 const SHEET: i64 = 100;
+
+/// What is to be kept together: releases, and what became of each.
+type Sheet = Vec<(Released, Option<Printed>)>;
 
 /// Why a release cannot be published.
 #[derive(Debug, thiserror::Error)]
@@ -51,20 +54,11 @@ impl Press {
             let released = self.store.released_after(seen, SHEET).await?;
             let full = i64::try_from(released.len()) == Ok(SHEET);
             seen = released.last().map_or(seen, |(last, _)| *last);
-            let mut sheet = Vec::new();
+            let mut sheet = Sheet::new();
             for (id, release) in released {
-                let ends = release.as_ref().ok().map(|release| release.expires);
-                let chain = release.as_ref().ok().map(|release| release.chain.clone());
-                // What is made of an alert depends on what of its event is out already.
-                if sheet.iter().any(|(earlier, _): &(Released, _)| Some(&earlier.chain) == chain.as_ref()) {
-                    self.put_down(std::mem::take(&mut sheet)).await?;
-                }
-                match self.made(release).await {
-                    Ok(made) => sheet.push(made),
-                    Err(fault) => {
-                        self.put_down(std::mem::take(&mut sheet)).await?;
-                        self.settle((id, ends), Err(fault), 1).await?;
-                    }
+                match release {
+                    Ok(release) => self.lay(release, &mut sheet).await?,
+                    Err(error) => self.leave((id, None), error.into(), &mut sheet).await?,
                 }
             }
             self.put_down(sheet).await?;
@@ -74,14 +68,38 @@ impl Press {
         }
     }
 
-    async fn made(&self, release: OneRelease) -> Result<(Released, Option<Printed>), Fault> {
-        let release = release?;
-        let printed = self.publication(&release).await?;
-        Ok((release, printed))
+    /// Lays to a sheet what a release becomes.
+    async fn lay(&self, release: Released, sheet: &mut Sheet) -> Result<(), StoreError> {
+        // What is made of an alert depends on what of its event is out already.
+        if sheet.iter().any(|(earlier, _)| earlier.chain == release.chain) {
+            self.put_down(std::mem::take(sheet)).await?;
+        }
+        let mut made = self.publication(&release).await;
+        // The store was asked whether its name is free, and does not know what is on the sheet.
+        if matches!(&made, Ok(Some(made)) if is_on(sheet, made)) {
+            self.put_down(std::mem::take(sheet)).await?;
+            made = self.publication(&release).await;
+        }
+        match made {
+            Ok(printed) => sheet.push((release, printed)),
+            Err(fault) => self.leave((release.id, Some(release.expires)), fault, sheet).await?,
+        }
+        Ok(())
+    }
+
+    /// Notes down what cannot be published, after what comes before it.
+    async fn leave(
+        &self,
+        release: (i64, Option<DateTime<Utc>>),
+        fault: Fault,
+        sheet: &mut Sheet,
+    ) -> Result<(), StoreError> {
+        self.put_down(std::mem::take(sheet)).await?;
+        self.settle(release, Err(fault), 1).await
     }
 
     /// Keeps publications, all at once; where that fails, each by itself.
-    async fn put_down(&self, sheet: Vec<(Released, Option<Printed>)>) -> Result<(), StoreError> {
+    async fn put_down(&self, sheet: Sheet) -> Result<(), StoreError> {
         let rows: Vec<_> = sheet.iter().map(|(release, printed)| (release.id, printed.as_ref())).collect();
         match self.store.print(&rows).await {
             Ok(()) => {
@@ -268,6 +286,12 @@ impl Press {
         });
         Ok(stands.map(|entry| (Publication::clone(&entry.publication), entry.left)).collect())
     }
+}
+
+/// Whether something of the same name is on a sheet.
+fn is_on(sheet: &[(Released, Option<Printed>)], made: &Printed) -> bool {
+    let mut printed = sheet.iter().filter_map(|(_, printed)| printed.as_ref());
+    printed.any(|earlier| earlier.publication.id == made.publication.id)
 }
 
 fn told(release: &Released, printed: Option<&Printed>) {

@@ -47,8 +47,8 @@ pub struct Source<'a> {
     pub older: &'a [(Publication, Vec<RegionCode>)],
     /// Ours, in CAP.
     pub sender: &'a str,
-    /// Our class of agency, unit and extension, in the identifiers of GB/T 35965.
-    pub issuer: &'a str,
+    /// Our class of agency, unit and extension in the identifiers of GB/T 35965, where config names them.
+    pub issuer: Option<&'a str>,
     /// Names of places.
     pub map: &'a RegionMap,
     /// What our own messages are signed with.
@@ -239,17 +239,18 @@ fn seas(source: &Source<'_>, regions: &[RegionCode], whole: bool) -> Vec<RegionC
     all.into_iter().filter(own).cloned().collect()
 }
 
-/// What a message of ours is called: as GB/T 35965 has it where what it stands for is called so, else as the bureau calls it with the
-/// release's number behind. The second is nobody else's; of the first there are ten a second.
+/// What a message of ours is called: as GB/T 35965 has it where what it stands for is called so and we are an issuer of our own, else as
+/// the bureau calls it with the release's number behind. The second is nobody else's; of the first there are ten a second. The bureau's
+/// own issuer is never ours: a message of that name may be the bureau's next.
 fn identifier(source: &Source<'_>, references: &[Reference], called: Name) -> String {
-    let names = || references.iter().map(|reference| reference.identifier.as_str());
     let national = || {
-        let issuer = names().find_map(NationalId::read)?;
-        NationalId::write(&issuer.area, source.issuer, source.at, source.release)
+        let theirs = NationalId::read(&source.alert.identifier)?;
+        let issuer = source.issuer.filter(|ours| *ours != format!("{}{}", theirs.agency, theirs.unit))?;
+        let ours = NationalId::write(&theirs.area, issuer, source.at, source.release)?;
+        references.iter().all(|reference| reference.identifier != ours).then_some(ours)
     };
-    let numbered = || format!("{}-{}", name(&source.alert.identifier), source.release);
     let national = if called == Name::Numbered { None } else { national() };
-    national.filter(|national| names().all(|name| name != national)).unwrap_or_else(numbered)
+    national.unwrap_or_else(|| format!("{}-{}", name(&source.alert.identifier), source.release))
 }
 
 /// Our own message in place of the bureau's: our sender, and what it stands for referenced.

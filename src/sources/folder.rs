@@ -1,22 +1,26 @@
 //! A drop folder. A file is taken over by a rename into `working`, handed in, and moved to `accepted` or `refused`, there with its
 //! reason beside it. What a crash leaves in `working` is taken again: the same alert twice is one alert. A file that cannot be read or
-//! moved waits there and is tried again, and holds up none of the others; it is refused only for what is in it.
+//! moved waits there and is tried again, and holds up none of the others; it is refused only for what is in it, or where its owner does
+//! not let us read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::config::FolderSource;
-use super::disk::{Disk, Hands, Taken};
+use super::disk::{AT_ONCE, Disk, Hands, Mark, Taken};
 use super::door::{Delivered, Door};
 use super::health;
 use super::problem::{Problem, ProblemCode};
 use super::schedule::{When, again, dice};
 use crate::store::SourceRow;
+
+/// The longest pause of a file that there was only too much to do for, or whose texts were just being changed.
+const SOON: TimeDelta = TimeDelta::seconds(30);
 
 /// Watches a folder until told to stop.
 pub(super) async fn run(config: FolderSource, door: Arc<Door>, stop: CancellationToken) {
@@ -38,9 +42,9 @@ pub(super) async fn run(config: FolderSource, door: Arc<Door>, stop: Cancellatio
             // A file that waits has a pause of its own; the folder is looked at as ever.
             failures = if looked.is_ok() { 0 } else { failures.saturating_add(1) };
             let next = when.next(now, failures, dice(), None);
-            let (did, problem) = match looked {
-                Ok(did) => (did, watch.problem.as_ref()),
-                Err(ref problem) => (true, Some(problem)),
+            let (Looked { did, more }, problem) = match looked {
+                Ok(looked) => (looked, watch.problem.as_ref()),
+                Err(ref problem) => (Looked { did: true, more: false }, Some(problem)),
             };
             let was_bad = row.failing_since.is_some();
             // An idle folder is noted down once a minute.
@@ -54,13 +58,34 @@ pub(super) async fn run(config: FolderSource, door: Arc<Door>, stop: Cancellatio
                     tracing::error!(%error, source = %row.name, "what is known of a source could not be written");
                 }
             }
-            tokio::time::sleep((next - now).to_std().unwrap_or(Duration::from_secs(1))).await;
+            if !more {
+                tokio::time::sleep((next - now).to_std().unwrap_or(Duration::from_secs(1))).await;
+            }
         }
     };
     tokio::select! {
         () = Box::pin(rounds) => {}
         () = stop.cancelled() => {}
     }
+}
+
+/// What a look came to.
+struct Looked {
+    /// Anything was done.
+    did: bool,
+    /// There was more than fits into one look: the next one follows at once.
+    more: bool,
+}
+
+/// Whose turn it is first; of each kind, the oldest.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// It has just come.
+    New(Option<SystemTime>),
+    /// An earlier look did not come to it.
+    Left(Option<SystemTime>),
+    /// It is tried again.
+    Again(DateTime<Utc>),
 }
 
 struct Watch {
@@ -75,6 +100,8 @@ struct Watch {
 
 /// A file that could not be read, handed in or moved, for no fault of what is in it.
 struct Waits {
+    /// Which file of its name.
+    mark: Mark,
     problem: Problem,
     tries: u32,
     next: DateTime<Utc>,
@@ -97,41 +124,43 @@ impl Watch {
         Self { config, door, disk, waits: BTreeMap::new(), problem: None }
     }
 
-    /// One look; true where anything was done. What is wrong with one file holds up none of the others; where the store takes nothing,
-    /// all of them wait.
-    async fn look(&mut self, row: &mut SourceRow) -> Result<bool, Problem> {
-        let Taken { files, new, left } = self.disk.take_over().await?;
-        // What a file of the same name came to before says nothing of this one.
-        self.waits.retain(|path, _| files.binary_search(path).is_ok() && !new.contains(path));
-        let due = self.due(files);
-        let did = !due.is_empty();
-        for path in due {
+    /// One look. What is wrong with one file holds up none of the others; where the store takes nothing, all of them wait.
+    async fn look(&mut self, row: &mut SourceRow) -> Result<Looked, Problem> {
+        let Taken { files, new, more, left } = self.disk.take_over().await?;
+        // What a file of the same name came to before says nothing of one that was put in its place.
+        self.waits.retain(|path, waits| files.get(path) == Some(&waits.mark));
+        let mut due = self.due(files, &new);
+        let looked = Looked { did: !due.is_empty(), more: more || due.len() > AT_ONCE };
+        due.truncate(AT_ONCE);
+        for (path, mark) in due {
             let before = self.waits.remove(&path);
             let (tries, settled) = before.map_or((0, None), |before| (before.tries, before.settled));
             let Err((problem, settled)) = self.treat(&path, settled, row).await else { continue };
             let all_wait = settled.is_none() && !matches!(problem.code, ProblemCode::Refused | ProblemCode::File);
             let tries = tries.saturating_add(1);
             tracing::warn!(source = %self.config.name, file = %path.display(), tries, %problem, "a file waits");
-            let next = self.door.now() + again(tries, dice());
-            self.waits.insert(path, Waits { problem: problem.clone(), tries, next, settled });
+            let next = self.door.now() + pause(problem.code, tries, dice());
+            self.waits.insert(path, Waits { mark, problem: problem.clone(), tries, next, settled });
             if all_wait {
                 return Err(problem);
             }
         }
         self.problem = left.or_else(|| self.waits.values().next().map(|waits| waits.problem.clone()));
-        Ok(did)
+        Ok(looked)
     }
 
-    /// The files whose turn it is: those that are new, then those that have waited.
-    fn due(&self, files: Vec<PathBuf>) -> Vec<PathBuf> {
+    /// The files whose turn it is, in order: a backlog holds up nothing that comes meanwhile.
+    fn due(&self, files: BTreeMap<PathBuf, Mark>, new: &BTreeSet<PathBuf>) -> Vec<(PathBuf, Mark)> {
         let now = self.door.now();
-        let turn = |path: PathBuf| match self.waits.get(&path) {
-            Some(waits) => (waits.next <= now).then_some((Some(waits.next), path)),
-            None => Some((None, path)),
+        let turn = |path: &Path, mark: &Mark| match self.waits.get(path) {
+            Some(waits) => (waits.next <= now).then_some(Turn::Again(waits.next)),
+            None if new.contains(path) => Some(Turn::New(mark.modified)),
+            None => Some(Turn::Left(mark.modified)),
         };
-        let mut due: Vec<_> = files.into_iter().filter_map(turn).collect();
+        let mut due: Vec<_> =
+            files.into_iter().filter_map(|(path, mark)| Some((turn(&path, &mark)?, path, mark))).collect();
         due.sort();
-        due.into_iter().map(|(_, path)| path).collect()
+        due.into_iter().map(|(_, path, mark)| (path, mark)).collect()
     }
 
     /// Hands a file in, unless that is done, and moves it. Where that fails: why, and what is done already.
@@ -170,6 +199,13 @@ impl Watch {
         let why = (!delivered.refused.is_empty()).then(|| reason(&delivered.refused));
         Ok(Settled { place, why })
     }
+}
+
+/// How long a file waits after so many tries.
+fn pause(code: ProblemCode, tries: u32, dice: f64) -> TimeDelta {
+    let pause = again(tries, dice);
+    // What is refused for good does not wait.
+    if code == ProblemCode::Refused { pause.min(SOON) } else { pause }
 }
 
 /// Why a file was refused, for the person who put it there.

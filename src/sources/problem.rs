@@ -51,6 +51,7 @@ problems! {
     Stale = "T8020" "回应比先前的旧，未据此结束任何预警" "an older answer than before; nothing is ended by it{}";
     Setup = "T8021" "无法按配置建立连接：{}" "cannot be set up as configured: {}";
     StillOpen = "T8022" "已不在列表中，但未能结束，请值班员查看：{}" "no longer listed, but could not be ended; an officer should look: {}";
+    Denied = "T8023" "无权读取此文件：{}" "a file that Tocsin is not permitted to read: {}";
 }
 
 /// What is wrong.

@@ -75,7 +75,7 @@ pub(crate) use passkeys::{PasskeyRow, delete_passkey, insert_passkey, update_pas
 pub use places::Place;
 pub(crate) use places::replace_places;
 pub use publications::{Errand, OutletCount};
-pub(crate) use publications::{OneRelease, Printed, Released};
+pub(crate) use publications::{Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{

@@ -79,6 +79,17 @@ async fn listen(port: u16) -> Arc<Mutex<Vec<(String, String)>>> {
     heard
 }
 
+/// Waits until there is an answer, and no longer than a slow machine takes.
+async fn until<T>(what: &str, server: &Server, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..3_000 {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never came: {what}\n{}", server.log());
+}
+
 fn headers(mail: &str) -> BTreeSet<String> {
     let head = mail.split("\r\n\r\n").next().unwrap();
     let own = head.lines().filter(|line| !line.starts_with([' ', '\t']));
@@ -122,9 +133,10 @@ async fn marks_and_ends_of_lines_in_every_field_break_no_way_out() {
     let usual = headers(&mail.tally.last_text());
     let topics = |heard: &[(String, String)]| heard.iter().map(|(topic, _)| topic.clone()).collect::<BTreeSet<_>>();
     // The listener's own copies may be on their way; an event's comes last.
-    while !heard.lock().unwrap().iter().any(|(topic, _)| topic == "tocsin/v1/event/310118/typhoon") {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the event's topic", &server, async || {
+        heard.lock().unwrap().iter().any(|(topic, _)| topic == "tocsin/v1/event/310118/typhoon").then_some(())
+    })
+    .await;
     let known = topics(&heard.lock().unwrap());
     assert!(known.iter().any(|topic| topic == "tocsin/v1/current/310118/typhoon"), "{known:?}");
 
@@ -150,9 +162,8 @@ async fn marks_and_ends_of_lines_in_every_field_break_no_way_out() {
     assert_eq!(last[0].1, "+8613812345678");
     assert!(last[1].1.contains("{{ 7*7 }}"), "{last:?}");
 
-    while server.get(&format!("/alerts/{id}")).await.status() != 200 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("its page", &server, async || (server.get(&format!("/alerts/{id}")).await.status() == 200).then_some(()))
+        .await;
     for path in ["/?lang=en", "/regions/310118?lang=zh-CN", &format!("/events/{id}"), "/sources/shanghai"] {
         let answer = server.get(path).await;
         assert_eq!(answer.status(), 200, "{path}");
@@ -169,21 +180,20 @@ async fn marks_and_ends_of_lines_in_every_field_break_no_way_out() {
     assert_eq!(server.get(&format!("/alerts/{id}.cap")).await.bytes().await.unwrap(), evil.as_bytes());
 
     // Posts may overtake each other.
-    let post = loop {
+    let post = until("its post", &server, async || {
         let asked = asked.lock().unwrap().clone();
         let posts = asked.iter().filter(|(uri, _)| uri.path() == "/hook");
         let mut posts = posts.map(|(_, body)| serde_json::from_str::<Value>(body).unwrap());
-        if let Some(post) = posts.find(|post| post["alert"] == id) {
-            break post;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+        posts.find(|post| post["alert"] == id)
+    })
+    .await;
     assert!(post["feature"]["properties"].to_string().contains("{{ 7*7 }}"), "{post}");
 
     // Everything was acknowledged; the listener's own copies may be on their way.
-    while !heard.lock().unwrap().iter().any(|(_, payload)| payload.contains("7*7")) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("its copy on a topic", &server, async || {
+        heard.lock().unwrap().iter().any(|(_, payload)| payload.contains("7*7")).then_some(())
+    })
+    .await;
     let heard = heard.lock().unwrap();
     assert!(
         topics(&heard).iter().all(|topic| topic.split('/').count() <= 5 && !topic.contains(['{', '\r', '\n', ' ']))

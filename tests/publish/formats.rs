@@ -88,7 +88,7 @@ fn hostile_text_stays_text_in_every_format() {
         amendment: &Amendment::default(),
         older: &[],
         sender: "tocsin",
-        issuer: "41600000",
+        issuer: None,
         map: &MAP,
         signing: None,
     };

@@ -111,7 +111,8 @@ fn china_s_profile_has_nothing_to_say_of_our_edition_of_a_message_that_keeps_it(
     let mut names = BTreeSet::from([read(raw).identifier]);
     for minutes in [30, 40, 50] {
         let amendment = Amendment { words: BTreeMap::new(), expires: Some(at + TimeDelta::minutes(minutes)) };
-        let (_, cap) = desk.release(raw.as_bytes(), at, How { amendment, ..How::default() }).unwrap();
+        let (_, cap) =
+            desk.release(raw.as_bytes(), at, How { amendment, issuer: Some("41699900"), ..How::default() }).unwrap();
         let mut reading = cap::read(&cap);
         let ours = reading.alert.unwrap();
         let verdict = cap::hold_against(&[cap::ProfileName::China], &ours, &mut reading.findings);
@@ -119,6 +120,30 @@ fn china_s_profile_has_nothing_to_say_of_our_edition_of_a_message_that_keeps_it(
         assert_eq!((ours.sender.as_str(), ours.identifier.len()), ("tocsin.example", 31));
         assert!(names.insert(ours.identifier), "those of one second have a name each: {names:?}");
     }
+}
+
+/// Its platform knows messages by their identifiers, and would take the bureau's next one for ours.
+#[test]
+fn no_name_of_ours_is_one_that_the_bureau_or_another_may_give() {
+    let raw = include_str!("../cases/cap/qingpu-typhoon-red.xml");
+    let theirs = read(raw).identifier;
+    let at = "2022-09-14T12:00:00Z".parse().unwrap();
+    let of = |raw: &str, issuer| {
+        let amendment = Amendment { words: BTreeMap::new(), expires: Some(at + TimeDelta::minutes(30)) };
+        let how = How { amendment, issuer, ..How::default() };
+        Desk::default().release(raw.as_bytes(), at, how).unwrap().0.shown.identifier.clone()
+    };
+    let bureaus = &theirs[6..14];
+    for issuer in [None, Some(bureaus)] {
+        assert_eq!(of(raw, issuer), format!("{theirs}-1"), "{issuer:?}");
+    }
+    assert_eq!(of(raw, Some("41699900")), format!("{}41699900_20220914200000_1", &theirs[..6]));
+    // Nor is a division borrowed from what it references.
+    let plain = raw.replace(&format!("<identifier>{theirs}"), "<identifier>plain").replace(
+        "</scope>",
+        "</scope><references>other,33000041600000_20220914190000,2022-09-14T19:00:00+08:00</references>",
+    );
+    assert_eq!(of(&plain, Some("41699900")), "plain-1");
 }
 
 /// A part of an alert names its own counties and no others: what waits elsewhere is not given away.

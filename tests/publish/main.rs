@@ -58,6 +58,7 @@ struct How<'a> {
     within: Option<Vec<RegionCode>>,
     amendment: Amendment,
     replaces: &'a [&'a Alert],
+    issuer: Option<&'a str>,
     signing: Option<&'a cap::SigningKey>,
     verified: bool,
 }
@@ -92,7 +93,7 @@ impl Desk {
             amendment: &how.amendment,
             older: &older,
             sender: "tocsin.example",
-            issuer: "41600000",
+            issuer: how.issuer,
             map: &MAP,
             signing: how.signing,
         };

@@ -54,6 +54,15 @@ impl Listing {
         names
     }
 
+    /// How many whole answers in a row left this one out.
+    async fn missed(&self, name: &str) -> i64 {
+        let mut rows = tables(self.server.folder.path()).await;
+        let missed = sqlx::query_scalar("SELECT missed FROM source_entry WHERE entry = $1").bind(name);
+        let missed = missed.fetch_one(&mut rows).await.unwrap();
+        rows.close().await.unwrap();
+        missed
+    }
+
     async fn until_ended(&self, n: usize) -> Vec<String> {
         until(&format!("{n} ended"), &self.server, async || {
             let ended = self.ended().await;
@@ -108,8 +117,13 @@ async fn answers_that_fail_are_cut_off_or_old_end_nothing() {
     listing.site.asked("/list", 3).await;
     // One whole answer, and then it is there again.
     let back = dated(&listing.feed(&FIVE), "2026-01-04T00:00:00Z");
-    listing.site.put("/list", Page::Once(dated(&four, "2026-01-03T00:00:00Z").into(), back.into()));
-    listing.site.asked("/list", 4).await;
+    listing.site.show_times("/list", 1, dated(&four, "2026-01-03T00:00:00Z"));
+    until_source(&listing.server, &store, "list", |row| row.failures >= 1).await;
+    assert_eq!(listing.missed("z").await, 1, "it was counted");
+    listing.site.show("/list", back);
+    until_source(&listing.server, &store, "list", |row| row.failures == 0).await;
+    listing.site.asked("/list", 3).await;
+    assert_eq!(listing.missed("z").await, 0);
     assert_eq!(listing.ended().await, [""; 0], "{}", listing.server.log());
 }
 
@@ -135,9 +149,12 @@ async fn what_is_in_force_is_not_forgotten_however_long_the_source_was_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn most_of_the_list_gone_at_once_takes_five_answers() {
     let listing = Listing::start("ends_by_absence = true").await;
-    listing.list(&["v", "w"]);
-    listing.site.asked("/list", 3).await;
+    listing.site.show_times("/list", 4, listing.feed(&["v", "w"]));
+    let store = store(&listing.server).await;
+    until_source(&listing.server, &store, "list", |row| row.failures >= 1).await;
+    assert_eq!(listing.missed("z").await, 4);
     assert_eq!(listing.ended().await, [""; 0], "of one alert, two would be enough");
+    listing.list(&["v", "w"]);
     assert_eq!(listing.until_ended(3).await, ["x", "y", "z"]);
 }
 

@@ -15,8 +15,8 @@ pub enum Page {
     Ok { body: Vec<u8>, etag: Option<String> },
     /// A whole answer with the time of its last change and no ETag; 304 to whoever names that time.
     Dated { body: Vec<u8>, modified: &'static str },
-    /// One answer, and another one from then on.
-    Once(Vec<u8>, Vec<u8>),
+    /// So many answers, and another page from then on.
+    Times(usize, Vec<u8>, Box<Page>),
     /// These bytes, and the connection ends.
     Raw(Vec<u8>),
     /// An answer that never ends, as fast as it is read.
@@ -81,8 +81,12 @@ impl Site {
     }
 
     pub fn fail(&self, path: &str, status: u16) {
-        let head = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        self.put(path, Page::Raw(head.into_bytes()));
+        self.put(path, failing(status));
+    }
+
+    /// So many answers, and none from then on.
+    pub fn show_times(&self, path: &str, times: usize, body: String) {
+        self.put(path, Page::Times(times, body.into_bytes(), Box::new(failing(500))));
     }
 
     pub fn requests(&self, path: &str) -> Vec<Request> {
@@ -111,9 +115,9 @@ impl Site {
         let whole = |body| Page::Ok { body, etag: None };
         let page = match self.pages.lock().unwrap().get_mut(&path) {
             Some(page) => match page.clone() {
-                Page::Once(first, then) => {
-                    *page = whole(then);
-                    Some(whole(first))
+                Page::Times(left, body, then) => {
+                    *page = if left > 1 { Page::Times(left - 1, body.clone(), then) } else { *then };
+                    Some(whole(body))
                 }
                 other => Some(other),
             },
@@ -143,7 +147,7 @@ impl Site {
                 stream.write_all(&body).await?;
             }
             Some(Page::Raw(bytes)) => stream.write_all(&bytes).await?,
-            Some(Page::Once(..)) => {}
+            Some(Page::Times(..)) => {}
             Some(Page::Endless) => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<feed>").await?;
                 loop {
@@ -164,6 +168,10 @@ impl Site {
         }
         stream.shutdown().await
     }
+}
+
+fn failing(status: u16) -> Page {
+    Page::Raw(format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes())
 }
 
 /// A feed source of this site, asked every second.

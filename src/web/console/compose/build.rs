@@ -19,6 +19,9 @@ use crate::web::page::{Fault, beijing};
 use crate::web::words::Words;
 use crate::world::World;
 
+/// Class of agency, unit and extension in identifiers of what is composed, where config names no others.
+const WEATHER_SERVICE: &str = "41600000";
+
 /// What an officer typed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -118,7 +121,7 @@ pub(super) async fn build<W: World>(
         version: Version::V1_2,
         identifier: NationalId::write(
             &form.region,
-            app.press.issuer(),
+            app.press.issuer().unwrap_or(WEATHER_SERVICE),
             now,
             i64::from(now.timestamp_subsec_millis() / 100),
         )

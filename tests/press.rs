@@ -367,7 +367,7 @@ async fn what_was_overtaken_in_one_jurisdiction_only_is_published_for_the_other(
     let late = shown.board.entries.iter().find(|entry| entry.publication.alert == broken).unwrap();
     assert!(late.publication.own && late.publication.id != broken, "an edition of our own");
     let codes: Vec<_> = late.publication.shown.infos[0].areas[0].geocodes.iter().map(|code| &code.value).collect();
-    assert_eq!(codes, ["330402"]);
+    assert_eq!(codes, ["330402000000"]);
     assert_eq!(app.store.unpublished(None).await.unwrap().len(), 0);
     app.stop().await;
 }

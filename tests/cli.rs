@@ -12,7 +12,7 @@ mod support;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{Cma, Server, tocsin, write_config};
+use support::{Cma, RED, Server, tocsin, write_config};
 
 #[test]
 fn check_gives_one_line_a_file() {
@@ -135,6 +135,27 @@ async fn submit_and_status_speak_to_people_and_machines() {
     let (_, out, _) = server.tocsin(&["--json", "status", id]);
     let told: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(told["alert"]["state"], "released");
+    assert!(!server.tocsin(&["status", id]).1.contains("goes to nobody"));
+    // Whatever stands still says why, at once and later.
+    let submit = ["submit", &path("alert.xml"), "--server", &server.url, "--token-file", &path("token")];
+    let red = |status| Cma { status, colour: RED, code: "310120000000".into(), ..Cma::new(status) };
+    let nobody = "goes to nobody: 状态为 Test、System 或 Draft，只供机器，不发给公众 / its status is Test";
+    for (status, state, at_once, later) in [
+        ("Test", "withheld", nobody, nobody),
+        ("Actual", "waiting", "", "waits for officers: see `tocsin queue`\n"),
+        ("Exercise", "waiting", "", "waits for officers: see `tocsin queue --exercise`\n"),
+    ] {
+        // An exercise waits where nobody can tell how long it holds.
+        let xml = red(status).xml().replace("<expires>", if status == "Exercise" { "<expires>x" } else { "<expires>" });
+        std::fs::write(path("alert.xml"), xml).unwrap();
+        let (_, out, error) = server.tocsin(&submit);
+        assert!(out.contains(&format!(": {state}\n")) && out.contains(at_once), "{status}: {out}{error}");
+        let (_, out, _) = server.tocsin(&["status", out.split(' ').next().unwrap()]);
+        assert!(out.contains(later), "{status}: {out}");
+    }
+    let address = "127.0.0.1:18460";
+    let (well, _, error) = server.tocsin(&["submit", &path("alert.xml"), "--server", address]);
+    assert!(!well && error.contains("http:// or https://"), "{error}");
     std::fs::write(path("alert.xml"), "<alert/>").unwrap();
     let (well, out, _) =
         server.tocsin(&["submit", &path("alert.xml"), "--server", &server.url, "--token-file", &path("token")]);

@@ -7,8 +7,10 @@ use serde_json::json;
 use super::Context;
 use super::client::Server;
 use crate::cap::AlertId;
+use crate::rules::Withheld;
 use crate::show::Failure;
 use crate::show::{beijing, cut, state_table, table};
+use crate::store::{AlertRow, AlertState};
 
 /// Submit an alert to a running server.
 #[derive(clap::Args)]
@@ -31,6 +33,10 @@ pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, 
     if answer.well {
         let repeat = if answer.body.get("repeat") == Some(&true.into()) { " (it was on record already)" } else { "" };
         println!("{} {}: {}{repeat}", answer.text("id"), answer.text("verdict"), answer.text("state"));
+        let why = answer.body.get("withheld").and_then(|why| Some((why.get(0)?.as_str()?, why.get(1)?.as_str()?)));
+        if let Some((zh, en)) = why {
+            println!("{}", to_nobody(zh, en));
+        }
     } else {
         println!("{}", answer.refusal());
     }
@@ -49,6 +55,25 @@ pub(crate) struct StatusArgs {
     /// How many of the newest.
     #[arg(long, short, default_value_t = 20)]
     n: u16,
+}
+
+/// Why an alert goes to nobody.
+fn to_nobody(zh: &str, en: &str) -> String {
+    format!("goes to nobody: {zh} / {en}")
+}
+
+/// Why nothing of an alert has gone out, or not all of it; None where there is nothing to say.
+fn standstill(alert: &AlertRow) -> Option<String> {
+    let queue = if alert.status == "Exercise" { "tocsin queue --exercise" } else { "tocsin queue" };
+    match alert.state {
+        AlertState::Withheld => {
+            let why: Withheld = serde_json::from_value(alert.decision.get("withheld")?.clone()).ok()?;
+            Some(to_nobody(why.zh(), why.en()))
+        }
+        AlertState::Waiting => Some(format!("waits for officers: see `{queue}`")),
+        AlertState::Partly => Some(format!("parts of it wait for officers: see `{queue}`")),
+        AlertState::Released | AlertState::Closed => None,
+    }
 }
 
 /// What stands before everything of an exercise.
@@ -70,6 +95,9 @@ pub(crate) async fn status(context: &Context, args: StatusArgs) -> Result<bool, 
         println!("{} {} {}: {}{}", alert.id, alert.status, alert.msg_type, drill(&alert.status), alert.headline);
         let stopped = if held { ", stopped: what was still to come waits" } else { "" };
         println!("{}{stopped}{}", alert.state.as_str(), if planned { "" } else { ", audience not all planned" });
+        if let Some(why) = standstill(&alert) {
+            println!("{why}");
+        }
         if let Some(newer) = &alert.superseded_by {
             println!("replaced by {newer}");
         }

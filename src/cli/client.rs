@@ -14,11 +14,17 @@ use crate::show::Failure;
 #[derive(clap::Args)]
 pub(crate) struct Server {
     /// The server; the one of the configuration where left out.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address)]
     server: Option<String>,
     /// File that holds the token, alone; TOCSIN_TOKEN where left out.
     #[arg(long)]
     token_file: Option<PathBuf>,
+}
+
+/// A server's address as it is typed. Whether the token goes in the clear is the caller's to say.
+fn address(text: &str) -> Result<String, &'static str> {
+    let web = reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if web { Ok(text.to_owned()) } else { Err("it begins with http:// or https://, as in http://127.0.0.1:8460") }
 }
 
 /// What a server answered.

@@ -15,7 +15,7 @@ pub enum PasswordError {
     #[error("密码须为 12 至 200 个字符 / a password has 12 to 200 characters")]
     Length,
     /// It is hardly more than the login.
-    #[error("密码不能主要由登录名组成 / this password is hardly more than the login")]
+    #[error("密码中除登录名外须至少有 10 个字符 / a password has ten characters or more beside the login")]
     Login,
     /// It is one character again and again.
     #[error("密码过于简单 / this password is too easy to guess")]

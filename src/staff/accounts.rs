@@ -17,7 +17,7 @@ use crate::store::{
 };
 
 /// An invitation holds so long.
-pub(super) const INVITED: TimeDelta = TimeDelta::hours(72);
+pub(crate) const INVITED: TimeDelta = TimeDelta::hours(72);
 /// An officer has at most so many addresses.
 pub const ADDRESSES: usize = 10;
 
@@ -103,7 +103,7 @@ impl Staff {
     /// When the invitation does not hold.
     pub async fn invited(&self, token: &str) -> Result<(OfficerRow, Totp, String), StaffError> {
         let digest = token_digest(token);
-        let id = self.store.invitation(&digest, self.clock.now()).await?.ok_or(StaffError::Unknown)?;
+        let id = self.store.invitation(&digest, self.clock.now()).await?.ok_or(StaffError::Invitation)?;
         let officer = self.store.officer(id).await?.ok_or(StaffError::Unknown)?;
         let totp = Totp::random()?;
         let sealed = URL_SAFE_NO_PAD.encode(self.key.seal(totp.secret(), &digest)?);
@@ -135,7 +135,7 @@ impl Staff {
         let secret = self.key.seal(totp.secret(), &officer.id.to_string())?;
         let mut tx = self.store.begin().await?;
         if !use_invitation(&mut tx, &token_digest(token)).await? {
-            return Err(StaffError::Unknown);
+            return Err(StaffError::Invitation);
         }
         // Sessions of before end: whoever lost the password may have lost it to somebody.
         set_active(&mut tx, officer.id, false).await?;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub(crate) use accounts::INVITED;
 pub use accounts::{ADDRESSES, NewOfficer};
 pub use proposals::{Grave, SCOPES};
 pub use settings::Standing;
@@ -37,9 +38,14 @@ pub struct Staff {
 /// Why something about officers is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum StaffError {
-    /// No such officer, invitation, token or proposal.
+    /// No such officer, token or proposal.
     #[error("没有此项，或已失效 / there is no such thing, or it no longer holds")]
     Unknown,
+    /// The link of an invitation was used, is over, or never was.
+    #[error(
+        "邀请链接已使用或已失效：请直接登录，或请管理员重发链接 / this invitation was used or is over: sign in, or ask an administrator for a new link"
+    )]
+    Invitation,
     /// Not theirs to do.
     #[error("您没有这项权限 / you may not do this")]
     NotYours,

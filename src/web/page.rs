@@ -160,7 +160,9 @@ impl Fault {
                 (status, error.code(), error.to_string())
             }
             Self::Staff(StaffError::NotYours) => (StatusCode::FORBIDDEN, "T6104", StaffError::NotYours.to_string()),
-            Self::Staff(StaffError::Unknown) => (StatusCode::NOT_FOUND, "T6105", StaffError::Unknown.to_string()),
+            Self::Staff(error @ (StaffError::Unknown | StaffError::Invitation)) => {
+                (StatusCode::NOT_FOUND, "T6105", error.to_string())
+            }
             Self::Staff(StaffError::Own) => (StatusCode::CONFLICT, "T6106", StaffError::Own.to_string()),
             Self::Staff(error) => (StatusCode::UNPROCESSABLE_ENTITY, "T6107", error.to_string()),
             Self::SignIn(SignInError::Staff(StaffError::Totp(error))) => {

@@ -11,11 +11,11 @@ use serde::Deserialize;
 
 use super::page::{Fault, Frame, notice, page, page_with};
 use super::qr;
-use super::session::{Fields, Posted, SESSION, put_cookie, same_origin, wanted_language};
+use super::session::{Fields, Posted, SESSION, cookie, put_cookie, same_origin, wanted_language};
 use super::site::Site;
 use crate::officers::Totp;
 use crate::oidc::Organisation;
-use crate::staff::{Ask, StaffError};
+use crate::staff::{Ask, INVITED, StaffError};
 use crate::store::OfficerRow;
 
 #[derive(Template)]
@@ -125,6 +125,10 @@ pub(super) async fn stay(posted: Posted) -> Response {
     posted.session.until.timestamp_millis().to_string().into_response()
 }
 
+/// Keeps the authenticator key of an invitation, sealed, in the browser that was shown it first: whoever opens the link again has that
+/// key in their app already. No other browser learns it by the link.
+const KEY: &str = "tocsin-key";
+
 #[derive(Template)]
 #[template(path = "invitation.html")]
 struct InvitationPage {
@@ -154,9 +158,21 @@ fn invitation_page(officer: OfficerRow, totp: &Totp, sealed: String, error: Stri
     }
 }
 
+/// The page, and the key's cookie with it.
+fn show_invitation(site: &Site, status: StatusCode, shown: &InvitationPage) -> Response {
+    let mut answer = page_with(status, shown);
+    put_cookie(site, &mut answer, KEY, &shown.sealed, Some(INVITED.num_seconds()));
+    answer
+}
+
 pub(super) async fn invitation(State(site): State<Site>, headers: HeaderMap, Path(token): Path<String>) -> Response {
     match site.app.staff.invited(&token).await {
-        Ok((officer, totp, sealed)) => page(&invitation_page(officer, &totp, sealed, String::new())),
+        Ok((officer, totp, sealed)) => {
+            let kept = cookie(&site, &headers, KEY);
+            let kept = kept.and_then(|kept| Some((site.app.staff.carried(&token, kept).ok()?, kept.to_owned())));
+            let (totp, sealed) = kept.unwrap_or((totp, sealed));
+            show_invitation(&site, StatusCode::OK, &invitation_page(officer, &totp, sealed, String::new()))
+        }
         Err(error) => Fault::from(error).show(&Frame::nobody(wanted_language(&headers))),
     }
 }
@@ -176,7 +192,11 @@ pub(super) async fn accept(
     }
     let sealed = fields.get("sealed");
     match site.app.staff.accept(&token, sealed, fields.get("password").to_owned(), fields.get("code")).await {
-        Ok(()) => Redirect::to("/sign-in").into_response(),
+        Ok(()) => {
+            let mut answer = Redirect::to("/sign-in").into_response();
+            put_cookie(&site, &mut answer, KEY, "", Some(0));
+            answer
+        }
         Err(error @ (StaffError::Password(_) | StaffError::Totp(_))) => {
             // The same authenticator key again, so that it need not be typed twice.
             match (site.app.staff.invited(&token).await, site.app.staff.carried(&token, sealed)) {
@@ -185,7 +205,7 @@ pub(super) async fn accept(
                     let (zh, en) = why.split_once(" / ").unwrap_or((&why, &why));
                     let why = Frame::nobody(officer.language).t.pick(zh, en).to_owned();
                     let page = invitation_page(officer, &totp, sealed.to_owned(), why);
-                    page_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+                    show_invitation(&site, StatusCode::UNPROCESSABLE_ENTITY, &page)
                 }
                 (Err(error), _) | (_, Err(error)) => Fault::from(error).show(&frame),
             }

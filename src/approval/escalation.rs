@@ -135,9 +135,19 @@ impl<W: World> Escalation<W> {
         self.approval.stages.iter().copied().filter(|stage| !done(stage)).collect()
     }
 
-    /// The stage that this officer could say yes to now.
+    /// A step has ended after which one officer's signature is enough, whatever else is missing.
+    pub fn one_is_enough(&self) -> bool {
+        let ended = self.approval.steps.iter().take(self.step);
+        self.state == State::Waiting && ended.into_iter().any(|step| step.then == Then::ReleaseSigned)
+    }
+
+    /// The stage that this officer could say yes to now: the one that lets it go out, where one is enough.
     pub fn next_stage(&self, who: &Who) -> Option<Stage> {
-        self.missing().into_iter().find(|stage| self.may_approve(*stage, who).is_ok())
+        let mut missing = self.missing();
+        if self.one_is_enough() {
+            missing.sort_by_key(|stage| *stage != Stage::Sign);
+        }
+        missing.into_iter().find(|stage| self.may_approve(*stage, who).is_ok())
     }
 
     /// Does what an officer says, to the revision that they saw.
@@ -289,6 +299,11 @@ impl<W: World> Escalation<W> {
         names.join("、")
     }
 
+    /// The same where the time let their yes be enough.
+    fn signers_in_time(&self) -> String {
+        format!("{}（{} 时限）", self.signers(), self.approval.name)
+    }
+
     fn waits(&self) -> Result<(), ActError> {
         if self.state == State::Waiting { Ok(()) } else { Err(ActError::Over(self.state.as_str())) }
     }
@@ -342,7 +357,7 @@ impl<W: World> Escalation<W> {
             Err(ActError::Twice)
         } else if !missing.contains(&stage) {
             Err(ActError::StageDone)
-        } else if !self.approval.green && missing.first() != Some(&stage) {
+        } else if !self.approval.green && missing.first() != Some(&stage) && !self.one_is_enough() {
             Err(ActError::OutOfOrder)
         } else {
             Ok(())
@@ -352,7 +367,11 @@ impl<W: World> Escalation<W> {
     fn approve(&mut self, stage: Stage, who: &Who, now: DateTime<Utc>) -> Result<Vec<Effect>, ActError> {
         self.may_approve(stage, who)?;
         self.signatures.push(Signature { by: who.id, name: who.name.clone(), stage, at: now });
-        Ok(if self.missing().is_empty() { self.approved(self.signers(), now) } else { Vec::new() })
+        Ok(match self.missing().as_slice() {
+            [] => self.approved(self.signers(), now),
+            _ if stage == Stage::Sign && self.one_is_enough() => self.approved(self.signers_in_time(), now),
+            _ => Vec::new(),
+        })
     }
 
     fn amend(
@@ -429,9 +448,7 @@ impl<W: World> Escalation<W> {
     fn deadline(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
         let Some(then) = self.ladder_step().map(|step| step.then) else { return Vec::new() };
         match then {
-            Then::ReleaseSigned if !self.signatures.is_empty() => {
-                self.approved(format!("{}（{} 时限）", self.signers(), self.approval.name), now)
-            }
+            Then::ReleaseSigned if !self.signatures.is_empty() => self.approved(self.signers_in_time(), now),
             Then::Next | Then::ReleaseSigned => self.climb_from(self.step + 1, now),
             Then::Release => {
                 self.approved(format!("规则 {} 时限 / deadline of {}", self.approval.name, self.approval.name), now)

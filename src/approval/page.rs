@@ -283,6 +283,7 @@ fn facts<W: World>(
     let pick = |zh: &str, en: &str| if chinese { zh.to_owned() } else { en.to_owned() };
     let escalation = call.escalation;
     let asked = match escalation.missing().as_slice() {
+        _ if escalation.one_is_enough() => pick("签发（一人即可）", "Sign (one is enough)"),
         [Stage::Review, Stage::Sign] => pick("复核与签发", "Review and sign"),
         [Stage::Review] => pick("复核", "Review"),
         _ => pick("签发", "Sign"),

@@ -53,6 +53,8 @@ struct Notebook {
     /// The end that officers gave it, or the alert's.
     end: DateTime<Utc>,
     returned: bool,
+    /// A step is over after which one signature is enough.
+    enough: bool,
 }
 
 impl Notebook {
@@ -60,6 +62,7 @@ impl Notebook {
         let role = if stage == Stage::Review { Role::Reviewer } else { Role::Signer };
         let said = |stage: Stage| self.yes.iter().any(|(s, _)| *s == stage);
         let in_turn = approval.green
+            || self.enough
             || stage == Stage::Review
             || !approval.stages.contains(&Stage::Review)
             || said(Stage::Review);
@@ -72,8 +75,10 @@ impl Notebook {
             && in_turn
     }
 
+    /// Whether the officers have let it go out.
     fn everyone_has(&self, approval: &Approval) -> bool {
-        approval.stages.iter().all(|stage| self.yes.iter().any(|(s, _)| s == stage))
+        let signed = self.yes.iter().any(|(stage, _)| *stage == Stage::Sign);
+        self.enough && signed || approval.stages.iter().all(|stage| self.yes.iter().any(|(s, _)| s == stage))
     }
 }
 
@@ -270,6 +275,7 @@ impl Bench {
             _ => false,
         };
         assert_eq!(releases, allowed, "the clock lets go out what the rule says, and nothing else");
+        notebook.enough |= before.state == State::Waiting && then == Some(Then::ReleaseSigned) && !releases;
         self.follow(at, effects, true);
     }
 
@@ -308,14 +314,17 @@ impl Bench {
             return;
         };
         match kind {
-            Kind::Approve(stage) => notebook.yes.push((stage, who.id.0)),
+            Kind::Approve(stage) => {
+                notebook.yes.push((stage, who.id.0));
+                assert_eq!(effects.is_empty(), !notebook.everyone_has(&before.approval), "the last yes lets it go out");
+            }
             Kind::Return => {
                 notebook.yes.clear();
                 notebook.returned = true;
             }
             Kind::Amend { mask, minutes } => {
                 notebook.yes.clear();
-                notebook.returned = false;
+                (notebook.returned, notebook.enough) = (false, false);
                 notebook.authors.insert(who.id.0);
                 notebook.regions = chosen(mask).into_iter().collect();
                 notebook.end = new_end(minutes).unwrap_or(before.expires);
@@ -343,6 +352,7 @@ impl Bench {
         }
         assert!(now < notebook.end && before.state == State::Waiting);
         notebook.yes.clear();
+        notebook.enough = false;
         let mut other = notebook.clone();
         notebook.regions = set(&machine.regions);
         other.regions = set(&part.regions);
@@ -393,6 +403,7 @@ proptest! {
             regions: machine.regions.iter().cloned().collect(),
             end: machine.expires,
             returned: false,
+            enough: false,
         };
         let mut bench = Bench { parts: vec![(machine, notebook)], now: noon(), makes: true, reach: Reach::All };
         bench.follow(0, effects, false);
@@ -414,7 +425,7 @@ proptest! {
     fn a_store_gives_back_what_it_was_given(approval in policy(), officers in officers(), events in proptest::collection::vec(event(), 1..20)) {
         let (machine, _) = begin(approval, None);
         let notebook = Notebook {
-            authors: BTreeSet::new(), yes: Vec::new(), regions: machine.regions.iter().cloned().collect(), end: machine.expires, returned: false,
+            authors: BTreeSet::new(), yes: Vec::new(), regions: machine.regions.iter().cloned().collect(), end: machine.expires, returned: false, enough: false,
         };
         let mut bench = Bench { parts: vec![(machine, notebook)], now: noon(), makes: false, reach: Reach::All };
         for event in &events {

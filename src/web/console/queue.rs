@@ -179,6 +179,7 @@ fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, 
 /// What an escalation waits for.
 pub(super) fn asked<W: World>(escalation: &Escalation<W>, words: Words) -> String {
     match &escalation.state {
+        Stands::Waiting if escalation.one_is_enough() => words.s("one signature is enough now").to_owned(),
         Stands::Waiting => match escalation.missing().as_slice() {
             [Stage::Review, Stage::Sign] => words.s("waits for review and signature").to_owned(),
             [Stage::Review] => words.s("waits for review").to_owned(),

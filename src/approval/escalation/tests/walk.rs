@@ -144,6 +144,39 @@ fn the_ladder_climbs_holds_and_gives_the_whole_step_however_late_the_clock_looks
 }
 
 #[test]
+fn after_its_time_one_signature_is_enough_also_of_an_officer_called_later() {
+    let both = [Stage::Review, Stage::Sign];
+    let ladder = approval(&both, false, &[Then::Next, Then::ReleaseSigned, Then::Hold]);
+    let (mut machine, _) = begin(ladder, None);
+    let (both, reviewer) = (who(1, &[Role::Reviewer, Role::Signer]), who(2, &[Role::Reviewer]));
+    assert_eq!(machine.next_stage(&both), Some(Stage::Review));
+    let mut now = noon();
+    for called in [1, 2] {
+        now += TimeDelta::minutes(3);
+        assert!(!machine.one_is_enough());
+        assert_eq!(machine.tick(now), [Effect::Page(called)], "nobody has signed: the next are called");
+    }
+    assert!(machine.one_is_enough());
+    assert_eq!((machine.next_stage(&both), machine.next_stage(&reviewer)), (Some(Stage::Sign), Some(Stage::Review)));
+    let mut reviewed = machine.clone();
+    assert_eq!(reviewed.act(Act::Approve(Stage::Review), 0, &reviewer, now), Ok(Vec::new()), "that is no signature");
+    for machine in [&mut machine, &mut reviewed] {
+        let effects = machine.act(Act::Approve(Stage::Sign), 0, &both, now).unwrap();
+        assert!(matches!(effects.as_slice(), [Effect::Release { .. }]), "{effects:?}");
+    }
+    assert!(
+        machine.approved_by.contains("officer 1") && machine.approved_by.contains("时限"),
+        "{}",
+        machine.approved_by
+    );
+    let other_words = Act::Amend { amendment: Amendment::default(), regions: counties(4), reason: "why".into() };
+    let (mut machine, _) = begin(approval(&[Stage::Sign], true, &[Then::ReleaseSigned, Then::Hold]), None);
+    machine.tick(noon() + TimeDelta::minutes(3));
+    machine.act(other_words, 0, &reviewer, noon() + TimeDelta::minutes(4)).unwrap();
+    assert!(!machine.one_is_enough(), "other words begin anew");
+}
+
+#[test]
 fn an_end_that_officers_moved_forward_is_kept() {
     let (mut machine, _) = begin(approval(&[Stage::Sign], false, &[Then::Hold]), None);
     let (end, author, signer) = (noon() + TimeDelta::minutes(10), who(1, &[Role::Author]), who(2, &[Role::Signer]));

@@ -47,9 +47,8 @@ pub fn token_digest(token: &str) -> String {
     crate::hex(ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref())
 }
 
-/// Writes a secret to a new file that its owner alone can read.
-pub(crate) fn write_secret(path: &std::path::Path, bytes: &[u8]) -> Result<(), String> {
-    use std::io::Write as _;
+/// A new file that its owner alone can read.
+pub(crate) fn new_private_file(path: &Path) -> Result<std::fs::File, String> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -57,11 +56,17 @@ pub(crate) fn write_secret(path: &std::path::Path, bytes: &[u8]) -> Result<(), S
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
+    options.open(path).map_err(|e| format!("cannot make {}: {e}", path.display()))
+}
+
+/// Writes a secret to a new file that its owner alone can read.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    use std::io::Write as _;
     let failed = |e: std::io::Error| format!("cannot make {}: {e}", path.display());
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    options.open(path).map_err(failed)?.write_all(bytes).map_err(failed)
+    new_private_file(path)?.write_all(bytes).map_err(failed)
 }
 
 /// A key that seals secrets at rest. It lives in a file of its own, apart from the store.

@@ -109,6 +109,27 @@ fn a_broken_configuration_is_refused_with_its_place() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_exported_is_for_its_owners_eyes_and_a_dash_is_the_screen() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(folder.path(), "");
+    let people = folder.path().join("people.csv");
+    std::fs::write(&people, "region,email\n310118,one@example.org\n").unwrap();
+    assert!(tocsin(&config, &["subscribers", "import", people.to_str().unwrap()]).0);
+    for what in ["subscribers", "audit"] {
+        let file = folder.path().join(format!("{what}.csv"));
+        let (well, _, error) = tocsin(&config, &[what, "export", file.to_str().unwrap()]);
+        assert!(well, "{error}");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{what}");
+        assert!(!tocsin(&config, &[what, "export", file.to_str().unwrap()]).0, "what is there is not written over");
+        let (well, out, error) = tocsin(&config, &[what, "export", "-"]);
+        assert!(well && out.lines().count() > 1, "{error}");
+        assert!(what == "audit" || out == std::fs::read_to_string(&file).unwrap(), "the same, and nothing else");
+    }
+}
+
 #[test]
 fn whoever_has_read_enough_is_no_fault() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/cap");

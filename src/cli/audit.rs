@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::record::{Broken, Chain, Line};
+use crate::seal::new_private_file;
 use crate::show::{Failure, bar, number};
 use crate::store::Store;
 
@@ -88,11 +89,8 @@ async fn walk(store: &Store, note: Option<(i64, String)>) -> Result<Result<(i64,
 async fn export(context: &Context, path: &std::path::Path) -> Result<bool, Failure> {
     let store = context.sealed_store().await?;
     let to_screen = path.as_os_str() == "-";
-    let out: Box<dyn Write> = if to_screen {
-        Box::new(std::io::stdout().lock())
-    } else {
-        Box::new(std::fs::File::create_new(path).map_err(|e| format!("cannot make {}: {e}", path.display()))?)
-    };
+    let out: Box<dyn Write> =
+        if to_screen { Box::new(std::io::stdout().lock()) } else { Box::new(new_private_file(path)?) };
     let mut out = std::io::BufWriter::new(out);
     let bar = bar(Some(u64::try_from(store.record_count().await?).unwrap_or(0)), "exporting");
     if !context.json {

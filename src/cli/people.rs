@@ -1,8 +1,8 @@
 //! `tocsin subscribers` and `simulate`.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
-use std::path::PathBuf;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -10,6 +10,7 @@ use super::Context;
 use crate::policy::Policy;
 use crate::residents::{self, Simulation};
 use crate::rules::Audience;
+use crate::seal::new_private_file;
 use crate::show::Failure;
 use crate::show::{bar, number, table};
 
@@ -22,7 +23,7 @@ pub(crate) enum Command {
     },
     /// Write all subscribers as CSV
     Export {
-        /// The file; it must not be there yet.
+        /// The file; it must not be there yet, and its owner alone can read it. `-` is standard output.
         file: PathBuf,
     },
     /// Count addresses by list, channel and language
@@ -68,16 +69,18 @@ async fn import(context: &Context, path: &std::path::Path) -> Result<bool, Failu
     Ok(report.bad == 0)
 }
 
-async fn export(context: &Context, path: &std::path::Path) -> Result<bool, Failure> {
+async fn export(context: &Context, path: &Path) -> Result<bool, Failure> {
+    let to_screen = path.as_os_str() == "-";
+    let out: Box<dyn Write + Send> =
+        if to_screen { Box::new(std::io::stdout()) } else { Box::new(new_private_file(path)?) };
     let store = context.store().await?;
-    let file = File::create_new(path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
     let bar = bar(None, "exporting");
-    let written = residents::export(&store, BufWriter::new(file), chrono::Utc::now(), |n| bar.set_position(n)).await?;
+    let written = residents::export(&store, BufWriter::new(out), chrono::Utc::now(), |n| bar.set_position(n)).await?;
     bar.finish_and_clear();
-    if context.json {
-        println!("{}", json!({"subscribers": written}));
-    } else {
-        println!("{} subscribers written to {}", number(written), path.display());
+    match (to_screen, context.json) {
+        (true, _) => {}
+        (false, true) => println!("{}", json!({"subscribers": written})),
+        (false, false) => println!("{} subscribers written to {}", number(written), path.display()),
     }
     Ok(true)
 }

@@ -87,7 +87,8 @@ impl<'a> View<'a> {
 
     fn head(&self, chain: &str) -> Option<&'a Member> {
         let own = self.all.values().filter(|m| m.chain == chain && m.part != Part::Answers && m.id != self.new.id);
-        // What has lost its place does not get it back: only where alerts of one second name each other in a circle would it.
+        // What has lost its place does not get it back: only where alerts of one second name each other would it, in a circle or because
+        // what one of them names comes late.
         own.copied().max_by_key(|member| (!member.superseded, self.rank(member)))
     }
 

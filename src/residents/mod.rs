@@ -33,7 +33,7 @@ pub use last_year::{LastYear, Would};
 pub use limits::SignUpLimits;
 pub use places::Where;
 pub use receipts::{Receipts, Reported};
-pub use settings::{Mine, Tested};
+pub use settings::{Brought, Mine, Tested};
 pub use sign_up::{Ask, CONSENT, Entered, ResidentError, ResidentSession, Residents};
 pub(crate) use sign_up::{LINK_HOLDS, MARKS};
 pub use simulate::{Simulation, simulate, simulate_places, simulate_places_at};

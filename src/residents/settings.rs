@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tocsin_channels::ChannelKind;
 
+use super::Wishes;
 use super::sign_up::{PLACES, ResidentError, Residents, Span};
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
 use crate::messages::{Personal, Reader};
 use crate::store::{
-    Entry, Place, ResidentRow, erase_resident, forget_unrefused, insert_personal_release, is_lost, keep_departures,
+    Entry, Place, ResidentRow, Tx, erase_resident, forget_unrefused, insert_personal_release, is_lost, keep_departures,
     record, remove_own_address, replace_places, set_resident, test_name,
 };
 
@@ -43,7 +44,23 @@ pub struct Tested {
     pub shown: Option<DateTime<Utc>>,
 }
 
+/// What became of the places of a form whose sender was known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought {
+    /// It named none that they had not.
+    Nothing,
+    /// They were added.
+    Added,
+    /// Not all of them were added: nobody has so many.
+    TooMany,
+}
+
 impl Residents {
+    /// The channels that people can be told by here, in their usual order.
+    pub(crate) fn offered(&self) -> Vec<ChannelKind> {
+        Wishes::default().channels.into_iter().filter(|kind| self.channels.contains(kind)).collect()
+    }
+
     /// What is on record of somebody. That they came in is on record; each look is not.
     ///
     /// # Errors
@@ -70,6 +87,35 @@ impl Residents {
         replace_places(&self.store, &mut tx, subscriber, places).await?;
         note(&mut tx, subscriber, "resident.change", detail, now);
         Ok(tx.commit().await?)
+    }
+
+    /// The places of a form that was confirmed become its owner's; of somebody known, where they have none there yet and may have more.
+    pub(super) async fn bring_places(
+        &self,
+        tx: &mut Tx,
+        (subscriber, new): (i64, bool),
+        mut places: Vec<Place>,
+        now: DateTime<Utc>,
+    ) -> Result<Brought, ResidentError> {
+        if new || places.is_empty() {
+            let places: Vec<_> = places.into_iter().map(|place| (subscriber, place)).collect();
+            self.store.insert_places(tx, &places).await?;
+            return Ok(Brought::Nothing);
+        }
+        let own = self.store.places_of(subscriber).await?;
+        places.retain(|place| !own.iter().any(|known| known.is_where(place)));
+        let room = PLACES.saturating_sub(own.len());
+        let brought = match places.len() {
+            0 => return Ok(Brought::Nothing),
+            n if n > room => Brought::TooMany,
+            _ => Brought::Added,
+        };
+        let added: Vec<_> = places.into_iter().take(room).map(|place| (subscriber, place)).collect();
+        if !added.is_empty() {
+            self.store.insert_places(tx, &added).await?;
+            note(tx, subscriber, "resident.change", json!({"places": own.len() + added.len()}), now);
+        }
+        Ok(brought)
     }
 
     /// Sets the language of pages, by its tag, and until when nothing is sent.
@@ -217,6 +263,6 @@ impl Residents {
     }
 }
 
-fn note(tx: &mut crate::store::Tx, subscriber: i64, kind: &'static str, detail: Value, now: DateTime<Utc>) {
+fn note(tx: &mut Tx, subscriber: i64, kind: &'static str, detail: Value, now: DateTime<Utc>) {
     record(tx, now, Entry::new("resident", kind, format!("resident:{subscriber}"), detail));
 }

@@ -13,6 +13,7 @@ use tocsin_channels::ChannelKind;
 use tocsin_channels::push::Push;
 
 use super::limits::{Allowed, EVERYONE, SignUpLimits, allow, allow_own};
+use super::settings::Brought;
 use super::work;
 use crate::clock::Clock;
 use crate::delivery::{Address, ELSEWHERE, Packer, constant_time_equal, mask, sign_up_recipient};
@@ -23,7 +24,7 @@ use crate::seal::{SecretError, random_token, token_digest};
 use crate::store::{
     Entry, NewDispatch, NewRelease, NewSignUp, Place, ReleaseKind, Store, StoreError, Tx, end_resident_session,
     end_sign_up, forget_unasked, give_address, insert_personal_release, insert_planned_chunk, insert_release,
-    insert_resident, insert_resident_session, record, replace_places,
+    insert_resident, insert_resident_session, record,
 };
 
 /// Tries of a code.
@@ -100,7 +101,7 @@ pub struct Ask {
     pub language: Language,
     /// The language of the pages, by its tag.
     pub tongue: String,
-    /// Their places, if they are new.
+    /// Their places; of somebody who is known, those that they have not yet.
     pub places: Vec<Place>,
     /// Whose account it is added to; None for a new one.
     pub account: Option<i64>,
@@ -128,6 +129,8 @@ pub struct Entered {
     pub token: String,
     /// Signed up just now.
     pub new: bool,
+    /// What became of the form's places, of somebody who was known.
+    pub brought: Brought,
     /// For the browser to keep: it has proved this address.
     pub mark: String,
 }
@@ -423,9 +426,7 @@ impl Residents {
             None => (insert_resident(&mut tx, (pending.language, &pending.tongue), CONSENT, now).await?, true),
         };
         give_address(&self.store, &mut tx, subscriber, &address, pending.language).await?;
-        if new {
-            replace_places(&self.store, &mut tx, subscriber, pending.places).await?;
-        }
+        let brought = self.bring_places(&mut tx, (subscriber, new), pending.places, now).await?;
         forget_unasked(&mut tx, &self.store.unasked_name(&address)).await?;
         forget_unasked(&mut tx, &self.store.refused_name(&address)).await?;
         let (token, csrf) = (random_token()?, random_token()?);
@@ -434,7 +435,7 @@ impl Residents {
         let detail = json!({"address": mask(&address.value), "channel": address.channel, "consent": CONSENT});
         record(&mut tx, now, Entry::new("resident", kind, format!("resident:{subscriber}"), detail));
         tx.commit().await?;
-        Ok(Entered { subscriber, token, new, mark: self.mark(&address) })
+        Ok(Entered { subscriber, token, new, brought, mark: self.mark(&address) })
     }
 
     /// The session of a cookie, while it holds.

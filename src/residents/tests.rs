@@ -6,14 +6,14 @@ use chrono::TimeDelta;
 use sqlx::{Column as _, Row as _};
 use tocsin_channels::ChannelKind;
 
-use super::Wishes;
 use super::sign_up::{Ask, CONSENT, ResidentError};
 use super::test_world::{HERE, World};
+use super::{Brought, Wishes};
 use crate::cap::Point;
 use crate::clock::Clock as _;
 use crate::delivery::Address;
 use crate::messages::Language;
-use crate::store::{Deed, Done, NewSubscriber, Store, StoreOptions};
+use crate::store::{Deed, Done, NewSubscriber, Place, Store, StoreOptions};
 
 #[tokio::test]
 async fn a_confirmed_sign_up_is_a_resident_and_a_second_one_opens_the_settings_of_the_first() {
@@ -35,7 +35,7 @@ async fn a_confirmed_sign_up_is_a_resident_and_a_second_one_opens_the_settings_o
     assert!(world.text().await.contains("您已登记"), "its owner learns that it is known; nobody else does");
     let again = world.residents.confirm_code(&token, &world.code().await).await.unwrap();
     assert_eq!((again.subscriber, again.new), (first.subscriber, false));
-    assert_eq!(world.residents.mine(first.subscriber).await.unwrap().places.len(), 1, "the form changed nothing");
+    assert_eq!(world.residents.mine(first.subscriber).await.unwrap().places.len(), 1, "no place twice");
     world.later(TimeDelta::minutes(31));
     assert!(world.residents.session(&again.token).await.unwrap().is_none(), "sessions are short");
 }
@@ -50,6 +50,50 @@ async fn a_link_works_once_and_an_account_takes_a_second_address() {
     let entered = world.residents.confirm_code(&token, &world.code().await).await.unwrap();
     assert_eq!(entered.subscriber, me);
     assert_eq!(world.residents.mine(me).await.unwrap().addresses.len(), 2);
+}
+
+#[tokio::test]
+async fn the_place_of_a_form_is_kept_whichever_mail_is_opened_first() {
+    let world = World::new().await;
+    let mut links = Vec::new();
+    for ask in [Ask { places: Vec::new(), ..World::ask("li.ming@example.org") }, World::ask("li.ming@example.org")] {
+        world.residents.ask(ask, HERE.parse().unwrap(), "").await.unwrap();
+        links.push(world.link().await);
+    }
+    let first = world.residents.confirm_link(&links[0]).await.unwrap();
+    assert_eq!((first.new, first.brought), (true, Brought::Nothing));
+    assert_eq!(world.residents.mine(first.subscriber).await.unwrap().places, []);
+    let second = world.residents.confirm_link(&links[1]).await.unwrap();
+    assert_eq!((second.subscriber, second.new, second.brought), (first.subscriber, false, Brought::Added));
+    let mine = world.residents.mine(first.subscriber).await.unwrap();
+    assert_eq!((mine.places.len(), mine.places[0].name.as_str()), (1, "外婆家"));
+    let lines = world.store.record_from(1, 100).await.unwrap();
+    assert!(lines.iter().any(|line| line.kind == "resident.change"), "it is on record");
+}
+
+#[tokio::test]
+async fn a_place_typed_by_somebody_signed_up_is_added_once_and_as_far_as_the_limit_lets_it() {
+    let world = World::new().await;
+    let me = world.sign_up("li.ming@example.org").await;
+    let home = World::ask("li.ming@example.org").places.remove(0);
+    let at = |region: &str, point| Place { region: region.parse().unwrap(), point, ..home.clone() };
+    let come = async |places: Vec<Place>| {
+        // A mailbox gets few mails a day unasked.
+        world.later(TimeDelta::days(2));
+        let ask = Ask { places, ..World::ask("li.ming@example.org") };
+        world.residents.ask(ask, HERE.parse().unwrap(), "").await.unwrap();
+        let entered = world.residents.confirm_link(&world.link().await).await.unwrap();
+        assert_eq!((entered.subscriber, entered.new), (me, false));
+        (entered.brought, world.residents.mine(me).await.unwrap().places.len())
+    };
+    let exact = home.point.map(|point| Point { lat: point.lat + 1e-9, ..point });
+    assert_eq!(come(vec![at("310118", exact)]).await, (Brought::Nothing, 1), "the same spot");
+    assert_eq!(come(vec![at("310118", None)]).await, (Brought::Added, 2), "the whole county");
+    assert_eq!(come(vec![at("310118", None)]).await, (Brought::Nothing, 2));
+    assert_eq!(come(vec![at("310117", None)]).await, (Brought::Added, 3));
+    let many = |n: u32| (0..n).map(|n| at("310115", Some(Point { lat: 31.0 + f64::from(n) / 100.0, lon: 121.5 })));
+    assert_eq!(come(many(8).collect()).await, (Brought::TooMany, 10));
+    assert_eq!(come(vec![at("320509", None)]).await, (Brought::TooMany, 10));
 }
 
 #[tokio::test]

@@ -41,6 +41,13 @@ pub struct Place {
     pub wishes: Wishes,
 }
 
+impl Place {
+    /// Whether another is the same spot, or the same county without one.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        self.region == other.region && self.point.map(micro) == other.point.map(micro)
+    }
+}
+
 impl Store {
     /// The places in a county, by owner, with their points where asked for.
     pub(crate) fn places_in<'a>(

@@ -44,7 +44,7 @@ pub(super) struct WishForm {
     pub(super) levels: Vec<Choice>,
     pub(super) hazards: Vec<Choice>,
     pub(super) all: bool,
-    /// First, second, third.
+    /// First, second, third; what is not set up here is not offered.
     pub(super) channels: Vec<Vec<Choice>>,
     pub(super) chinese: bool,
     pub(super) english: bool,
@@ -53,9 +53,6 @@ pub(super) struct WishForm {
     pub(super) severe_wakes: bool,
     pub(super) drills: bool,
 }
-
-/// Channels that people can put in order.
-const CHANNELS: [ChannelKind; 3] = [ChannelKind::Push, ChannelKind::Sms, ChannelKind::Email];
 
 pub(super) fn channel_name(kind: ChannelKind, t: Words) -> &'static str {
     match kind {
@@ -67,7 +64,8 @@ pub(super) fn channel_name(kind: ChannelKind, t: Words) -> &'static str {
 }
 
 impl WishForm {
-    pub(super) fn of(at: &str, wishes: &Wishes, t: Words) -> Self {
+    pub(super) fn of(at: &str, wishes: &Wishes, offered: &[ChannelKind], t: Words) -> Self {
+        let wished: Vec<_> = wishes.channels.iter().filter(|kind| offered.contains(kind)).collect();
         let level = |colour: Colour| Choice {
             value: colour.as_str().to_owned(),
             name: match colour {
@@ -86,14 +84,15 @@ impl WishForm {
             on: !all && wishes.hazards.contains(*kind),
         };
         let order = |n: usize| {
-            let chosen = wishes.channels.get(n);
+            let chosen = wished.get(n).copied();
             let none = Choice { value: String::new(), name: "—".into(), on: chosen.is_none() };
-            let own = CHANNELS.iter().map(|kind| Choice {
+            let own = offered.iter().map(|kind| Choice {
                 value: kind.as_str().to_owned(),
                 name: channel_name(*kind, t).to_owned(),
                 on: chosen == Some(kind),
             });
-            (n > 0).then_some(none).into_iter().chain(own).collect()
+            // A list shows what stands, also that nothing of what is wished is there.
+            (n > 0 || chosen.is_none()).then_some(none).into_iter().chain(own).collect()
         };
         let half = |chosen: Option<u8>| {
             let none = Choice { value: String::new(), name: "—".into(), on: chosen.is_none() };
@@ -109,7 +108,7 @@ impl WishForm {
             levels: [Colour::Blue, Colour::Yellow, Colour::Orange, Colour::Red].map(level).into(),
             hazards: Hazard::ALL.iter().filter(|kind| **kind != Hazard::Other).map(hazard).collect(),
             all,
-            channels: (0..3).map(order).collect(),
+            channels: (0..offered.len()).map(order).collect(),
             chinese: wishes.languages.contains(&Language::Chinese),
             english: wishes.languages.contains(&Language::English),
             from: half(wishes.quiet.map(|quiet| quiet.from)),
@@ -121,12 +120,12 @@ impl WishForm {
 }
 
 /// The wishes of a form. What it does not say is as a new resident has it.
-pub(super) fn wishes(fields: &Fields, at: &str, language: Language) -> Wishes {
+pub(super) fn wishes(fields: &Fields, at: &str, offered: &[ChannelKind], language: Language) -> Wishes {
     let name = |part: &str| format!("{at}{part}");
     let kinds: Vec<Hazard> = fields.all(&name("hazard")).filter_map(Hazard::from_slug).collect();
     let mut channels: Vec<ChannelKind> = Vec::new();
     for kind in (0..3).filter_map(|n| fields.get(&name(&format!("by{n}"))).parse().ok()) {
-        if !channels.contains(&kind) {
+        if offered.contains(&kind) && !channels.contains(&kind) {
             channels.push(kind);
         }
     }
@@ -165,7 +164,7 @@ pub(super) fn places(
     if place.county.is_empty() && place.point.is_none() && place.shape.is_empty() {
         return Ok(Vec::new());
     }
-    residents.places(&get("name"), &place, &wishes(fields, at, language))
+    residents.places(&get("name"), &place, &wishes(fields, at, &residents.offered(), language))
 }
 
 /// Corners that are read of a shape; one of more is refused.

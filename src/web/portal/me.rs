@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::TimeDelta;
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
@@ -30,6 +30,8 @@ struct PlaceForm {
     name: String,
     county: String,
     exact: bool,
+    /// Whether one of its channels leads to an address.
+    told: bool,
     wishes: WishForm,
 }
 
@@ -59,6 +61,10 @@ struct MePage {
     t: Words,
     csrf: String,
     new: bool,
+    /// What became of the places of the form that was confirmed, see [`Brought`](crate::residents::Brought).
+    form: String,
+    /// Whether anything can reach them for one of their places.
+    told: bool,
     addresses: Vec<AddressLine>,
     places: Vec<PlaceForm>,
     groups: Vec<Group>,
@@ -77,13 +83,17 @@ struct MePage {
 pub(super) struct View {
     #[serde(default)]
     new: String,
+    #[serde(default)]
+    form: String,
     /// Shows the last year.
     #[serde(default)]
     year: String,
 }
 
-fn clock(at: chrono::DateTime<chrono::Utc>) -> String {
-    beijing(at).format("%m-%d %H:%M:%S").to_string()
+/// A time as people read it: with its year, where that is another one.
+fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let (at, now) = (beijing(at), beijing(now));
+    at.format(if at.year() == now.year() { "%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
 }
 
 fn state_name(state: DeliveryState, t: Words) -> &'static str {
@@ -114,11 +124,15 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
     let county = |place: &Place| {
         policy.map.get(&place.region).map_or_else(|| place.region.to_string(), |r| r.name_in(t.language).to_owned())
     };
+    let offered = residents.offered();
+    let reached = |kind: &ChannelKind| offered.contains(kind) && mine.addresses.iter().any(|(_, a)| a.channel == *kind);
+    let told = |place: &Place| place.wishes.channels.iter().any(reached);
     let place_form = |place: &Place| PlaceForm {
         name: place.name.clone(),
         county: county(place),
         exact: place.point.is_some(),
-        wishes: WishForm::of(&format!("p{}-", place.id), &place.wishes, t),
+        told: told(place),
+        wishes: WishForm::of(&format!("p{}-", place.id), &place.wishes, &offered, t),
     };
     let tested = residents.tested(subscriber).await?;
     let would = match view.year.as_str() {
@@ -127,9 +141,12 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
     };
     let comma = t.s(", ");
     let now = site.app.clock.now();
+    let moment = |at| clock(at, now);
     Ok(MePage {
         csrf,
         new: !view.new.is_empty(),
+        form: view.form.clone(),
+        told: mine.places.iter().any(told),
         addresses: mine
             .addresses
             .iter()
@@ -137,8 +154,8 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
             .collect(),
         places: mine.places.iter().map(place_form).collect(),
         groups: counties(&policy.map, t.language),
-        fresh: WishForm::of("new-", &Wishes { languages: vec![t.language], ..Wishes::default() }, t),
-        paused: if mine.resident.paused_until > now { clock(mine.resident.paused_until) } else { String::new() },
+        fresh: WishForm::of("new-", &Wishes { languages: vec![t.language], ..Wishes::default() }, &offered, t),
+        paused: if mine.resident.paused_until > now { moment(mine.resident.paused_until) } else { String::new() },
         testing: tested.iter().any(|one| match one.state {
             DeliveryState::Waiting | DeliveryState::Sending => true,
             DeliveryState::Accepted => {
@@ -152,9 +169,9 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
                 kind: channel_name(one.channel, t),
                 address: one.address,
                 state: state_name(one.state, t),
-                asked: clock(one.asked),
-                answered: one.answered.map_or_else(|| "—".into(), clock),
-                shown: one.shown.map_or_else(String::new, clock),
+                asked: moment(one.asked),
+                answered: one.answered.map_or_else(|| "—".into(), moment),
+                shown: one.shown.map_or_else(String::new, moment),
             })
             .collect(),
         more: would.as_ref().is_some_and(|year| year.more),
@@ -162,14 +179,14 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
             let line = |one: crate::residents::Would| WouldLine {
                 headline: one.headline,
                 language: one.language,
-                sent: clock(one.sent),
+                sent: moment(one.sent),
                 places: one.places.join(comma),
-                held: one.held.map_or_else(String::new, clock),
+                held: one.held.map_or_else(String::new, moment),
             };
             year.told.into_iter().map(line).collect()
         }),
         push_key: super::browser::push_key(site),
-        consent: format!("{} · {}", mine.resident.consent, clock(mine.resident.consent_at)),
+        consent: format!("{} · {}", mine.resident.consent, moment(mine.resident.consent_at)),
         t,
     })
 }
@@ -185,13 +202,14 @@ pub(super) async fn places(State(site): State<Site>, Own { session, form }: Own)
     let fields = &form.fields;
     let changed = async {
         let residents = &site.app.residents;
+        let offered = residents.offered();
         let mut places = residents.mine(session.subscriber).await?.places;
         places.retain(|place| !fields.is_on(&format!("p{}-remove", place.id)));
         for place in &mut places {
             let at = format!("p{}-", place.id);
             // A place that this form does not show was added elsewhere: it stays as it is.
             if fields.is_on(&format!("{at}level")) {
-                place.wishes = wishes(fields, &at, form.t.language);
+                place.wishes = wishes(fields, &at, &offered, form.t.language);
                 let name: String =
                     fields.get(&format!("{at}name")).chars().filter(|c| !c.is_control()).take(20).collect();
                 if !name.trim().is_empty() {
@@ -208,7 +226,7 @@ pub(super) async fn places(State(site): State<Site>, Own { session, form }: Own)
 pub(super) async fn pause(State(site): State<Site>, Own { session, form }: Own) -> Response {
     let now = site.app.clock.now();
     let days = form.fields.get("days").parse::<i64>().unwrap_or(0).clamp(0, 366);
-    let until = if days == 0 { chrono::DateTime::UNIX_EPOCH } else { now + TimeDelta::days(days) };
+    let until = if days == 0 { DateTime::UNIX_EPOCH } else { now + TimeDelta::days(days) };
     back(site.app.residents.pause(session.subscriber, form.t.tag(), until).await, "/me#pause", form.t)
 }
 
@@ -271,5 +289,24 @@ pub(super) async fn sign_out(State(site): State<Site>, Own { session, form }: Ow
     match site.app.residents.sign_out(&session).await {
         Ok(()) => set_cookie(&site, "", Redirect::to("/sign-up").into_response()),
         Err(error) => refused(&error, form.t),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_names_its_year_where_that_is_not_this_one_in_beijing() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let now = at("2026-11-29T11:00:00Z");
+        for (time, said) in [
+            ("2026-11-30T11:00:00Z", "11-30 19:00:00"),
+            ("2027-11-30T11:00:00Z", "2027-11-30 19:00:00"),
+            ("2026-12-31T16:00:00Z", "2027-01-01 00:00:00"),
+            ("2025-12-31T16:00:00Z", "01-01 00:00:00"),
+        ] {
+            assert_eq!(clock(at(time), now), said, "{time}");
+        }
     }
 }

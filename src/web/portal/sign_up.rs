@@ -10,7 +10,7 @@ use tocsin_channels::ChannelKind;
 use super::form::{Group, WishForm, counties, places};
 use super::{Form, MARKED, MARKED_AGE, language, located, notice, refused, set_cookie};
 use crate::delivery::Address;
-use crate::residents::{Ask, CONSENT, Entered, MARKS, ResidentError, Wishes};
+use crate::residents::{Ask, Brought, CONSENT, Entered, MARKS, ResidentError, Wishes};
 use crate::web::page::{page, page_with};
 use crate::web::session::{Fields, put_cookie};
 use crate::web::site::Site;
@@ -72,7 +72,8 @@ async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &F
     let mut groups = counties(&site.app.policy.load().map, t.language);
     let chosen = fields.get("county");
     groups.iter_mut().flat_map(|group| &mut group.counties).for_each(|county| county.on = county.value == chosen);
-    let wishes = super::form::wishes(fields, "", t.language);
+    let offered = site.app.residents.offered();
+    let wishes = super::form::wishes(fields, "", &offered, t.language);
     let wishes =
         if fields.is_on("address") { wishes } else { Wishes { languages: vec![t.language], ..Wishes::default() } };
     let form = SignUpPage {
@@ -81,7 +82,7 @@ async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &F
         address: fields.get("address").chars().take(254).collect(),
         name: fields.get("name").chars().take(20).collect(),
         groups,
-        wishes: WishForm::of("", &wishes, t),
+        wishes: WishForm::of("", &wishes, &offered, t),
         task,
         needs_work,
         consent: CONSENT,
@@ -214,7 +215,12 @@ pub(super) async fn never(State(site): State<Site>, Path(token): Path<String>, f
 }
 
 fn welcome(site: &Site, entered: &Entered, marks: &str) -> Response {
-    let to = if entered.new { "/me?new=1" } else { "/me" };
+    let to = match entered.brought {
+        _ if entered.new => "/me?new=1",
+        Brought::Nothing => "/me",
+        Brought::Added => "/me?form=added",
+        Brought::TooMany => "/me?form=too-many",
+    };
     let before = marks.split('.').filter(|mark| !mark.is_empty() && *mark != entered.mark);
     let marks: Vec<&str> = std::iter::once(entered.mark.as_str()).chain(before).take(MARKS).collect();
     let mut answer = set_cookie(site, &entered.token, Redirect::to(to).into_response());

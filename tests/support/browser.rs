@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::picture;
-
 /// How WebDriver names an element in JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// What a page has, to become what a test waits for.
@@ -50,8 +48,6 @@ pub struct Browser {
     session: String,
     base: String,
     pid: Option<u64>,
-    /// Where it speaks its own protocol.
-    own: String,
     driver: Child,
     journey: &'static str,
     shots: AtomicU32,
@@ -113,7 +109,6 @@ impl Browser {
             session: format!("http://127.0.0.1:{port}/session"),
             base: base.to_owned(),
             pid: None,
-            own: String::new(),
             driver,
             journey,
             shots: AtomicU32::new(0),
@@ -122,7 +117,6 @@ impl Browser {
         };
         let made = browser.post("", &wanted).await.expect("chromium starts (`cargo xtask test` installs it)");
         browser.pid = made["capabilities"]["goog:processID"].as_u64();
-        browser.own = made["capabilities"]["goog:chromeOptions"]["debuggerAddress"].as_str().unwrap().to_owned();
         browser.session = format!("{}/{}", browser.session, made["sessionId"].as_str().unwrap());
         // Pages are as wide as asked, whatever the window's own frame takes, and below a window's least width too.
         browser.resize(look.size).await;
@@ -346,13 +340,17 @@ impl Browser {
         self.post("/actions", &json!({"actions": [source]})).await.unwrap();
     }
 
-    /// Keeps a picture of the whole page.
+    /// Keeps a picture of the whole page. Now and then the browser gives none on a busy machine: the journey goes on without.
     pub async fn shot(&self, name: &str) {
-        let window = Self::answer(self.client.get(format!("{}/window", self.session))).await.unwrap();
-        let window = window.as_str().unwrap();
-        let page = format!("ws://{}/devtools/page/{}", self.own, window.strip_prefix("CDwindow-").unwrap_or(window));
-        if let Some(picture) = picture::of(&page).await {
-            keep(self.journey, &self.shots, name, &picture);
+        let size = self.cdp("Page.getLayoutMetrics", json!({})).await;
+        let (content, window) = (&size["cssContentSize"], &size["cssLayoutViewport"]);
+        let tall = content["height"].as_f64().unwrap().max(window["clientHeight"].as_f64().unwrap()).min(6_000.0);
+        let clip = json!({"x": 0, "y": 0, "width": window["clientWidth"], "height": tall, "scale": 1});
+        let params = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
+        let command = json!({"cmd": "Page.captureScreenshot", "params": params});
+        match self.post("/goog/cdp/execute", &command).await {
+            Ok(picture) => keep(self.journey, &self.shots, name, picture["data"].as_str().unwrap()),
+            Err(error) => eprintln!("no picture {name}: {error}"),
         }
     }
 

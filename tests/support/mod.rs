@@ -6,7 +6,6 @@ pub mod browser;
 pub mod crew;
 pub mod mail;
 pub mod muifa;
-pub mod picture;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -137,8 +137,8 @@ impl<W: World> Escalation<W> {
 
     /// A step has ended after which one officer's signature is enough, whatever else is missing.
     pub fn one_is_enough(&self) -> bool {
-        let ended = self.approval.steps.iter().take(self.step);
-        self.state == State::Waiting && ended.into_iter().any(|step| step.then == Then::ReleaseSigned)
+        let mut ended = self.approval.steps.iter().take(self.step);
+        self.state == State::Waiting && ended.any(|step| step.then == Then::ReleaseSigned)
     }
 
     /// The stage that this officer could say yes to now: the one that lets it go out, where one is enough.

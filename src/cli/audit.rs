@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::Context;
+use super::{Context, export_to, is_screen};
 use crate::record::{Broken, Chain, Line};
-use crate::seal::new_private_file;
 use crate::show::{Failure, bar, number};
 use crate::store::Store;
 
@@ -88,10 +87,7 @@ async fn walk(store: &Store, note: Option<(i64, String)>) -> Result<Result<(i64,
 
 async fn export(context: &Context, path: &std::path::Path) -> Result<bool, Failure> {
     let store = context.sealed_store().await?;
-    let to_screen = path.as_os_str() == "-";
-    let out: Box<dyn Write> =
-        if to_screen { Box::new(std::io::stdout().lock()) } else { Box::new(new_private_file(path)?) };
-    let mut out = std::io::BufWriter::new(out);
+    let mut out = std::io::BufWriter::new(export_to(path)?);
     let bar = bar(Some(u64::try_from(store.record_count().await?).unwrap_or(0)), "exporting");
     if !context.json {
         csv::Writer::from_writer(&mut out).write_record(Line::HEAD)?;
@@ -112,7 +108,7 @@ async fn export(context: &Context, path: &std::path::Path) -> Result<bool, Failu
     }
     out.flush()?;
     bar.finish_and_clear();
-    if !to_screen {
+    if !is_screen(path) {
         println!("{} lines written to {}", number(u64::try_from(next - 1).unwrap_or(0)), path.display());
     }
     Ok(true)

@@ -246,3 +246,13 @@ fn log_to_stderr(serving: bool) {
     // A second logger cannot be set; the first one stays.
     let _ = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().try_init() };
 }
+
+/// Where an export goes: a new file that its owner alone can read, or, for `-`, standard output.
+fn export_to(path: &std::path::Path) -> Result<Box<dyn std::io::Write + Send>, String> {
+    Ok(if is_screen(path) { Box::new(std::io::stdout()) } else { Box::new(crate::seal::new_private_file(path)?) })
+}
+
+/// Whether an export goes to standard output: nothing else is said there then.
+fn is_screen(path: &std::path::Path) -> bool {
+    path.as_os_str() == "-"
+}

@@ -1,16 +1,15 @@
 //! `tocsin subscribers` and `simulate`.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::Context;
+use super::{Context, export_to, is_screen};
 use crate::policy::Policy;
 use crate::residents::{self, Simulation};
 use crate::rules::Audience;
-use crate::seal::new_private_file;
 use crate::show::Failure;
 use crate::show::{bar, number, table};
 
@@ -70,14 +69,12 @@ async fn import(context: &Context, path: &std::path::Path) -> Result<bool, Failu
 }
 
 async fn export(context: &Context, path: &Path) -> Result<bool, Failure> {
-    let to_screen = path.as_os_str() == "-";
-    let out: Box<dyn Write + Send> =
-        if to_screen { Box::new(std::io::stdout()) } else { Box::new(new_private_file(path)?) };
+    let out = export_to(path)?;
     let store = context.store().await?;
     let bar = bar(None, "exporting");
     let written = residents::export(&store, BufWriter::new(out), chrono::Utc::now(), |n| bar.set_position(n)).await?;
     bar.finish_and_clear();
-    match (to_screen, context.json) {
+    match (is_screen(path), context.json) {
         (true, _) => {}
         (false, true) => println!("{}", json!({"subscribers": written})),
         (false, false) => println!("{} subscribers written to {}", number(written), path.display()),

@@ -157,13 +157,13 @@ async fn member(store: &Store, row: AlertRow, named: Vec<(String, Why)>) -> Resu
         "Cancel" => Part::Ends,
         _ => Part::Answers,
     };
-    let ends = match row.ends {
-        // A row from before this was written with it.
-        None if part == Part::Updates => store.alert_as_read(&row.id).await?.is_some_and(|alert| alert.is_the_end()),
-        ends => ends == Some(true),
-    };
-    if part == Part::Updates && ends {
-        part = Part::Ends;
+    if part == Part::Updates {
+        let ends = match row.ends {
+            Some(ends) => ends,
+            // A row from before this was written with it.
+            None => store.alert_as_read(&row.id).await?.is_some_and(|alert| alert.is_the_end()),
+        };
+        part = if ends { Part::Ends } else { part };
     }
     let (counties, incidents) = match superseded {
         true => (BTreeSet::new(), Vec::new()),
@@ -215,7 +215,7 @@ async fn said_already(
         None => store.alert_as_read(head).await?.map(|old| chains::says(&old)),
         said => said,
     };
-    Ok((said == Some(chains::says(&understood.alert))).then(|| head.clone()))
+    Ok((said.as_ref() == Some(&understood.says)).then(|| head.clone()))
 }
 
 /// Whether officers changed an alert's words, or may have.

@@ -100,7 +100,9 @@ struct Understood {
     decision: Decision,
     /// Counties that the bureau may not warn, and others are asked about.
     asked: BTreeSet<RegionCode>,
-    /// What it most likely says, where it needs nobody's yes.
+    /// What it says, in short.
+    says: String,
+    /// Its messages as they most likely are, where it needs nobody's yes.
     texts: Texts,
 }
 
@@ -253,9 +255,15 @@ impl Intake {
         let row = row(&understood, bureau, state, &chain, joined.place.behind.clone(), now);
         let located = serde_json::to_string(&understood.located).map_err(StoreError::corrupt)?;
         let (links, incidents) = (&joined.place.links, &understood.alert.incidents);
-        let says = chains::says(&understood.alert);
-        let new =
-            NewAlert { row: &row, format: format.as_str(), raw, located: &located, says: &says, links, incidents };
+        let new = NewAlert {
+            row: &row,
+            format: format.as_str(),
+            raw,
+            located: &located,
+            says: &understood.says,
+            links,
+            incidents,
+        };
         let overtaken = self.overtaken(&joined).await?;
         insert_alert(&mut tx, &new)?;
         let event = serde_json::json!({"chain": &chain, "links": links, "takes": joined.place.takes,
@@ -416,7 +424,8 @@ fn understand(
         true => Texts::ahead(policy, &alert, id.as_str(), &decision),
         false => Texts::default(),
     };
-    Ok(Understood { id, alert, verdict, findings, located, decision, asked, texts })
+    let says = chains::says(&alert);
+    Ok(Understood { id, alert, verdict, findings, located, decision, asked, says, texts })
 }
 
 fn row(

@@ -257,3 +257,23 @@ impl Mark {
         Self { class: "ended", shape: "✓", name: "All clear" }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_names_its_day_and_year_where_these_are_not_todays_in_beijing() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let now = at("2026-11-29T11:00:00Z");
+        for (time, said) in [
+            ("2026-11-29T11:30:05Z", "19:30:05"),
+            ("2026-11-30T11:00:00Z", "11-30 19:00"),
+            ("2027-11-30T11:00:00Z", "2027-11-30 19:00"),
+            ("2026-12-31T16:00:00Z", "2027-01-01 00:00"),
+            ("2025-12-31T16:00:00Z", "01-01 00:00"),
+        ] {
+            assert_eq!(clock(at(time), now), said, "{time}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
@@ -15,7 +15,7 @@ use crate::delivery::{DeliveryState, mask};
 use crate::messages::Language;
 use crate::residents::{Ask, ResidentError, Wishes};
 use crate::store::Place;
-use crate::web::page::{beijing, page};
+use crate::web::page::{clock, page};
 use crate::web::session::put_cookie;
 use crate::web::site::Site;
 use crate::web::words::Words;
@@ -88,12 +88,6 @@ pub(super) struct View {
     /// Shows the last year.
     #[serde(default)]
     year: String,
-}
-
-/// A time as people read it: with its year, where that is another one.
-fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let (at, now) = (beijing(at), beijing(now));
-    at.format(if at.year() == now.year() { "%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
 }
 
 fn state_name(state: DeliveryState, t: Words) -> &'static str {
@@ -289,24 +283,5 @@ pub(super) async fn sign_out(State(site): State<Site>, Own { session, form }: Ow
     match site.app.residents.sign_out(&session).await {
         Ok(()) => set_cookie(&site, "", Redirect::to("/sign-up").into_response()),
         Err(error) => refused(&error, form.t),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_names_its_year_where_that_is_not_this_one_in_beijing() {
-        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
-        let now = at("2026-11-29T11:00:00Z");
-        for (time, said) in [
-            ("2026-11-30T11:00:00Z", "11-30 19:00:00"),
-            ("2027-11-30T11:00:00Z", "2027-11-30 19:00:00"),
-            ("2026-12-31T16:00:00Z", "2027-01-01 00:00:00"),
-            ("2025-12-31T16:00:00Z", "01-01 00:00:00"),
-        ] {
-            assert_eq!(clock(at(time), now), said, "{time}");
-        }
     }
 }

@@ -179,6 +179,7 @@ findings! {
     Cut = 4121 Remark "the bureau's authority" "贵单位无权对 {} 发布预警：已转请当地决定" "you may not warn {}: those who may were asked";
     Old = 4122 Remark "Tocsin limits" "发布已久（{}），须由值班员过目" "was sent long ago ({}); an officer looks at it";
     Unlisted = 4123 Note "WMO-No. 1109, CAP profiles" "引用没有列出同一事件中尚未到期的 {}" "its references leave out {}, of the same event and not yet expired";
+    Outlives = 4124 Remark "Tocsin chains" "没有引用；较晚发布的 {} 已到期而本条仍有效，是否已被取代不得而知，由值班员决定" "it references nothing; {}, sent later, is over while this one holds: whether it took this one's place nobody knows, so an officer decides";
     UnknownRegion = 4101 Remark "region codes" "编码 {} 不是本图的任何地区，未予通知" "the code {} names no region of the map; nobody is told by it";
 }
 

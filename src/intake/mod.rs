@@ -228,7 +228,7 @@ impl Intake {
         }
         self.date_references(bureau, &mut understood.alert).await?;
         self.check_references(bureau, &understood.alert).await?;
-        let joined = join::join(&self.store, bureau, &mut understood, kin).await?;
+        let joined = join::join(&self.store, bureau, &mut understood, kin, now).await?;
         let older = &joined.older;
         let replaced = Replaced::of(&self.store, older).await?.guessed(joined.is_a_guess());
         understood.findings.extend(replaced.damaged().map(|id| Finding::new(Code::Damaged, "alert/references", id)));

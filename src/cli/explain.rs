@@ -204,6 +204,7 @@ fn tell(policy: &Policy, located: &Located, decision: &Decision, forecasts: &[Fo
         let people: u64 = forecast.people.values().sum();
         let time = match forecast.seconds {
             Some(seconds) => format!("{} at the configured rate", span(seconds)),
+            None if !forecast.set_up => "nobody is told by it".into(),
             None => "no rate is configured: as fast as the provider takes it".into(),
         };
         let set_up = if forecast.set_up { "" } else { "  (NOT SET UP in config.toml)" };

@@ -57,6 +57,18 @@ fn explain_shows_what_would_become_of_an_alert() {
     let (_, out, _) = tocsin(&config, &["--json", "explain", file.to_str().unwrap(), "--at", "2022-09-16T12:00:00Z"]);
     let told: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(told["decision"]["withheld"], "expired");
+    // As a bureau's, what is agreed on with it holds.
+    let as_of = |more: &[&str]| {
+        let own = ["--json", "explain", file.to_str().unwrap(), "--at", "2022-09-14T12:00:00Z", "--source"];
+        let (well, out, error) = tocsin(&config, &[&own[..], more].concat());
+        (well, serde_json::from_str::<Value>(&out).unwrap_or_default(), error)
+    };
+    let (well, told, error) = as_of(&["shanghai"]);
+    assert!(well && told["source"] == "shanghai" && told["asked"] == serde_json::json!([]), "{told}{error}");
+    let (well, told, _) = as_of(&["zhejiang"]);
+    assert!(!well && told["verdict"] == "refused" && told["refusal"]["code"] == "T4004", "{told}");
+    let (well, told, _) = as_of(&["nobody"]);
+    assert!(!well && told["error"].as_str().unwrap().contains("its bureaus: shanghai, zhejiang"), "{told}");
 }
 
 #[test]

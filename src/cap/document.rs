@@ -104,19 +104,20 @@ pub fn read_json(bytes: &[u8]) -> Reading {
 
 /// Reads a file in JSON: one message, or a list of them; a list that is too long is refused as a whole.
 pub fn read_json_document(bytes: &[u8]) -> Document {
-    let small = bytes.len() <= xml::MAX_BYTES;
-    let value: Value = small.then(|| serde_json::from_slice(bytes).ok()).flatten().unwrap_or_default();
-    let one = || Document::Alert(Box::new(read_json(bytes)));
-    let Some(list) =
-        list_in_json(&value).filter(|list| (2..=MOST_LISTED).contains(&list.items.len()) && !says_cap(&value))
-    else {
-        return one();
-    };
-    let enclosed = |item: &Value| {
-        let standalone = item.to_string().into_bytes();
-        Enclosed { reading: read_json(&standalone), standalone }
-    };
-    Document::Wrapped { alerts: list.items.iter().map(enclosed).collect(), findings: Vec::new() }
+    let Some(items) = several_in_json(bytes) else { return Document::Alert(Box::new(read_json(bytes))) };
+    let enclosed = |standalone: Vec<u8>| Enclosed { reading: read_json(&standalone), standalone };
+    Document::Wrapped { alerts: items.into_iter().map(enclosed).collect(), findings: Vec::new() }
+}
+
+/// The warnings of a list in JSON that holds several, each as a message of its own; None where it is anything else, or too long.
+pub(crate) fn several_in_json(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    if bytes.len() > xml::MAX_BYTES {
+        return None;
+    }
+    let value: Value = serde_json::from_slice(bytes).ok()?;
+    let list = list_in_json(&value).filter(|_| !says_cap(&value))?;
+    let several = (2..=MOST_LISTED).contains(&list.items.len());
+    several.then(|| list.items.iter().map(|item| item.to_string().into_bytes()).collect())
 }
 
 /// Whether an object is CAP by its own members, whatever else it holds.

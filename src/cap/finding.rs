@@ -61,7 +61,7 @@ findings! {
     NotCap = 1012 Error "CAP 1.2 §3.2" "根元素是 {}，不是 CAP 预警、订阅源或 EDXL 信封" "the root element is {}, neither a CAP alert nor a feed nor an EDXL envelope";
     ForeignJson = 1013 Note "JSON of other services" "以其他服务的 JSON 形式书写（{}），已转为 CAP" "written in another service's JSON ({}), put into CAP";
     TitleDecides = 1014 Remark "JSON of other services" "标题与所附编码不符，以标题为准：{}" "the title and the codes disagree; the title holds: {}";
-    NotOne = 1015 Error "JSON of other services" "一次只收一条预警，此处有 {} 条；整份列表请设为来源" "one alert at a time; here are {}: set up a list as a source";
+    NotOne = 1015 Error "JSON of other services" "此处应为一条预警，却有 {} 条；列表可提交或设为来源，一次最多 500 条" "one alert is read here, and here are {}: a list may be submitted or set up as a source, 500 at most at once";
 
     Namespace = 2001 Remark "CAP 1.2 §3.3.1" "命名空间不是 CAP 的：{}" "the namespace is not CAP's: {}";
     OldVersion = 2002 Note "CAP 1.2" "以 CAP {} 书写" "written in CAP {}";
@@ -179,6 +179,7 @@ findings! {
     Cut = 4121 Remark "the bureau's authority" "贵单位无权对 {} 发布预警：已转请当地决定" "you may not warn {}: those who may were asked";
     Old = 4122 Remark "Tocsin limits" "发布已久（{}），须由值班员过目" "was sent long ago ({}); an officer looks at it";
     Unlisted = 4123 Note "WMO-No. 1109, CAP profiles" "引用没有列出同一事件中尚未到期的 {}" "its references leave out {}, of the same event and not yet expired";
+    Outlives = 4124 Remark "Tocsin chains" "没有引用；较晚发布的 {} 已到期而本条仍有效，是否已被取代不得而知，由值班员决定" "it references nothing; {}, sent later, is over while this one holds: whether it took this one's place nobody knows, so an officer decides";
     UnknownRegion = 4101 Remark "region codes" "编码 {} 不是本图的任何地区，未予通知" "the code {} names no region of the map; nobody is told by it";
 }
 

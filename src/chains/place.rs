@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
+
 use super::{Member, Part, Why};
 use crate::cap::{Code, Finding};
 
@@ -23,7 +25,7 @@ pub(crate) struct Place {
     pub(crate) behind: Option<String>,
     /// The one head that it follows, if there is exactly one.
     pub(crate) follows: Option<String>,
-    /// It wants to end something, and nobody can say what: an officer looks.
+    /// Nobody can say what it wants to end, or whether something newer that is over took its place: an officer looks.
     pub(crate) unsure: bool,
     /// What is to be said about it.
     pub(crate) findings: Vec<Finding>,
@@ -32,8 +34,9 @@ pub(crate) struct Place {
 /// Places an alert. `record` holds everything of its bureau and world that it names, that names it, that names what it names, that
 /// shares an incident or is like it, each with its whole event. With `quiet`, what it names counts alone: an alert that goes to
 /// nobody must not take a place by likeness.
-pub(crate) fn place(new: &Member, record: &[Member], quiet: bool) -> Place {
-    let view = View { new, all: record.iter().chain([new]).map(|member| (member.id.as_str(), member)).collect() };
+pub(crate) fn place(new: &Member, record: &[Member], quiet: bool, now: DateTime<Utc>) -> Place {
+    let all = record.iter().chain([new]).map(|member| (member.id.as_str(), member)).collect();
+    let view = View { new, all, now: now.timestamp() };
     if new.part == Part::Answers {
         return view.answer();
     }
@@ -55,6 +58,8 @@ pub(crate) fn place(new: &Member, record: &[Member], quiet: bool) -> Place {
 struct View<'a> {
     new: &'a Member,
     all: BTreeMap<&'a str, &'a Member>,
+    /// Seconds since 1970.
+    now: i64,
 }
 
 impl<'a> View<'a> {
@@ -145,6 +150,11 @@ impl<'a> View<'a> {
                 [only] if !new.ends() || all.len() == 1 => Some(*only),
                 _ => None,
             };
+            if let Some(head) = only.filter(|head| why == Why::Likeness && self.outlives(head)) {
+                place.findings.push(found(Code::Outlives, &head.id));
+                place.unsure = true;
+                return None;
+            }
             if let Some(head) = only {
                 place.links.push((head.id.clone(), why));
                 place.findings.push(found(code, &head.id));
@@ -194,6 +204,13 @@ impl<'a> View<'a> {
             (_, Part::Ends) => later.counties == earlier.counties,
             _ => covers,
         }
+    }
+
+    /// Whether the new alert is late and still holds, while the newer warning is over: nobody must go unwarned by a guess that the one
+    /// took the other's place.
+    fn outlives(&self, head: &'a Member) -> bool {
+        let over = !head.ends() && !head.in_force_at(self.now);
+        over && self.new.in_force_at(self.now) && self.rank(head) > self.rank(self.new)
     }
 
     /// Joins the events that are the new alert's, finds their head, and what it takes the place of.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::Context;
-use super::client::Server;
+use super::client::{Answer, Server};
 use crate::cap::AlertId;
 use crate::rules::Withheld;
 use crate::show::Failure;
@@ -15,7 +15,7 @@ use crate::store::{AlertRow, AlertState};
 /// Submit an alert to a running server.
 #[derive(clap::Args)]
 pub(crate) struct SubmitArgs {
-    /// The alert: CAP XML, or JSON where the name ends in .json.
+    /// The alert: CAP XML, or JSON where the name ends in .json, also a list of several.
     file: PathBuf,
     #[command(flatten)]
     server: Server,
@@ -26,10 +26,19 @@ pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, 
     let json = args.file.extension().is_some_and(|e| e == "json");
     let kind = if json { "application/json" } else { "application/cap+xml" };
     let answer = args.server.post(context, "/api/v1/alerts", kind, body).await?;
+    // A list has an answer for each.
+    let each = answer.body.get("alerts").and_then(|list| list.as_array()).map(|list| list.iter().map(Answer::part));
+    let answers: Vec<Answer> = each.map_or_else(|| vec![answer.clone()], Iterator::collect);
     if context.json {
         println!("{}", answer.body);
-        return Ok(answer.well);
+    } else {
+        answers.iter().for_each(tell);
     }
+    Ok(answers.iter().all(|answer| answer.well))
+}
+
+/// Says what became of an alert.
+fn tell(answer: &Answer) {
     if answer.well {
         let repeat = if answer.body.get("repeat") == Some(&true.into()) { " (it was on record already)" } else { "" };
         println!("{} {}: {}{repeat}", answer.text("id"), answer.text("verdict"), answer.text("state"));
@@ -44,7 +53,6 @@ pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, 
         let part = |name: &str| finding.get(name).and_then(|value| value.as_str()).unwrap_or_default();
         println!("  {} {}\n        {}\n        {}", part("code"), part("path"), part("zh"), part("en"));
     }
-    Ok(answer.well)
 }
 
 /// List alerts, or show what became of one.

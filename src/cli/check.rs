@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::cap::{self, Document, Enclosed, Finding, Gravity, ProfileName, Reading, Verdict};
-use crate::config::BureauConfig;
+use crate::config::{BureauConfig, Config};
 use crate::intake::{self, Format, Refusal};
 use crate::policy::Policy;
 use crate::show::Failure;
@@ -68,21 +68,24 @@ fn measure(context: &Context, args: &Args) -> Result<Measure, Failure> {
         None => None,
         Some(name) => {
             let config = context.config()?;
-            let policy = Policy::build(&config)?;
-            let known = || policy.bureaus.iter().map(|bureau| bureau.name.as_str()).collect::<Vec<_>>().join(", ");
-            let bureau = policy.bureaus.iter().find(|bureau| bureau.name == *name).cloned();
-            let by =
-                || config.sources.iter().find(|source| source.name() == *name).and_then(|one| config.bureau_by(one));
-            let bureau = bureau.or_else(by).ok_or_else(|| {
-                format!("{} names no bureau `{name}`, nor a source; its bureaus: {}", context.path.display(), known())
-            })?;
-            Some((policy, bureau))
+            let bureau = speaks_as(context, &config, name)?;
+            Some((Policy::build(&config)?, bureau))
         }
     };
     // The bureau's own profiles are held against with the rest of it.
     let own = source.as_ref().map(|(_, bureau)| bureau.profile.as_slice()).unwrap_or_default();
     let profiles = args.profile.iter().copied().filter(|name| !own.contains(name)).collect();
     Ok(Measure { profiles, source })
+}
+
+/// The bureau of this name, or the one that a source of this name speaks as, with what is agreed on for that source.
+pub(super) fn speaks_as(context: &Context, config: &Config, name: &str) -> Result<BureauConfig, Failure> {
+    let bureau = config.bureaus.iter().find(|bureau| bureau.name == name).cloned();
+    let by = || config.sources.iter().find(|source| source.name() == name).and_then(|one| config.bureau_by(one));
+    let known = || config.bureaus.iter().map(|bureau| bureau.name.as_str()).collect::<Vec<_>>().join(", ");
+    Ok(bureau.or_else(by).ok_or_else(|| {
+        format!("{} names no bureau `{name}`, nor a source; its bureaus: {}", context.path.display(), known())
+    })?)
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {

@@ -28,12 +28,19 @@ fn address(text: &str) -> Result<String, &'static str> {
 }
 
 /// What a server answered.
+#[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) well: bool,
     pub(crate) body: Value,
 }
 
 impl Answer {
+    /// One of the answers to a list.
+    pub(crate) fn part(body: &Value) -> Self {
+        let status = body.get("status").and_then(Value::as_u64);
+        Self { well: status.is_some_and(|status| (200..300).contains(&status)), body: body.clone() }
+    }
+
     /// A member that is a text; empty where it is not there.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.body.get(name).and_then(Value::as_str).unwrap_or_default()

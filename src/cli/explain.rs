@@ -1,6 +1,7 @@
-//! `tocsin explain`: what would become of an alert, before anybody is told.
+//! `tocsin explain`: what would become of an alert, before anybody is told. It is looked at alone: what is on record of its event is
+//! not asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,17 +10,19 @@ use tocsin_channels::sms::encoding;
 use tocsin_channels::{ChannelKind, Content};
 
 use super::Context;
+use super::check::speaks_as;
 use crate::approval::areas;
-use crate::cap::{self, Alert, MsgType};
+use crate::cap::{self, Alert, Gravity, MsgType, Verdict};
 use crate::config::Config;
+use crate::intake::{self, Format, Refusal};
 use crate::messages::{Facts, Language, Variant};
 use crate::policy::Policy;
-use crate::regions::{How, Located};
+use crate::regions::{How, Located, RegionCode};
 use crate::rules::{Decision, decide};
 use crate::show::Failure;
 use crate::show::{count, number, table};
 
-/// Show what would become of an alert.
+/// Show what would become of an alert that is the first of its event: what is on record is not looked at.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The alert: CAP XML, or JSON where the name ends in .json.
@@ -27,6 +30,9 @@ pub(crate) struct Args {
     /// As if it were this time (RFC 3339), for alerts of the past.
     #[arg(long)]
     at: Option<chrono::DateTime<chrono::Utc>>,
+    /// As if it came from this bureau, or by this source of one: what is agreed on with it holds.
+    #[arg(long, value_name = "BUREAU|SOURCE")]
+    source: Option<String>,
 }
 
 /// What one channel would do.
@@ -43,24 +49,69 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<bool, Failure>
     let policy = Policy::build(&config)?;
     let bytes = std::fs::read(&args.file).map_err(|e| format!("cannot read {}: {e}", args.file.display()))?;
     let json = args.file.extension().is_some_and(|e| e == "json");
-    let reading = if json { cap::read_json(&bytes) } else { cap::read(&bytes) };
+    let (reading, format) =
+        if json { (cap::read_json(&bytes), Format::Json) } else { (cap::read(&bytes), Format::Xml) };
+    let mut findings = reading.findings;
     let Some(alert) = &reading.alert else {
-        let first = reading.findings.iter().max_by_key(|finding| finding.gravity);
+        let first = findings.iter().max_by_key(|finding| finding.gravity);
         let why = first.map(|f| format!("{} / {}", f.zh(), f.en())).unwrap_or_default();
         return Err(format!("{} is refused: {why}; `tocsin check` shows all", args.file.display()).into());
     };
     let now = args.at.unwrap_or_else(chrono::Utc::now);
-    let located = policy.map.locate(&areas(alert), &policy.locate);
+    let weighed = match &args.source {
+        Some(name) => {
+            let bureau = speaks_as(context, &config, name)?;
+            intake::weigh(&policy, &bureau, (&bytes, format), alert, &mut findings, now)
+        }
+        None => Ok((policy.map.locate(&areas(alert), &policy.locate), BTreeSet::new())),
+    };
+    let (located, asked) = match weighed {
+        Ok(weighed) => weighed,
+        Err(mut refusal) => {
+            if refusal.findings.is_empty() {
+                refusal.findings = findings;
+            }
+            refused(context, args, &refusal);
+            return Ok(false);
+        }
+    };
     let decision = decide(alert, &located, &policy.rules, &policy.map, now);
     let forecasts = forecast(context, &config, &policy, alert, &decision).await?;
     if context.json {
         let channels: Vec<Value> = forecasts.iter().map(as_json).collect();
-        let told = json!({"verdict": reading.verdict(), "findings": reading.findings, "located": located, "decision": decision, "channels": channels});
+        let told = json!({"verdict": Verdict::of(&findings), "findings": findings, "source": args.source, "asked": asked,
+            "located": located, "decision": decision, "channels": channels});
         println!("{told}");
     } else {
-        tell(&policy, alert, &located, &decision, &forecasts);
+        judged(&policy, alert, args.source.as_deref(), &asked);
+        tell(&policy, &located, &decision, &forecasts);
     }
     Ok(true)
+}
+
+/// Says that the bureau's alert would not be taken.
+fn refused(context: &Context, args: &Args, refusal: &Refusal) {
+    if context.json {
+        println!("{}", json!({"verdict": Verdict::Refused, "source": args.source, "refusal": refusal}));
+        return;
+    }
+    let (zh, en) = refusal.code.sentences();
+    println!("refused: {} {}\n  {zh}\n  {en}", refusal.code.as_str(), refusal.detail);
+    for finding in refusal.findings.iter().filter(|finding| finding.gravity > Gravity::Note) {
+        println!("  T{} {}\n    {}\n    {}", finding.code.number(), finding.path, finding.zh(), finding.en());
+    }
+}
+
+/// Says which alert it is, and as whose it is judged.
+fn judged(policy: &Policy, alert: &Alert, source: Option<&str>, asked: &BTreeSet<RegionCode>) {
+    println!("{} {} {} from {}", alert.status, alert.msg_type, cap::AlertId::of(alert), alert.sender);
+    let whose = source.unwrap_or("no bureau in particular (--source names one)");
+    println!("judged as from {whose}, and alone: what is on record of its event is not looked at");
+    if !asked.is_empty() {
+        let name = |code: &RegionCode| policy.map.get(code).map_or_else(String::new, |region| region.name.clone());
+        let names: Vec<_> = asked.iter().map(|code| format!("{code} {}", name(code))).collect();
+        println!("not that bureau's to warn, so others are asked: {}", names.join(", "));
+    }
 }
 
 async fn forecast(
@@ -114,8 +165,7 @@ fn as_json(forecast: &Forecast) -> Value {
     json!({"channel": forecast.channel, "set_up": forecast.set_up, "addresses": people, "seconds": forecast.seconds, "texts": texts})
 }
 
-fn tell(policy: &Policy, alert: &Alert, located: &Located, decision: &Decision, forecasts: &[Forecast]) {
-    println!("{} {} {} from {}", alert.status, alert.msg_type, cap::AlertId::of(alert), alert.sender);
+fn tell(policy: &Policy, located: &Located, decision: &Decision, forecasts: &[Forecast]) {
     let (counties, seas) = (located.counties.len(), located.sea_areas.len());
     println!("\nREGIONS  {}, {}", count(counties, "county", "counties"), count(seas, "sea area", "sea areas"));
     let mut rows = vec![vec!["code".into(), "name".into(), "covered".into(), "how".into()]];
@@ -154,6 +204,7 @@ fn tell(policy: &Policy, alert: &Alert, located: &Located, decision: &Decision, 
         let people: u64 = forecast.people.values().sum();
         let time = match forecast.seconds {
             Some(seconds) => format!("{} at the configured rate", span(seconds)),
+            None if !forecast.set_up => "nobody is told by it".into(),
             None => "no rate is configured: as fast as the provider takes it".into(),
         };
         let set_up = if forecast.set_up { "" } else { "  (NOT SET UP in config.toml)" };

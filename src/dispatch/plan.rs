@@ -83,7 +83,7 @@ impl Planner {
             if alone && !planned.is_empty() {
                 break;
             }
-            match self.plan(&release, first, &mut planned).await {
+            match self.plan(&release, first, &mut planned, put_off).await {
                 Ok(done) => planned.push(done),
                 Err(error) => fails(release.id, error, put_off)?,
             }
@@ -92,19 +92,18 @@ impl Planner {
                 break;
             }
         }
-        if let Err(error) = self.end(&planned).await {
-            if error.is_of_all() {
-                return Err(error);
-            }
-            for one in &planned {
-                self.end(std::slice::from_ref(one)).await.or_else(|error| fails(one.release, error, put_off))?;
-            }
-        }
+        self.end_all(&planned, put_off).await?;
         Ok(any)
     }
 
     /// Plans a release; what was planned `before` it and is not yet written does not wait for it where it takes a while.
-    async fn plan(&self, release: &Release, first: bool, before: &mut Vec<Planned>) -> Result<Planned, StoreError> {
+    async fn plan(
+        &self,
+        release: &Release,
+        first: bool,
+        before: &mut Vec<Planned>,
+        put_off: &mut PutOff,
+    ) -> Result<Planned, StoreError> {
         let dispatches = self.store.dispatches(release.id).await?;
         let planned = match first {
             true => Recipients::new(),
@@ -119,12 +118,25 @@ impl Planner {
             packers: HashMap::new(),
             ready: Vec::new(),
             before,
+            put_off,
             release,
             dispatches: &dispatches,
         };
         plan.fill(first).await?;
         let Plan { ready, left_to, .. } = plan;
         Ok(Planned { release: release.id, lane: release.lane, chunks: ready, left_to })
+    }
+
+    /// Writes what is left of these plans; one that cannot be written is put off, and holds up none of the others.
+    async fn end_all(&self, planned: &[Planned], put_off: &mut PutOff) -> Result<(), StoreError> {
+        let Err(error) = self.end(planned).await else { return Ok(()) };
+        if error.is_of_all() {
+            return Err(error);
+        }
+        for one in planned {
+            self.end(std::slice::from_ref(one)).await.or_else(|error| fails(one.release, error, put_off))?;
+        }
+        Ok(())
     }
 
     /// Writes what is left of these plans: everybody is in chunks.
@@ -172,6 +184,7 @@ pub(super) struct Plan<'a> {
     ready: Vec<NewChunk>,
     /// Plans of others that are not written yet.
     before: &'a mut Vec<Planned>,
+    put_off: &'a mut PutOff,
 }
 
 /// What goes with a recipient who has places.
@@ -360,7 +373,7 @@ impl<'a> Plan<'a> {
     }
 
     async fn write(&mut self) -> Result<(), StoreError> {
-        self.planner.end(&std::mem::take(self.before)).await?;
+        self.planner.end_all(&std::mem::take(self.before), self.put_off).await?;
         let chunks = std::mem::take(&mut self.ready);
         self.planner.store.insert_chunks(&chunks, self.planner.clock.now()).await?;
         self.planner.announce(self.release.lane, &chunks);

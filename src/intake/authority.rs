@@ -144,7 +144,10 @@ fn check_level(bureau: &BureauConfig, alert: &Alert) -> Result<(), Refusal> {
     said.sort_unstable();
     match said.iter().find(|colour| !own.hold(**colour)) {
         None if !said.is_empty() => Ok(()),
-        wrong => Err(Refusal::new(RefusalCode::LevelNotYours, wrong.map_or("?", |colour| colour.as_str()))),
+        wrong => {
+            let level = wrong.map_or("未写明级别 / no level", |colour| colour.as_str());
+            Err(Refusal::new(RefusalCode::LevelNotYours, level))
+        }
     }
 }
 
@@ -194,14 +197,17 @@ mod tests {
     fn the_gravest_level_that_anything_says_must_be_the_bureaus() {
         let bureau =
             BureauConfig { levels: Some(WrittenLevels::UpTo(Colour::Orange).into()), ..BureauConfig::default() };
-        let refused = |info: Value| check_level(&bureau, &alert(&[info])).is_err();
+        let refusal = |info: Value| check_level(&bureau, &alert(&[info])).err().map(|refusal| refusal.detail);
+        let refused = |info: Value| refusal(info).is_some();
         let yellow = |code: Value| json!({"headline": "某台发布暴雨黄色预警", "eventCode": code});
         assert!(!refused(yellow(Value::Null)));
         assert!(refused(yellow(code("11B0304"))), "a red code under a yellow title");
         let event = json!({"event": "暴雨红色预警", "headline": "某台发布暴雨黄色预警"});
         assert!(refused(event), "an event graver than its title");
         let level = json!({"headline": "某台发布暴雨黄色预警", "parameter": {"valueName": "level", "value": "红色"}});
-        assert!(refused(level));
+        assert_eq!(refusal(level).as_deref(), Some("red"));
+        let none = json!({"headline": "某台发布暴雨预警", "severity": "Unknown"});
+        assert_eq!(refusal(none).as_deref(), Some("未写明级别 / no level"), "it is said, not guessed at");
     }
 
     #[test]

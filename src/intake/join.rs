@@ -45,6 +45,7 @@ pub(super) async fn join(
     bureau: &BureauConfig,
     understood: &mut Understood,
     kin: Kin,
+    now: DateTime<Utc>,
 ) -> Result<Joined, Refusal> {
     let alert = &understood.alert;
     let new = Member::of(alert, counties(&understood.located));
@@ -56,7 +57,7 @@ pub(super) async fn join(
     }
     let quiet = understood.decision.withheld.is_some() && new.part != Part::Ends;
     let record = related(store, &bureau.name, (alert, &new), kin).await?;
-    let mut place = place(&new, &record, quiet);
+    let mut place = place(&new, &record, quiet, now);
     cap::grade(&bureau.profile, &mut place.findings);
     understood.findings.append(&mut place.findings);
     let replaces = matches!(alert.msg_type, cap::MsgType::Update | cap::MsgType::Cancel);

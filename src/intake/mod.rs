@@ -121,6 +121,22 @@ impl Intake {
         self.rates.count(bureau)
     }
 
+    /// The alerts of a list in JSON that holds several, each as a message of its own; None where it is one message.
+    ///
+    /// # Errors
+    /// When too much of its bureau waits already.
+    pub async fn several(&self, bureau: &BureauConfig, raw: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
+        if !aside::is_large(raw) {
+            return Ok(cap::several_in_json(raw));
+        }
+        let Some(turn) = self.aside.turn(&bureau.name).await else {
+            return Err(Refusal::new(RefusalCode::Busy, ""));
+        };
+        let raw = raw.to_vec();
+        let done = turn.run(move || cap::several_in_json(&raw)).await;
+        done.map_err(|error| Refusal::new(RefusalCode::Unreadable, error.to_string()))
+    }
+
     /// Takes in an alert of a bureau. When this returns, the alert is on disk, and so is its release if it needs no officer.
     ///
     /// # Errors
@@ -228,7 +244,7 @@ impl Intake {
         }
         self.date_references(bureau, &mut understood.alert).await?;
         self.check_references(bureau, &understood.alert).await?;
-        let joined = join::join(&self.store, bureau, &mut understood, kin).await?;
+        let joined = join::join(&self.store, bureau, &mut understood, kin, now).await?;
         let older = &joined.older;
         let replaced = Replaced::of(&self.store, older).await?.guessed(joined.is_a_guess());
         understood.findings.extend(replaced.damaged().map(|id| Finding::new(Code::Damaged, "alert/references", id)));

@@ -88,7 +88,10 @@ impl RefusalCode {
             Self::Nowhere => ("预警区域不在本图范围内", "no area of the alert lies on the map"),
             Self::RegionNotYours => ("贵单位无权对该地区发布预警", "you may not warn this region"),
             Self::HazardNotYours => ("贵单位无权发布此类预警", "you may not warn of this danger"),
-            Self::LevelNotYours => ("贵单位无权发布此级别的预警", "you may not warn at this level"),
+            Self::LevelNotYours => (
+                "贵单位无权发布此级别的预警，或预警未写明级别",
+                "you may not warn at this level, or the alert names no level",
+            ),
             Self::Profile => (
                 "预警不符合与贵单位约定的规范，见各条说明",
                 "the alert is not what the profile agreed on with you asks for; see the findings",

@@ -1,5 +1,5 @@
 //! A drop folder. A file is taken over by a rename into `working`, handed in, and moved to `accepted` or `refused`, there with its
-//! reason beside it. What a crash leaves in `working` is taken again: the same alert twice is one alert. A file that cannot be read or
+//! reason beside it, as what is accepted and tells nobody has. What a crash leaves in `working` is taken again: the same alert twice is one alert. A file that cannot be read or
 //! moved waits there and is tried again, and holds up none of the others; it is refused only for what is in it, or where its owner does
 //! not let us read it.
 
@@ -17,6 +17,8 @@ use super::door::{Delivered, Door};
 use super::health;
 use super::problem::{Problem, ProblemCode};
 use super::schedule::{When, again, dice};
+use crate::cap::{Code, Finding};
+use crate::intake::Receipt;
 use crate::store::SourceRow;
 
 /// The longest pause of a file that there was only too much to do for, or whose texts were just being changed.
@@ -114,7 +116,7 @@ struct Waits {
 struct Settled {
     /// Where it goes.
     place: &'static str,
-    /// What was refused of it.
+    /// What was refused of it, or tells nobody.
     why: Option<String>,
 }
 
@@ -196,7 +198,7 @@ impl Watch {
         row.refused += delivered.refused.len() as u64;
         row.findings = delivered.refused.iter().map(Problem::json).collect();
         let place = if delivered.taken.is_empty() { "refused" } else { "accepted" };
-        let why = (!delivered.refused.is_empty()).then(|| reason(&delivered.refused));
+        let why = Some(reason(&delivered)).filter(|text| !text.is_empty());
         Ok(Settled { place, why })
     }
 }
@@ -208,23 +210,33 @@ fn pause(code: ProblemCode, tries: u32, dice: f64) -> TimeDelta {
     if code == ProblemCode::Refused { pause.min(SOON) } else { pause }
 }
 
-/// Why a file was refused, for the person who put it there.
-fn reason(refused: &[Problem]) -> String {
+/// Why a file was refused, or what is in it tells nobody, for the person who put it there; empty where all is well.
+fn reason(delivered: &Delivered) -> String {
     let mut text = String::new();
-    for problem in refused {
-        text.push_str(&format!("{}\n{}\n{}\n", problem.code.as_str(), problem.zh(), problem.en()));
-        for finding in &problem.findings {
-            text.push_str(&format!(
-                "  T{} {}\n    {}\n    {}\n",
-                finding.code.number(),
-                finding.path,
-                finding.zh(),
-                finding.en()
-            ));
+    for problem in &delivered.refused {
+        say(&mut text, problem.code.as_str(), (&problem.zh(), &problem.en()), &problem.findings);
+    }
+    for Receipt { id, withheld, findings, .. } in &delivered.taken {
+        let ends_nothing = findings.iter().any(|finding| finding.code == Code::NothingReplaced);
+        match withheld {
+            Some((zh, en)) => {
+                let (zh, en) = (format!("已收下，但不发给任何人：{zh}"), format!("taken, and goes to nobody: {en}"));
+                say(&mut text, id.as_str(), (&zh, &en), findings);
+            }
+            None if ends_nothing => say(&mut text, id.as_str(), ("已收下", "taken"), findings),
+            None => {}
         }
-        text.push('\n');
     }
     text
+}
+
+fn say(text: &mut String, about: &str, (zh, en): (&str, &str), findings: &[Finding]) {
+    text.push_str(&format!("{about}\n{zh}\n{en}\n"));
+    for finding in findings {
+        let number = finding.code.number();
+        text.push_str(&format!("  T{number} {}\n    {}\n    {}\n", finding.path, finding.zh(), finding.en()));
+    }
+    text.push('\n');
 }
 
 #[cfg(test)]

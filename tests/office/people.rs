@@ -131,6 +131,9 @@ async fn the_alert_page_says_why_whom_it_reaches_how_long_it_takes_and_what_it_c
         texting(Tally::counting(), "[channels.sms]\nprice = 0.05\nrate = { per_second = 10 }", &people).await;
     let crew = Crew::of(&server).await;
     let li = crew.officer("li", &["signer:310000", "author:310000"]).await.browser(&server).await;
+    let mails = server.folder.path().join("mails.csv");
+    std::fs::write(&mails, "region,email\n310118,one@example.org\n").unwrap();
+    assert!(server.tocsin(&["subscribers", "import", mails.to_str().unwrap()]).0);
     let (_, answer) = server.post(Cma { colour: ORANGE, ..Cma::new("dear") }.xml()).await;
     let (status, page) = li.get(&format!("/console/alerts/{}", answer["id"].as_str().unwrap())).await;
     assert_eq!(status, 200, "{page}");
@@ -147,7 +150,8 @@ async fn the_alert_page_says_why_whom_it_reaches_how_long_it_takes_and_what_it_c
     let minutes = format!("{} min", units / 10 / 60);
     assert_eq!(row[1..], ["6,000".to_owned(), minutes, cost.clone()], "{units} parts");
     let row = table.iter().find(|row| row.first().is_some_and(|cell| cell == "e-mail")).unwrap();
-    assert_eq!(row[1..], ["0", "not set up", "—"].map(str::to_owned));
+    assert_eq!(row[1..], ["1", "not set up", "—"].map(str::to_owned));
+    assert!(page.contains("addresses: 6,000"), "what is not set up reaches nobody: {page}");
     let rule =
         |name: &str| page.split(name).nth(1).unwrap_or_else(|| panic!("{name}: {page}")).split("</details>").next();
     let why = rule("✓ orange</summary>").unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tocsin::cap;
 
 use crate::site::{Page, Site, source};
-use crate::support::{Server, TOKEN};
+use crate::support::{Server, TOKEN, sha256};
 use crate::{alerts, until};
 
 #[test]
@@ -76,8 +76,61 @@ async fn an_update_and_a_cancel_that_name_ids_alone_take_the_place_of_what_they_
     assert_eq!(of("w1")["chain"], of("w3")["chain"], "one danger through time");
     let again = post(serde_json::from_slice(&raw(&server, &of("w3")).await).unwrap()).await;
     assert_eq!((again.0, again.1["repeat"].as_bool()), (200, Some(true)), "the same message is one alert");
-    let (status, many) = post(json!({"warning": [warning("a", "alert", &[]), warning("b", "alert", &[])]})).await;
-    assert_eq!((status, many["findings"][0]["code"].as_str()), (422, Some("T1015")), "a list is a source, no message");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_alert_of_a_list_that_is_posted_has_the_answer_that_it_would_have_alone() {
+    let slow = sha256("slow");
+    let slow = format!(
+        "[[bureau]]\nname = \"slow\"\ntoken_sha256 = \"{slow}\"\nregions = [\"310000\"]\nrate = {{ per_minute = 1 }}\n"
+    );
+    let server = Server::start(&slow);
+    let elsewhere = {
+        let mut one = warning("elsewhere", "alert", &[]);
+        one["areas"][0] = json!({"name": "南京", "code": "320100000000"});
+        one
+    };
+    let list =
+        json!({"warning": [warning("w1", "alert", &[]), elsewhere, {"title": 1}, warning("w2", "update", &["w1"])]});
+    let (status, answer) = server.post_as(TOKEN, "application/json", list.to_string()).await;
+    let said = |answer: &Value| -> Vec<(u64, String)> {
+        let code = |one: &Value| one["code"].as_str().or(one["state"].as_str()).unwrap_or("?").to_owned();
+        let each = answer["alerts"].as_array().unwrap();
+        each.iter().map(|one| (one["status"].as_u64().unwrap(), code(one))).collect()
+    };
+    let of = |status: u64, what: &str| (status, what.to_owned());
+    assert_eq!(status, 207, "{answer}");
+    let wanted = [of(201, "released"), of(403, "T4004"), of(422, "T4001"), of(201, "released")];
+    assert_eq!(said(&answer), wanted, "{answer}");
+    let now = alerts(&server, 2).await;
+    assert_eq!(now[0]["chain"], now[1]["chain"], "two alerts, one event");
+    // Each counts: what is too much of a bureau's is not taken, and when to come again stands above all of them.
+    let url = format!("{}/api/v1/alerts", server.url);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = json!({"warning": [warning("s1", "alert", &[]), warning("s2", "update", &["s1"])]}).to_string();
+    let slow = client.post(url).bearer_auth("slow").header("content-type", "application/json").body(body);
+    let slow = slow.send().await.unwrap();
+    assert!(slow.status() == 207 && slow.headers().contains_key("retry-after"), "{slow:?}");
+    let slow: Value = serde_json::from_slice(&slow.bytes().await.unwrap()).unwrap();
+    assert_eq!(said(&slow), [of(201, "released"), of(429, "T5011")], "{slow}");
+    let (_, again) = server.post_as(TOKEN, "application/json", list.to_string()).await;
+    assert_eq!(said(&again)[0], of(200, "released"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_submitted_by_command_and_every_answer_is_told() {
+    let server = Server::start("");
+    let path = |name: &str| server.folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("token"), TOKEN).unwrap();
+    let submit = |list: Value| {
+        std::fs::write(path("list.json"), list.to_string()).unwrap();
+        server.tocsin(&["submit", &path("list.json"), "--server", &server.url, "--token-file", &path("token")])
+    };
+    let first = warning("w1", "alert", &[]);
+    let (well, out, error) = submit(json!({"alerts": [first, warning("w2", "update", &["w1"])]}));
+    assert!(well && out.matches(": released").count() == 2, "{out}{error}");
+    let (well, out, _) = submit(json!({"alerts": [first, {"title": 1}]}));
+    assert!(!well && out.contains("it was on record already") && out.contains("T4001"), "{out}");
 }
 
 async fn raw(server: &Server, alert: &Value) -> Vec<u8> {

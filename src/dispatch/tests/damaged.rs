@@ -51,3 +51,28 @@ async fn a_release_that_cannot_be_planned_keeps_no_other_waiting_and_is_planned_
     world.until("broken", |counts| counts.accepted == 20).await;
     engine.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_planned_behind_one_that_cannot_be_written_goes_on_at_once() {
+    let world = World::new().await;
+    world.people("310120", 5).await;
+    let run = async |sql: &'static str| {
+        let mut tx = world.store.begin().await.unwrap();
+        sqlx::query(sql).execute(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    // It has nobody, and is written with what comes after it.
+    world.release("broken", "310118", Lane::MODERATE, &[Variant::Warn], &[]).await;
+    world.release("well", "310120", Lane::MODERATE, &[Variant::Warn], &[]).await;
+    run("CREATE TRIGGER fails BEFORE UPDATE OF planned_at ON release WHEN NEW.alert = 'broken'
+         BEGIN SELECT RAISE(ABORT, 'no'); END")
+    .await;
+    let channel = Arc::new(Scripted::new(|_, _| Class::Accepted));
+    let engine = world.engine(Arc::clone(&channel), 2, 50).await;
+    // Put off with the other one, it would come behind it again each time.
+    world.until("well", |counts| counts.accepted == 5).await;
+    assert!(!world.store.is_planned("broken").await.unwrap());
+    run("DROP TRIGGER fails").await;
+    world.planned("broken").await;
+    engine.stop().await;
+}

@@ -291,3 +291,25 @@ async fn however_many_files_wait_the_last_name_gets_its_turn() {
     assert!(house.is_at("accepted/y.xml") && house.is_at("a0.xml") && house.is_at("working/b0.xml"));
     house.app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_accepted_and_goes_to_nobody_says_so_beside_it() {
+    let mut house = House::start().await;
+    let red = include_str!("../../../tests/cases/cap/qingpu-typhoon-red.xml");
+    let own = |name: &str| red.replace("<identifier>", &format!("<identifier>{name}-"));
+    house.write("end.xml", &own("end").replace("<msgType>Alert<", "<msgType>Cancel<"));
+    house.look(2).await;
+    house.write("test.xml", &own("test").replace("<status>Actual<", "<status>Test<"));
+    house.put("well.xml");
+    house.look(2).await;
+    let said = |name: &str| house.read(&format!("accepted/{name}.xml.reason.txt"));
+    assert!(said("end").contains("T4102") && said("end").contains("没有可更新或解除的内容"), "{}", said("end"));
+    let test = said("test");
+    assert!(
+        test.contains("不发给任何人：状态为 Test") && test.contains("goes to nobody: its status is Test"),
+        "{test}"
+    );
+    assert!(house.is_at("accepted/well.xml") && !house.is_at("accepted/well.xml.reason.txt"));
+    assert_eq!((house.code(), house.row.taken, house.row.refused), (None, 3, 0));
+    house.app.stop().await;
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -15,12 +15,13 @@ use serde_json::{Value, json};
 use super::answer::{Caller, Problem};
 use crate::app::App;
 use crate::cap::{self, AlertId};
+use crate::config::BureauConfig;
 use crate::delivery::StateCounts;
-use crate::intake::Format;
+use crate::intake::{Format, Refusal};
 use crate::web::body::{self, BodyError};
 use crate::web::site::Site;
 
-/// Takes in an alert: 201 when it is on disk, 200 when it was there already.
+/// Takes in an alert, or each of a list of them in JSON.
 pub(super) async fn submit(
     State(site): State<Site>,
     Caller(bureau): Caller,
@@ -36,8 +37,23 @@ pub(super) async fn submit(
     })?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = if kind.contains("json") { Format::Json } else { Format::Xml };
-    let receipt =
-        app.intake.accept(&bureau, &body, format).await.map_err(|refusal| Problem::Refused(Box::new(refusal)))?;
+    let several = match format {
+        Format::Json => app.intake.several(&bureau, &body).await.map_err(refused)?,
+        Format::Xml => None,
+    };
+    match several {
+        Some(alerts) => Ok(take_each(app, &bureau, &alerts).await),
+        None => take(app, &bureau, &body, format).await,
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    Problem::Refused(Box::new(refusal))
+}
+
+/// Takes in one alert: 201 when it is on disk, 200 when it was there already.
+async fn take(app: &App, bureau: &BureauConfig, raw: &[u8], format: Format) -> Result<Response, Problem> {
+    let receipt = app.intake.accept(bureau, raw, format).await.map_err(refused)?;
     app.engine.wake();
     let status = if receipt.repeat { StatusCode::OK } else { StatusCode::CREATED };
     let mut answer = (status, Json(&receipt)).into_response();
@@ -45,6 +61,38 @@ pub(super) async fn submit(
         answer.headers_mut().insert(header::LOCATION, place);
     }
     Ok(answer)
+}
+
+/// Takes in the alerts of a list, one after the other: 207 with the answer that each would have alone, in their order.
+async fn take_each(app: &App, bureau: &BureauConfig, alerts: &[Vec<u8>]) -> Response {
+    let (mut answers, mut wait) = (Vec::new(), None);
+    for (n, raw) in alerts.iter().enumerate() {
+        // The first was counted with the request.
+        let counted = if n == 0 { Ok(()) } else { app.intake.count(bureau).map_err(Problem::TooMany) };
+        let answer = match counted {
+            Ok(()) => take(app, bureau, raw, Format::Json).await,
+            Err(problem) => Err(problem),
+        };
+        let answer = answer.into_response();
+        wait = answer.headers().get(header::RETRY_AFTER).cloned().or(wait);
+        answers.push(as_part(answer).await);
+    }
+    let mut answer = (StatusCode::MULTI_STATUS, Json(json!({"alerts": answers}))).into_response();
+    if let Some(wait) = wait {
+        answer.headers_mut().insert(header::RETRY_AFTER, wait);
+    }
+    answer
+}
+
+/// An answer as a part of another one, with its `status`.
+async fn as_part(answer: Response) -> Value {
+    let status = answer.status().as_u16();
+    let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
+    let mut said: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if let Some(members) = said.as_object_mut() {
+        members.insert("status".into(), status.into());
+    }
+    said
 }
 
 #[derive(Deserialize)]

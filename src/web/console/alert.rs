@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use tocsin_channels::ChannelKind;
 
 use super::diff::{Change, Piece, change};
 use super::preview::{Forecast, Text, forecast, language_name, rendered, texts};
@@ -233,8 +234,9 @@ async fn part<W: World>(
         _ => String::new(),
     };
     let sizes = app.store.audience_size(material.decision.reach.lists(), &e.regions).await?;
-    let people: u64 =
-        sizes.iter().filter(|((kind, _), _)| material.decision.channels.contains(kind)).map(|(_, n)| n).sum();
+    // What is not set up reaches nobody.
+    let by = |kind: &ChannelKind| material.decision.channels.contains(kind) && app.channels.contains(kind);
+    let people: u64 = sizes.iter().filter(|((kind, _), _)| by(kind)).map(|(_, n)| n).sum();
     let reaches = format!(
         "{} · {}",
         words.f("counties: {}", e.regions.len()),

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::diff::{Change, Piece, change};
+use super::ends::{End, ends};
 use super::preview::{Forecast, Text, forecast, language_name, rendered, texts};
 use super::queue::{asked, countdown, kind, stands};
 use super::{stages, why};
@@ -93,6 +94,8 @@ struct AlertPage {
     state: String,
     received: Moment,
     expires: Option<Moment>,
+    /// Parts that officers gave another end.
+    ends: Vec<End>,
     released: bool,
     can_follow: bool,
     regions_list: String,
@@ -169,12 +172,14 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
     let codes = |codes: &[RegionCode]| codes.iter().map(RegionCode::as_str).collect::<Vec<_>>().join(",");
     let edge: Vec<RegionCode> =
         located.counties.iter().filter(|m| m.covered < 0.999).map(|m| m.region.clone()).collect();
+    let (expires, ends) = ends(&policy, &rows, alert.expires, &decided, words, now);
     Ok(AlertPage {
         mark: mark(&alert, &material.alert),
         kind: kind(&alert.msg_type, words).to_owned(),
         state: stands(&alert, words).to_owned(),
         received: Moment::new(alert.received_at, now, words),
-        expires: alert.expires.map(|at| Moment::new(at, now, words)),
+        expires: expires.map(|at| Moment::new(at, now, words)),
+        ends,
         released: matches!(alert.state, AlertState::Released | AlertState::Partly),
         can_follow: follows(app, session, &alert),
         regions_list: codes(&decided),
@@ -312,7 +317,7 @@ pub(in crate::web) fn confirms<W: World>(place: Option<&Region>, officers: usize
     }
 }
 
-fn named(policy: &Policy, code: &RegionCode, words: Words) -> Place {
+pub(super) fn named(policy: &Policy, code: &RegionCode, words: Words) -> Place {
     let name = policy.map.get(code).map_or("", |region| region.name_in(words.language));
     Place { code: code.to_string(), name: name.to_owned(), how: String::new() }
 }

@@ -7,6 +7,7 @@ mod compose;
 mod devices;
 mod diff;
 mod duty;
+mod ends;
 mod live;
 mod me;
 mod organisations;

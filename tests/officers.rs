@@ -100,8 +100,12 @@ async fn the_desk_is_the_same_from_a_terminal() {
     assert!(!well && out.contains("T6014"), "{out}");
     let (well, out) = correct("更正", &li.code().await)(&at_li);
     assert!(well && out.contains("corrected by"), "{out}");
+    let correction = out.trim().rsplit(' ').next().unwrap().to_owned();
     let (well, out) = correct("CORRECT", &li.code().await)(&at_li);
     assert!(!well && out.contains("T6002"), "once: {out}");
+    let told = format!("it was corrected by {correction}; nothing of it goes out any more");
+    at_li.no(&["stop", &alert, "--reason", "x"], &told);
+    at_li.no(&["resume", &alert, "--reason", "x", "--code", &li.code().await], &told);
 
     at_li.yes(&["queue", "--exercise"], "nothing waits");
     at_li.no(&["take", "3", "--exercise"], "T6001");

@@ -323,6 +323,9 @@ struct LivePage {
     frame: Frame,
     alert: AlertRow,
     mark: Mark,
+    /// What has taken its place, or that of some parts of it.
+    correction: Option<AlertRow>,
+    newer: Option<AlertRow>,
     can_stop: bool,
     can_resend: bool,
     can_sign: bool,
@@ -358,9 +361,16 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
         done: counts.total() - counts.open(),
         cells: DeliveryState::ALL.iter().map(|state| Cell { state: state.as_str(), n: counts.get(*state) }).collect(),
     };
+    let correction = app.desk.correction(id).await?;
+    let newer = match alert.superseded_by.as_ref().filter(|_| correction.is_none()) {
+        Some(newer) => app.store.alert(newer).await?,
+        None => None,
+    };
     let regions: Vec<_> = material.decision.regions.iter().map(crate::regions::RegionCode::as_str).collect();
     Ok(LivePage {
         mark: mark(&alert, &material.alert),
+        correction,
+        newer,
         can_stop: may(&[Role::Operator, Role::Reviewer, Role::Signer]).await?,
         can_resend: may(&[Role::Operator, Role::Signer]).await?,
         can_sign: may(&[Role::Signer]).await?,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -12,6 +13,7 @@ use super::diff::{Change, Piece, change};
 use super::ends::{End, ends};
 use super::preview::{Forecast, Text, forecast, language_name, rendered, texts};
 use super::queue::{asked, countdown, kind, stands};
+use super::refused::Refused;
 use super::{stages, why};
 use crate::app::App;
 use crate::approval::{Amendment, Material, Words as Said};
@@ -23,7 +25,7 @@ use crate::regions::{How, Located, Region, RegionCode};
 use crate::rules::{RuleVerdict, Stage};
 use crate::staff::Session;
 use crate::store::{AlertRow, AlertState, EscalationRow};
-use crate::web::page::{Fault, Frame, Mark, Moment, beijing, clock, page};
+use crate::web::page::{Fault, Frame, Mark, Moment, beijing, clock, page_with};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
 use crate::web::words::Words;
@@ -109,9 +111,21 @@ struct AlertPage {
     chain: Vec<Link>,
     since: Vec<Change>,
     stages: Vec<stages::Row>,
+    /// The approval that was refused, where this page answers one.
+    refused: Option<Refused>,
 }
 
 impl AlertPage {
+    fn refused(&self, part: &Part) -> Option<&Refused> {
+        self.refused.as_ref().filter(|refused| refused.is_of(&approval_of(part.id)))
+    }
+
+    /// The same where its form is gone, for somebody else has decided or it never was theirs.
+    fn refused_without_form(&self) -> Option<&Refused> {
+        let has_form = |part: &Part| part.open && part.stage.is_some() && self.refused(part).is_some();
+        self.refused.as_ref().filter(|_| !self.escalations.iter().any(has_form))
+    }
+
     /// The newest message of the event, where it is another one: an update, the end, a correction.
     fn newer(&self) -> Option<&Link> {
         self.chain.last().filter(|link| !link.here)
@@ -128,14 +142,31 @@ pub(super) async fn show<W: World>(
     SignedIn(session): SignedIn,
     Path(id): Path<String>,
 ) -> Response {
-    let frame = Frame::of::<W>(&session, "alerts");
-    match load::<W>(&site, &session, &id, frame.clone()).await {
-        Ok(found) => page(&found),
+    answer::<W>(&site, &session, &id, None).await
+}
+
+/// The page; after an approval that was refused, with that.
+pub(super) async fn answer<W: World>(site: &Site, session: &Session, id: &str, refused: Option<Refused>) -> Response {
+    let frame = Frame::of::<W>(session, "alerts");
+    let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.status);
+    match load::<W>(site, session, id, frame.clone(), refused).await {
+        Ok(found) => page_with(status, &found),
         Err(fault) => fault.show(&frame),
     }
 }
 
-async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) -> Result<AlertPage, Fault> {
+/// The name of the form that approves a part.
+pub(super) fn approval_of(part: i64) -> String {
+    format!("approve/{part}")
+}
+
+async fn load<W: World>(
+    site: &Site,
+    session: &Session,
+    id: &str,
+    frame: Frame,
+    refused: Option<Refused>,
+) -> Result<AlertPage, Fault> {
     let id: AlertId = id.parse().map_err(|_| Fault::Unknown)?;
     let app = &site.app;
     let alert = app.store.alert(id.as_str()).await?.filter(|row| row.status == W::STATUS.as_str());
@@ -195,6 +226,7 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         since: since(app, &policy, &chain, &alert, &material, words).await?,
         chain: chain.iter().map(|row| link(row, &alert.id, words, now)).collect(),
         stages: stages::rows(app, id.as_str(), words).await?,
+        refused,
         alert,
         frame,
     })

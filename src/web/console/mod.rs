@@ -16,6 +16,7 @@ mod people;
 mod preview;
 mod queue;
 mod record;
+mod refused;
 mod sources;
 mod stages;
 mod told;

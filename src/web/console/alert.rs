@@ -12,7 +12,7 @@ use serde_json::json;
 use super::diff::{Change, Piece, change};
 use super::ends::{End, ends};
 use super::preview::{Forecast, Text, forecast, language_name, rendered, texts};
-use super::queue::{asked, countdown, kind, stands};
+use super::queue::{Countdown, asked, countdown, kind, stands};
 use super::refused::Refused;
 use super::{stages, why};
 use crate::app::App;
@@ -50,11 +50,7 @@ struct Part {
     says: String,
     overdue: bool,
     open: bool,
-    from: i64,
-    due: i64,
-    share: i64,
-    left: String,
-    then: String,
+    time: Countdown,
     signatures: Vec<String>,
     changed: Vec<Change>,
     changed_why: String,
@@ -256,7 +252,6 @@ async fn part<W: World>(
     let e = &row.escalation;
     let who = app.desk.who(&session.officer, &e.jurisdiction);
     let name = policy.map.get(&e.jurisdiction).map_or("", |region| region.name_in(words.language)).to_owned();
-    let (from, due, share, left, then) = countdown(e, words, now);
     let open = e.state.is_open();
     let waiting = e.state.as_str() == "waiting";
     let stage = e.next_stage(&who);
@@ -285,11 +280,7 @@ async fn part<W: World>(
         says: asked(e, words),
         overdue: e.overdue,
         open,
-        from,
-        due,
-        share,
-        left,
-        then,
+        time: countdown(e, words, now),
         signatures: e
             .signatures
             .iter()

@@ -264,6 +264,27 @@ async fn a_card_says_one_true_thing_of_its_time_and_of_who_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_card_offers_a_decision_to_those_alone_who_may_decide() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let signer = crew.officer("signer", &["signer:310000"]).await.browser(&server).await;
+    let author = crew.officer("author", &["author:310000"]).await.browser(&server).await;
+    let administrator = crew.root.browser(&server).await;
+    assert_eq!(server.post(Cma { colour: ORANGE, ..Cma::new("n1") }.xml()).await.1["state"], "waiting");
+    let button = async |browser: &Browser| {
+        let card = cards(browser).await.remove(0);
+        card.split("class=\"button\"").nth(1).unwrap().split(['>', '<']).nth(1).unwrap().to_owned()
+    };
+    assert_eq!(button(&signer).await, "Look and decide");
+    for reader in [&author, &administrator] {
+        assert_eq!(button(reader).await, "Read it");
+    }
+    super::posted(&signer, "/console/escalations/1/return", &[("seen", "0"), ("reason", "where?")]).await;
+    assert_eq!(button(&author).await, "Mend it");
+    assert_eq!(button(&administrator).await, "Read it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_script_no_field_is_shown_that_does_nothing_and_the_count_of_what_waits_is_said() {
     let server = Server::start("");
     let crew = Crew::of(&server).await;

@@ -43,7 +43,7 @@ pub(super) struct Card {
     /// Somebody has signed it, or looked at it.
     answered: bool,
     time: Countdown,
-    button: String,
+    button: &'static str,
 }
 
 #[derive(Template)]
@@ -84,8 +84,12 @@ pub(super) async fn list<W: World>(State(site): State<Site>, SignedIn(session): 
 async fn cards<W: World>(site: &Site, session: &Session, frame: Frame) -> Result<QueueList, StoreError> {
     let (now, officer) = (site.app.clock.now(), &session.officer);
     let Sorted { own, others, total } = sorted::<W>(&site.app, officer, CARDS).await?;
-    let card = |row: &QueueRow<W>| card(&site.app, row, site.watchers.of(&row.row.alert, &officer.name), frame.t, now);
-    let (own, others) = (own.iter().map(card).collect(), others.iter().map(card).collect());
+    let card = |row: &QueueRow<W>, own| {
+        let watchers = site.watchers.of(&row.row.alert, &officer.name);
+        Card { button: button(&row.row.escalation.state, own, frame.t), ..card(&site.app, row, watchers, frame.t, now) }
+    };
+    let own = own.iter().map(|row| card(row, true)).collect();
+    let others = others.iter().map(|row| card(row, false)).collect();
     Ok(QueueList { own, others, total, frame })
 }
 
@@ -151,7 +155,6 @@ fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, 
     let escalation = &row.row.escalation;
     let policy = app.policy.load();
     let name = policy.map.get(&escalation.jurisdiction).map_or("", |region| region.name_in(words.language));
-    let returned = matches!(escalation.state, Stands::Returned { .. });
     Card {
         id: row.row.id,
         alert: row.row.alert.clone(),
@@ -167,7 +170,16 @@ fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, 
         unanswered: escalation.is_unanswered(),
         answered: !escalation.signatures.is_empty() || escalation.taken.is_some(),
         time: countdown(escalation, words, now),
-        button: if returned { words.s("Mend it").to_owned() } else { words.s("Look and decide").to_owned() },
+        button: "",
+    }
+}
+
+/// What an officer can do about a card: whoever may not decide it is promised nothing else than to read it.
+fn button(state: &Stands, own: bool, words: Words) -> &'static str {
+    match state {
+        _ if !own => words.s("Read it"),
+        Stands::Returned { .. } => words.s("Mend it"),
+        _ => words.s("Look and decide"),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tocsin_channels::sms::encoding;
 use tocsin_channels::{ChannelKind, Content};
 
-use super::Context;
+use super::{Context, missing_store};
 use crate::approval::areas;
 use crate::cap::{self, Alert, MsgType};
 use crate::config::Config;
@@ -71,8 +71,7 @@ async fn forecast(
     decision: &Decision,
 ) -> Result<Vec<Forecast>, Failure> {
     // Without a store nobody has signed up yet; explaining must not make one.
-    let file = config.store.url.strip_prefix("sqlite://");
-    let people = if file.is_none_or(|path| std::path::Path::new(path).exists()) {
+    let people = if missing_store(config).is_none() {
         let store = context.store().await?;
         store.audience_size(decision.reach.lists(), &decision.regions).await?
     } else {

@@ -107,17 +107,26 @@ impl SmtpSink {
         Ok(Self { port, folder: mails, _program: program })
     }
 
-    /// The mails it got.
+    /// The mails it got; one that it is still writing down is none yet.
     ///
     /// # Errors
     /// When they cannot be read.
     pub fn mails(&self) -> io::Result<Vec<String>> {
         let mut mails = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
-            mails.push(String::from_utf8_lossy(&std::fs::read(entry?.path())?).into_owned());
+            let mail = String::from_utf8_lossy(&std::fs::read(entry?.path())?).into_owned();
+            if is_whole(&mail) {
+                mails.push(mail);
+            }
         }
         Ok(mails)
     }
+}
+
+/// Whether a mail's last boundary is there (RFC 2046 section 5.1.1): all of ours have parts.
+fn is_whole(mail: &str) -> bool {
+    let boundary = mail.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next());
+    boundary.is_some_and(|boundary| mail.trim_end().ends_with(&format!("--{boundary}--")))
 }
 
 fn is_root() -> bool {
@@ -291,4 +300,18 @@ fn unescape(text: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_whole;
+
+    #[test]
+    fn a_mail_counts_when_its_last_line_is_there() {
+        let mail = "Content-Type: multipart/alternative;\r\n boundary=\"b\"\r\n\r\n--b\r\n\r\ntext\r\n--b--\r\n\n";
+        assert!(is_whole(mail));
+        for end in 0..mail.trim_end().len() {
+            assert!(!is_whole(&mail[..end]), "{end}");
+        }
+    }
 }

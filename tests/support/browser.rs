@@ -196,12 +196,26 @@ impl Browser {
 
     /// Whether there is such an element now.
     pub async fn has(&self, css: &str) -> bool {
-        !self.try_all(css).await.is_empty()
+        self.count(css).await > 0
     }
 
     /// How many there are now.
     pub async fn count(&self, css: &str) -> usize {
-        self.try_all(css).await.len()
+        let counted = self.whole(&format!("document.querySelectorAll({}).length", json!(css))).await;
+        usize::try_from(counted.as_u64().unwrap()).unwrap()
+    }
+
+    /// What is so now of the whole page; one that renews itself just then is asked when it is whole again.
+    async fn whole(&self, what: &str) -> Value {
+        let script = format!("return document.readyState === 'complete' ? {what} : null");
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.post("/execute/sync", &json!({"script": script, "args": []})).await {
+                Ok(answer) if !answer.is_null() => return answer,
+                answer => assert!(Instant::now() < until, "no whole page to tell {what}: {answer:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The first such element, as soon as there is one.
@@ -233,12 +247,8 @@ impl Browser {
 
     /// The visible text of the first such element that is there now.
     pub async fn text(&self, css: &str) -> String {
-        let selector = json!(css);
-        self.run(&format!("return document.querySelector({selector})?.innerText ?? ''"))
-            .await
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        let text = self.whole(&format!("document.querySelector({})?.innerText ?? ''", json!(css))).await;
+        text.as_str().unwrap().to_owned()
     }
 
     /// Does something to the first such element; what the page replaces meanwhile is looked up again.

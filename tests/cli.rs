@@ -121,6 +121,49 @@ fn a_broken_configuration_is_refused_with_its_place() {
     );
 }
 
+#[test]
+fn whoever_reads_where_nothing_is_is_told_so_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tocsin"));
+        let out = command.args(arguments).current_dir(folder.path()).output().unwrap();
+        (out.status.code(), String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap())
+    };
+    let reads: [&[&str]; 13] = [
+        &["status"],
+        &["status", "aaaabbbbccccdddd"],
+        &["audit", "verify"],
+        &["audit", "export", "record.csv"],
+        &["webhooks"],
+        &["feeds"],
+        &["officers", "list"],
+        &["subscribers", "count"],
+        &["subscribers", "export", "people.csv"],
+        &["organisations", "list"],
+        &["organisations", "end", "port"],
+        &["devices", "list"],
+        &["--json", "status"],
+    ];
+    for arguments in reads {
+        let (code, said) = run(arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("there is no config.toml in this folder, and no store at data/tocsin.db"), "{said}");
+        assert!(said.contains("--config"), "what to do: {said}");
+    }
+    let (code, said) = run(&["config", "check"]);
+    assert!(code == Some(1) && said.contains("there is no config.toml in this folder"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made");
+
+    // With a configuration, and before the first start.
+    let config = write_config(folder.path(), "");
+    for arguments in reads {
+        let (code, said) = run(arguments);
+        assert!(code == Some(1) && said.contains("t.db, which [store] url names: `tocsin serve` makes it"), "{said}");
+    }
+    let (code, said) = run(&["config", "check"]);
+    assert_eq!((code, std::fs::read_dir(folder.path()).unwrap().count()), (Some(0), 1), "{said} {config:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn what_is_exported_is_for_its_owners_eyes_and_a_dash_is_the_screen() {

@@ -57,9 +57,20 @@ async fn the_desk_is_the_same_from_a_terminal() {
     let at_wang = Terminal { server: &server, token: crew.token(&wang, &scopes, 1).await };
 
     assert_eq!(at_li.yes(&["queue"], "nothing waits"), "nothing waits\n");
-    orange(&server, "first", "310118").await;
+    let first = orange(&server, "first", "310118").await;
     let out = at_li.yes(&["queue"], "sign");
     assert!(out.starts_with("id  level ") && out.contains("上海市"), "{out}");
+    for part in ["Severe orange", first.as_str(), "青浦区 · 上海中心气象台发布台风橙色预警"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let told: Value = serde_json::from_str(&at_li.run(&["--json", "queue"]).1).unwrap();
+    let row = &told["queue"][0];
+    assert_eq!((row["alert"].as_str(), row["colour"].as_str()), (Some(first.as_str()), Some("orange")), "{row}");
+    assert_eq!(
+        (&row["counties"], &row["first_counties"][0]["name_en"]),
+        (&1.into(), &"Qingpu District".into()),
+        "{row}"
+    );
     at_li.yes(&["take", "1"], "waiting for: sign");
     at_li.no(&["return", "1", "--reason", " "], "T6010");
     at_li.yes(&["return", "1", "--reason", "wrong county"], "returned");
@@ -100,8 +111,12 @@ async fn the_desk_is_the_same_from_a_terminal() {
     assert!(!well && out.contains("T6014"), "{out}");
     let (well, out) = correct("更正", &li.code().await)(&at_li);
     assert!(well && out.contains("corrected by"), "{out}");
+    let correction = out.trim().rsplit(' ').next().unwrap().to_owned();
     let (well, out) = correct("CORRECT", &li.code().await)(&at_li);
     assert!(!well && out.contains("T6002"), "once: {out}");
+    let told = format!("it was corrected by {correction}; nothing of it goes out any more");
+    at_li.no(&["stop", &alert, "--reason", "x"], &told);
+    at_li.no(&["resume", &alert, "--reason", "x", "--code", &li.code().await], &told);
 
     at_li.yes(&["queue", "--exercise"], "nothing waits");
     at_li.no(&["take", "3", "--exercise"], "T6001");

@@ -15,9 +15,9 @@ use crate::messages::Language;
 use crate::officers::Role;
 use crate::regions::RegionCode;
 use crate::store::{
-    AlertRow, AlertState, Entry, NewAlert, NewRelease, OfficerRow, Release, ReleaseKind, Tx, hold_release,
-    insert_alert, insert_release, is_open, plan_parts_again, record, resume_release, supersede, supersede_release,
-    withdraw_escalations,
+    AlertRow, AlertState, Entry, NewAlert, NewRelease, OfficerRow, Release, ReleaseKind, Tx, correction_name,
+    hold_release, insert_alert, insert_release, is_open, plan_parts_again, record, resume_release, supersede,
+    supersede_release, withdraw_escalations,
 };
 use crate::world::World;
 
@@ -39,6 +39,7 @@ impl Desk {
         let may = [Role::Operator, Role::Reviewer, Role::Signer];
         let mut stopped = 0;
         let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &may).await?;
+        let own = self.standing(alert, own).await?;
         for release in &own {
             stopped += usize::from(hold_release(&mut tx, release.id, now).await?);
         }
@@ -56,6 +57,7 @@ impl Desk {
     /// When there is nothing that the officer may let go on.
     pub async fn resume<W: World>(&self, alert: &str, reason: &str, officer: &OfficerRow) -> Result<usize, DeskError> {
         let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Signer]).await?;
+        let own = self.standing(alert, own).await?;
         let mut resumed = 0;
         for release in &own {
             resumed += usize::from(resume_release(&mut tx, release.id).await?);
@@ -133,13 +135,10 @@ impl Desk {
         let wrong = self.store.alert(alert).await?.ok_or(DeskError::Unknown)?;
         let policy = self.policy.load_full();
         let older = [wrong.id.clone()];
-        let (mut own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Signer]).await?;
+        let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Signer]).await?;
+        let own = self.standing(alert, own).await?;
         let material = self.material(alert).await?;
         let replaced = Replaced::of(&self.store, &older).await?;
-        own.retain(|release| release.superseded_at.is_none());
-        if own.is_empty() {
-            return Err(ActError::Over("replaced").into());
-        }
         // What others have corrected already is no more in force; read before this correction closes its own.
         let in_force = self.store.releases_of(&older).await?.into_iter().filter(|r| r.superseded_at.is_none()).count();
         let correction = correcting(&material.alert, words, now)?;
@@ -180,7 +179,7 @@ impl Desk {
                 decision: &material.decision,
                 replaced: &replaced,
                 part: &part,
-                name: format!("correction/{}", release.id),
+                name: correction_name(release.id),
                 signed_by: &officer.name,
                 whole: false,
                 correction: true,
@@ -216,7 +215,27 @@ impl Desk {
         officer: &OfficerRow,
         roles: &[Role],
     ) -> Result<bool, DeskError> {
-        Ok(!self.owned(alert, officer, roles).await?.is_empty())
+        Ok(self.owned(alert, officer, roles).await?.iter().any(|release| release.superseded_at.is_none()))
+    }
+
+    /// The newest correction of an alert, or of some parts of it.
+    pub(crate) async fn correction(&self, alert: &str) -> Result<Option<AlertRow>, DeskError> {
+        let releases = self.store.releases_of(&[alert.to_owned()]).await?;
+        let Some(correction) = self.store.correction_of(&releases).await? else { return Ok(None) };
+        Ok(self.store.alert(&correction).await?)
+    }
+
+    /// Those of an officer's releases of an alert whose place nothing has taken.
+    async fn standing(&self, alert: &str, own: Vec<Release>) -> Result<Vec<Release>, DeskError> {
+        let (stand, over): (Vec<_>, Vec<_>) = own.into_iter().partition(|release| release.superseded_at.is_none());
+        if !stand.is_empty() {
+            return Ok(stand);
+        }
+        if let Some(correction) = self.store.correction_of(&over).await? {
+            return Err(ActError::Corrected(correction).into());
+        }
+        let newer = self.store.alert(alert).await?.and_then(|row| row.superseded_by);
+        Err(newer.map_or(ActError::Over("replaced"), ActError::Replaced).into())
     }
 
     /// The releases of an alert where the officer has one of these roles, with a transaction to change them in.

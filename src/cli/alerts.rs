@@ -90,7 +90,7 @@ fn drill(status: &str) -> &'static str {
 }
 
 pub(crate) async fn status(context: &Context, args: StatusArgs) -> Result<bool, Failure> {
-    let store = context.store().await?;
+    let store = context.standing_store().await?;
     if let Some(id) = args.id {
         let alert = store.alert(id.as_str()).await?.ok_or_else(|| format!("there is no alert {id}"))?;
         let channels = store.states(id.as_str()).await?;

@@ -1,12 +1,11 @@
 //! `tocsin config`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde_json::json;
 
-use super::Context;
+use super::{Context, GO_THERE, NO_CONFIG, missing_store};
 use crate::app::key_file;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -19,6 +18,9 @@ use crate::staff::Staff;
 
 /// Reads everything that the configuration names; says whether it holds, and what of it would wait for an administrator.
 pub(super) async fn check(context: &Context) -> Result<bool, Failure> {
+    if context.lacks_config() {
+        return Err(format!("{NO_CONFIG}, and nothing to check: {GO_THERE}").into());
+    }
     let config = context.config()?;
     let policy = Policy::build(&config)?;
     crate::app::rehearse(&config)?;
@@ -59,9 +61,8 @@ fn remarks(config: &Config) -> Vec<&'static str> {
 
 /// What would wait; nothing where there is no store yet: the first configuration needs nobody.
 async fn waits(context: &Context, config: &Config, policy: Policy) -> Result<Vec<Change>, Failure> {
-    let fresh = config.store.url.strip_prefix("sqlite://").is_some_and(|path| !Path::new(path).exists());
     let key = key_file(config);
-    if fresh || !key.exists() {
+    if missing_store(config).is_some() || !key.exists() {
         return Ok(Vec::new());
     }
     let store = context.store().await?;

@@ -188,17 +188,38 @@ pub(crate) async fn queue(context: &Context, args: QueueArgs) -> Result<bool, Fa
     if context.json || !answer.well {
         return Ok(told(context, &answer, String::new));
     }
-    let rows: Vec<_> = answer.body.get("queue").and_then(Value::as_array).into_iter().flatten().map(row).collect();
-    if rows.is_empty() {
-        println!("nothing waits");
-    } else {
-        let head = ["id", "level", "for", "waits for", "due +08", "headline"].map(str::to_owned).to_vec();
-        print!("{}", table(&[vec![head], rows].concat()));
+    match answer.body.get("queue").and_then(Value::as_array).map(Vec::as_slice) {
+        None | Some([]) => println!("nothing waits"),
+        Some(items) => print!("{}", listed(items)),
     }
     Ok(true)
 }
 
-/// A line of the queue: 80 columns at most.
+/// The queue: a line of the table for each, and one below it with where and what; 80 columns at most.
+fn listed(items: &[Value]) -> String {
+    let head = ["id", "level", "for", "waits for", "due +08", "alert"].map(str::to_owned).to_vec();
+    let rows: Vec<_> = std::iter::once(head).chain(items.iter().map(row)).collect();
+    let below = std::iter::once(String::new()).chain(items.iter().map(|item| format!("    {}\n", what(item))));
+    table(&rows).lines().zip(below).map(|(line, below)| format!("{line}\n{below}")).collect()
+}
+
+/// Some of its counties, and its headline.
+fn what(item: &Value) -> String {
+    let first: Vec<_> = (item.get("first_counties").and_then(Value::as_array).into_iter().flatten())
+        .filter_map(|county| county.get("name")?.as_str())
+        .collect();
+    let all = item.get("counties").and_then(Value::as_u64).unwrap_or_default();
+    let more = match all.saturating_sub(first.len() as u64) {
+        0 => String::new(),
+        more => format!(" +{more}"),
+    };
+    let headline = item.get("headline").and_then(Value::as_str).unwrap_or_default();
+    // An end of something has no counties of its own.
+    let gap = if all > 0 { " · " } else { "" };
+    cut(&format!("{}{more}{gap}{headline}", first.join("、")), 74)
+}
+
+/// A line of the table.
 fn row(item: &Value) -> Vec<String> {
     let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
     let number = |name: &str| item.get(name).and_then(Value::as_i64).unwrap_or_default();
@@ -214,7 +235,11 @@ fn row(item: &Value) -> Vec<String> {
         (_, Ok(due)) => beijing(due.to_utc()).format("%H:%M:%S").to_string(),
         _ => "-".to_owned(),
     };
-    vec![id, text("severity").to_owned(), cut(text("place"), 10), waits, due, cut(text("headline"), 24)]
+    let level = match text("msg_type") {
+        "Cancel" => "all clear".to_owned(),
+        _ => format!("{} {}", text("severity"), text("colour")),
+    };
+    vec![id, level, cut(text("place"), 10), waits, due, text("alert").to_owned()]
 }
 
 pub(crate) async fn approve(context: &Context, args: ApproveArgs) -> Result<bool, Failure> {
@@ -303,15 +328,29 @@ mod tests {
 
     #[test]
     fn the_queue_fits_a_terminal_of_80_columns() {
-        let item = json!({
-            "id": 1234, "revision": 12, "severity": "Moderate", "place": "浙江省嘉兴市嘉善县", "state": "waiting",
-            "missing": ["review", "sign"], "due": "2026-07-01T00:00:00Z", "overdue": false,
+        let names = ["积石山保安族东乡族撒拉族自治县", "奉贤区", "嘉善县"].map(|name| json!({"name": name}));
+        let wide = json!({
+            "id": 1234, "revision": 12, "alert": "iiy2dbmbn4goujde", "msg_type": "Update", "severity": "Moderate",
+            "colour": "yellow", "place": "浙江省嘉兴市嘉善县", "state": "waiting", "missing": ["review", "sign"],
+            "due": "2026-07-01T00:00:00Z", "overdue": false, "counties": 12, "first_counties": names,
             "headline": "上海中心气象台发布台风红色预警信号，请注意防范，远离江河湖海",
         });
-        let head = ["id", "level", "for", "waits for", "due +08", "headline"].map(str::to_owned).to_vec();
-        for line in table(&[head, row(&item)]).lines() {
+        let end = json!({
+            "id": 7, "revision": 0, "alert": "aaaabbbbccccdddd", "msg_type": "Cancel", "severity": "Extreme",
+            "colour": "red", "place": "上海市", "state": "returned", "missing": [], "overdue": true, "counties": 0,
+            "first_counties": [], "headline": "台风红色预警解除",
+        });
+        let shown = listed(&[wide, end]);
+        for line in shown.lines() {
             assert!(unicode_width::UnicodeWidthStr::width(line) <= 80, "{line}");
         }
-        assert_eq!(row(&item)[4], "08:00:00");
+        let expected = [
+            "     id  level            for          waits for    due +08   alert",
+            "1234.12  Moderate yellow  浙江省嘉兴…  review+sign  08:00:00  iiy2dbmbn4goujde",
+            "    积石山保安族东乡族撒拉族自治县、奉贤区、嘉善县 +9 · 上海中心气象台发布台风…",
+            "      7  all clear        上海市       returned     overdue   aaaabbbbccccdddd",
+            "    台风红色预警解除",
+        ];
+        assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
     }
 }

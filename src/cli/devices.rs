@@ -46,7 +46,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<bool, Fai
     let config = context.config()?;
     let policy = Arc::new(ArcSwap::from_pointee(Policy::build(&config)?));
     let own = config.devices.clone().unwrap_or_default();
-    let devices = Devices::new(context.store().await?, policy, Arc::new(SystemClock), &own);
+    let store = match command {
+        Command::Import { .. } => context.store().await?,
+        _ => context.standing_store().await?,
+    };
+    let devices = Devices::new(store, policy, Arc::new(SystemClock), &own);
     match command {
         Command::List => list(context, &devices).await,
         Command::Import { file, dry_run, accounts } => import(context, &devices, &file, dry_run, accounts).await,

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tocsin_channels::sms::encoding;
 use tocsin_channels::{ChannelKind, Content};
 
-use super::Context;
 use super::check::speaks_as;
+use super::{Context, missing_store};
 use crate::approval::areas;
 use crate::cap::{self, Alert, Gravity, MsgType, Verdict};
 use crate::config::Config;
@@ -122,8 +122,7 @@ async fn forecast(
     decision: &Decision,
 ) -> Result<Vec<Forecast>, Failure> {
     // Without a store nobody has signed up yet; explaining must not make one.
-    let file = config.store.url.strip_prefix("sqlite://");
-    let people = if file.is_none_or(|path| std::path::Path::new(path).exists()) {
+    let people = if missing_store(config).is_none() {
         let store = context.store().await?;
         store.audience_size(decision.reach.lists(), &decision.regions).await?
     } else {

@@ -9,7 +9,7 @@ use crate::sources::{Condition, Health, SourceConfig, SourceTerms};
 
 pub(crate) async fn run(context: &Context) -> Result<bool, Failure> {
     let config = context.config()?;
-    let all = Health::all(&config.sources, &context.store().await?, Utc::now()).await?;
+    let all = Health::all(&config.sources, &context.standing_store().await?, Utc::now()).await?;
     let well = all.iter().all(|source| source.condition == Condition::Ok);
     let asks: Vec<String> = config.sources.iter().map(|source| asks(&config, source)).collect();
     if context.json {

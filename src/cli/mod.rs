@@ -16,13 +16,14 @@ mod outlets;
 mod people;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 use crate::show::Failure;
+use crate::store::Store;
 
 const EXAMPLES: &str = "\
 The five commands that a new user needs:
@@ -133,21 +134,53 @@ pub(crate) struct Context {
 impl Context {
     /// The configuration; the default one where no file is there and none was asked for.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
-        if !self.path.exists() && self.path.as_os_str() == "config.toml" {
+        if self.lacks_config() {
             return Ok(Config::default());
         }
         Config::load(&self.path)
     }
 
-    /// The store without the key of personal data.
-    pub(crate) async fn sealed_store(&self) -> Result<crate::store::Store, Failure> {
-        Ok(crate::store::Store::open_sealed(&crate::app::store_options(&self.config()?)).await?)
+    /// Whether no file is there and none was asked for.
+    fn lacks_config(&self) -> bool {
+        !self.path.exists() && self.path.as_os_str() == "config.toml"
     }
 
-    /// The store that the configuration names.
-    pub(crate) async fn store(&self) -> Result<crate::store::Store, Failure> {
+    /// The store without the key of personal data; it is there already.
+    pub(crate) async fn sealed_store(&self) -> Result<Store, Failure> {
+        let config = self.config()?;
+        self.is_there(&config)?;
+        Ok(Store::open_sealed(&crate::app::store_options(&config)).await?)
+    }
+
+    /// The store that the configuration names, made where it is not there yet.
+    pub(crate) async fn store(&self) -> Result<Store, Failure> {
         Ok(crate::app::open_store(&self.config()?).await?)
     }
+
+    /// The store for whoever only reads: it is there already.
+    pub(crate) async fn standing_store(&self) -> Result<Store, Failure> {
+        let config = self.config()?;
+        self.is_there(&config)?;
+        Ok(crate::app::open_store(&config).await?)
+    }
+
+    /// Whoever reads in the wrong folder is told so, and makes no empty store there that would look as if all were well.
+    fn is_there(&self, config: &Config) -> Result<(), Failure> {
+        let Some(file) = missing_store(config) else { return Ok(()) };
+        let file = file.display();
+        Err(match self.lacks_config() {
+            true => format!("{NO_CONFIG}, and no store at {file}: {GO_THERE}").into(),
+            false => format!("there is no store at {file}, which [store] url names: `tocsin serve` makes it").into(),
+        })
+    }
+}
+
+const NO_CONFIG: &str = "there is no config.toml in this folder";
+const GO_THERE: &str = "go to the folder where `tocsin serve` runs, or name its configuration with --config";
+
+/// The store's file, where it is one and is not there.
+fn missing_store(config: &Config) -> Option<&Path> {
+    config.store.url.strip_prefix("sqlite://").map(Path::new).filter(|file| !file.exists())
 }
 
 /// Runs the program.

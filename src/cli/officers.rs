@@ -70,7 +70,7 @@ async fn invite(context: &Context, new: NewOfficer) -> Result<bool, Failure> {
 }
 
 async fn list(context: &Context) -> Result<bool, Failure> {
-    let officers = context.store().await?.officers().await?;
+    let officers = context.standing_store().await?.officers().await?;
     if context.json {
         println!("{}", json!({"officers": officers}));
         return Ok(true);

@@ -49,7 +49,10 @@ pub(crate) enum Command {
 pub(crate) async fn run(context: &Context, command: Command) -> Result<bool, Failure> {
     let config = context.config()?;
     let policy = Arc::new(ArcSwap::from_pointee(Policy::build(&config)?));
-    let store = context.store().await?;
+    let store = match command {
+        Command::Import { .. } => context.store().await?,
+        _ => context.standing_store().await?,
+    };
     let organisations = Organisations::new(store.clone(), policy, Arc::new(SystemClock), &config.organisations);
     match command {
         Command::List => list(context, &store).await,

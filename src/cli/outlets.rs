@@ -16,7 +16,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<bool, Failure> {
-    let store = context.store().await?;
+    let store = context.standing_store().await?;
     let outlets = store.outlets().await?;
     let Some(name) = args.name else {
         if context.json {

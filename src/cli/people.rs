@@ -69,8 +69,8 @@ async fn import(context: &Context, path: &std::path::Path) -> Result<bool, Failu
 }
 
 async fn export(context: &Context, path: &Path) -> Result<bool, Failure> {
+    let store = context.standing_store().await?;
     let out = export_to(path)?;
-    let store = context.store().await?;
     let bar = bar(None, "exporting");
     let written = residents::export(&store, BufWriter::new(out), chrono::Utc::now(), |n| bar.set_position(n)).await?;
     bar.finish_and_clear();
@@ -83,7 +83,7 @@ async fn export(context: &Context, path: &Path) -> Result<bool, Failure> {
 }
 
 async fn count(context: &Context) -> Result<bool, Failure> {
-    let counts = context.store().await?.address_counts().await?;
+    let counts = context.standing_store().await?.address_counts().await?;
     if context.json {
         println!("{}", json!({"addresses": counts}));
         return Ok(true);

@@ -79,8 +79,8 @@ pub(crate) use publications::{Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
-    NewRelease, Planned, Release, ReleaseKind, Unplanned, escalation_of, hold_release, insert_planned_chunk,
-    insert_release, is_stopped, plan_parts_again, resume_release, supersede_release,
+    NewRelease, Planned, Release, ReleaseKind, Unplanned, correction_name, escalation_of, hold_release,
+    insert_planned_chunk, insert_release, is_stopped, plan_parts_again, resume_release, supersede_release,
 };
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{

@@ -121,6 +121,11 @@ pub(crate) struct NewRelease {
     pub(crate) scene: Option<Scene>,
 }
 
+/// The name of the release that corrects this one.
+pub(crate) fn correction_name(release: i64) -> String {
+    format!("correction/{release}")
+}
+
 /// The escalation that a release of this name came from, at first or once more for people who joined later.
 pub(crate) fn escalation_of(name: &str) -> Option<i64> {
     let id = name.strip_prefix("joined/").unwrap_or(name).strip_prefix("escalation/")?;
@@ -207,6 +212,21 @@ impl Store {
             .fetch_optional(&self.read)
             .await?;
         row.as_ref().map(release_or_remains).transpose()
+    }
+
+    /// The newest correction of these releases.
+    pub(crate) async fn correction_of(&self, releases: &[Release]) -> Result<Option<String>, StoreError> {
+        let mut newest: Option<(i64, String)> = None;
+        for release in releases.iter().filter(|release| release.superseded_at.is_some()) {
+            let found = sqlx::query("SELECT id, alert FROM release WHERE name = $1")
+                .bind(correction_name(release.id))
+                .fetch_optional(&self.read)
+                .await?;
+            let found =
+                found.map(|row| Ok::<_, StoreError>((row.try_get("id")?, row.try_get("alert")?))).transpose()?;
+            newest = newest.max(found);
+        }
+        Ok(newest.map(|(_, alert)| alert))
     }
 
     /// The releases of these alerts, oldest first. Of a row that cannot be read, what can be: who was told by it stands in its chunks.

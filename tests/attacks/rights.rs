@@ -320,7 +320,14 @@ async fn the_record_of_others_is_for_auditors() {
         assert_eq!(li.get(path).await.1.contains("<td>root</td>"), own, "{path}");
         assert_eq!(auditor.get(path).await.1.contains("<td>root</td>"), audited, "{path}");
     }
-    let (_, page) = li.get(&format!("/console/record?subject={alert}")).await;
+    let subject = format!("/console/record?subject={alert}");
+    // Whoever does not see everything is told so.
+    for (browser, path, told) in
+        [(&li, "/console/record", true), (&auditor, "/console/record", false), (&li, &*subject, false)]
+    {
+        assert_eq!(browser.get(path).await.1.contains("You see your own lines only"), told, "{path}");
+    }
+    let (_, page) = li.get(&subject).await;
     assert!(
         page.contains("alert.accept") && page.contains("escalation.begin"),
         "what became of an alert is everyone's"

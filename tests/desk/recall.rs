@@ -115,6 +115,49 @@ async fn stop_and_correct_are_offered_to_those_who_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_corrected_leads_to_its_correction_and_offers_only_what_still_does_something() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let shanghai = crew.officer("sh", &["signer:310000"]).await.browser(&server).await;
+    let qingpu = crew.officer("qingpu", &["signer:310118"]).await.browser(&server).await;
+    let alert = Cma { colour: ORANGE, code: codes(&["310118", "310120"]), ..Cma::new("two") };
+    let alert = format!("/console/alerts/{}", server.post(alert.xml()).await.1["id"].as_str().unwrap());
+    let (live, stop) = (format!("{alert}/live"), format!("{alert}/stop"));
+    let split = [("seen", "0"), ("region", "310120")];
+    assert_eq!(shanghai.post("/console/escalations/1/split", &split).await.0, 303);
+    for part in [1, 2] {
+        let yes = [("seen", "1"), ("stage", "sign"), ("word", "")];
+        assert_eq!(shanghai.post(&format!("/console/escalations/{part}/approve"), &yes).await.0, 303);
+    }
+    let offered = |page: &str| ["/stop\"", "/correct\"", "/resend\""].map(|form| page.contains(form));
+    let correct = [("word", "CORRECT"), ("zh", "有误"), ("en", "wrong")];
+    let leads_to = |page: &str, words: &str| {
+        let said = page.split(words).nth(1).unwrap_or_else(|| panic!("{words}: {page}"));
+        let link = said.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(link.starts_with("/console/alerts/") && link != alert, "{link}");
+        link.to_owned()
+    };
+
+    // A county takes back what its own people were told.
+    assert_eq!(qingpu.post(&format!("{alert}/correct"), &correct).await.0, 303);
+    let (_, page) = qingpu.get(&live).await;
+    assert_eq!(offered(&page), [false; 3], "nothing of theirs goes on");
+    let part = leads_to(&page, "Parts of it are corrected; the others go on:");
+    let (status, refused) = qingpu.post(&stop, &[]).await;
+    let by = part.rsplit('/').next().unwrap();
+    assert!(status == 409 && refused.contains(&format!("corrected by {by}")), "{status} {refused}");
+    assert_eq!(offered(&shanghai.get(&live).await.1), [true; 3]);
+
+    assert_eq!(shanghai.post(&format!("{alert}/correct"), &correct).await.0, 303);
+    for browser in [&shanghai, &qingpu] {
+        let (_, page) = browser.get(&live).await;
+        assert_eq!(offered(&page), [false; 3]);
+        assert_ne!(leads_to(&page, "It is corrected, and nothing more of it goes out:"), part);
+    }
+    assert_eq!(shanghai.post(&stop, &[]).await.0, 409);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_update_asks_about_the_counties_that_it_adds_and_the_others_hear_it_at_once() {
     let bench = Bench::new(SHIPPED).await;
     let signer = bench.crew.officer("signer", &["signer:310000"]).await;

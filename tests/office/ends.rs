@@ -7,7 +7,7 @@ use tocsin_sinks::{Sink, Tally, smtp};
 use super::bench::count;
 use super::support::crew::Crew;
 use super::support::{self, Cma, ORANGE, Server, write_config};
-use super::{posted, typed};
+use super::{codes, posted, typed};
 
 /// A server whose mails leave at this rate, with so many people in Qingpu.
 async fn slow(people: u64, per_second: u32) -> (Server, Sink) {
@@ -48,7 +48,7 @@ async fn an_end_brought_forward_is_the_releases_the_texts_and_the_caps_and_nothi
     assert_eq!(change(half_an_hour, "0").await.0, 303);
     let (_, page) = author.get(&format!("/console/alerts/{alert}")).await;
     let shown = typed(half_an_hour);
-    assert!(page.contains(&shown[11..16]), "the page says until when: {shown}");
+    assert_eq!(ends(&page), [("", &shown[11..16])], "the page says at its top until when");
     let end = DateTime::from_timestamp(Utc::now().timestamp() + 20, 0).unwrap();
     assert_eq!(change(end, "1").await.0, 303, "and changed once more");
     posted(&signer, "/console/escalations/1/approve", &[("seen", "2"), ("stage", "sign"), ("word", "")]).await;
@@ -87,6 +87,44 @@ async fn an_end_brought_forward_is_the_releases_the_texts_and_the_caps_and_nothi
     let (hour, minute) = (clock[11..13].parse::<u32>().unwrap(), clock[14..16].parse::<u32>().unwrap());
     let clock = if minute == 0 { format!("{hour}时") } else { format!("{hour}时{minute}分") };
     assert!(text.contains(&format!("日{clock}")) || text.contains(&format!("至{clock}")), "{clock}: {text}");
+}
+
+/// Until when an alert's page says at its top that it holds: all of it, and its parts by name.
+fn ends(page: &str) -> Vec<(&str, &str)> {
+    let head = page.split("<div class=\"head\">").nth(1).unwrap().split("</p>").next().unwrap();
+    let ends: Vec<_> = head.split("valid until <time>").collect();
+    ends.windows(2)
+        .map(|pair| {
+            let [before, after] = pair else { unreachable!() };
+            let place = before.rsplit(" · ").next().unwrap().trim();
+            let place = place.split_once('>').map_or("", |(_, rest)| rest.trim_end_matches("</a>"));
+            let clock = after.split("</time>").next().unwrap();
+            // With the day, or with seconds.
+            let clock = clock.rsplit(' ').next().unwrap();
+            (place, &clock[..5])
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_end_otherwise_are_named_beside_the_bureaus_end() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let author = crew.officer("author", &["author:310000"]).await.browser(&server).await;
+    let alert = Cma { colour: ORANGE, code: codes(&["310118", "310120"]), ..Cma::new("two") };
+    let page = format!("/console/alerts/{}", server.post(alert.xml()).await.1["id"].as_str().unwrap());
+    posted(&author, "/console/escalations/1/split", &[("seen", "0"), ("region", "310120")]).await;
+    let bureau = typed((alert.sent + alert.expires).to_utc());
+    let sooner = typed(Utc::now() + TimeDelta::minutes(30));
+    let (bureau, soon) = (&bureau[11..16], &sooner[11..16]);
+    let change = async |id: u8, region: &'static str| {
+        let form = [("seen", "1"), ("reason", "shorter"), ("region", region), ("expires", &*sooner)];
+        posted(&author, &format!("/console/escalations/{id}/amend"), &form).await;
+        author.get(&page).await.1
+    };
+    assert_eq!(ends(&author.get(&page).await.1), [("", bureau)]);
+    assert_eq!(ends(&change(2, "310120").await), [("", bureau), ("Fengxian District", soon)]);
+    assert_eq!(ends(&change(1, "310118").await), [("", soon)], "all of it has that end now");
 }
 
 /// A mail's parts with their transfer encoding undone.

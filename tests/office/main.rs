@@ -14,6 +14,7 @@ mod ends;
 mod levels;
 mod pages;
 mod people;
+mod refused;
 mod stages;
 mod stop;
 #[path = "../support/mod.rs"]

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::support::crew::{Browser, Crew};
-use super::support::{Cma, ORANGE, Server, write_config};
+use super::support::{Cma, ORANGE, RED, Server, write_config};
 use super::typed;
 
 async fn found(browser: &Browser, base: &str, words: &str, more: &str) -> (Vec<String>, String) {
@@ -213,6 +213,75 @@ async fn whoever_came_by_https_is_told_to_come_by_https() {
             assert_eq!(header, wanted, "{address}{path}");
         }
     }
+}
+
+/// What the queue says of each card, in the order of their numbers.
+async fn cards(browser: &Browser) -> Vec<String> {
+    let (_, page) = browser.get("/console/queue").await;
+    let mut cards: Vec<_> =
+        page.split("<li class=\"card").skip(1).map(|card| card.split("</li>").next().unwrap()).collect();
+    cards.sort_by_key(|card| card.split("#e").nth(1).unwrap().split('"').next().unwrap().parse::<u32>().unwrap());
+    cards.into_iter().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_says_one_true_thing_of_its_time_and_of_who_answered() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let reviewer = crew.officer("reviewer", &["reviewer:310000"]).await.browser(&server).await;
+    for county in ["310118", "310120", "310115"] {
+        let red = Cma { colour: RED, code: format!("{county}000000"), ..Cma::new(county) };
+        assert_eq!(server.post(red.xml()).await.1["state"], "waiting");
+    }
+    let yes = [("seen", "0"), ("stage", "review"), ("word", "Shanghai")];
+    super::posted(&reviewer, "/console/escalations/3/approve", &yes).await;
+    // Nobody here has an address, which is another matter.
+    let mut store = super::support::tables(server.folder.path()).await;
+    let sql = "UPDATE escalation SET body = json_set(body, '$.uncalled', json('false'))";
+    sqlx::query(sql).execute(&mut store).await.unwrap();
+    for card in cards(&reviewer).await {
+        assert!(
+            card.contains(" left</span>") && card.contains("<meter") && !card.contains("class=\"alarm\""),
+            "{card}"
+        );
+    }
+    // Steps go by: the first one's last, the others' first; of these somebody has signed the last.
+    for (id, part) in [(1, "'$.overdue', json('true')"), (2, "'$.step', 1"), (3, "'$.step', 1")] {
+        let sql = format!("UPDATE escalation SET body = json_set(body, {part}) WHERE id = {id}");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut store).await.unwrap();
+    }
+    let says = [
+        ["<strong class=\"alarm\">Overdue</strong>", ">called again in "],
+        ["<strong class=\"alarm\">Nobody has answered</strong>", " left</span>"],
+        ["<strong class=\"alarm\">Nobody else has answered</strong>", " left</span>"],
+    ];
+    for (card, said) in cards(&reviewer).await.iter().zip(says) {
+        assert!(said.iter().all(|text| card.contains(text)), "{said:?}: {card}");
+        assert_eq!(card.matches("class=\"alarm\"").count(), 1, "{card}");
+        assert_eq!(card.contains("<meter"), !card.contains("Overdue"), "{card}");
+        assert_eq!(card.contains(" left"), !card.contains("Overdue"), "no time is left of what is overdue: {card}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_offers_a_decision_to_those_alone_who_may_decide() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let signer = crew.officer("signer", &["signer:310000"]).await.browser(&server).await;
+    let author = crew.officer("author", &["author:310000"]).await.browser(&server).await;
+    let administrator = crew.root.browser(&server).await;
+    assert_eq!(server.post(Cma { colour: ORANGE, ..Cma::new("n1") }.xml()).await.1["state"], "waiting");
+    let button = async |browser: &Browser| {
+        let card = cards(browser).await.remove(0);
+        card.split("class=\"button\"").nth(1).unwrap().split(['>', '<']).nth(1).unwrap().to_owned()
+    };
+    assert_eq!(button(&signer).await, "Look and decide");
+    for reader in [&author, &administrator] {
+        assert_eq!(button(reader).await, "Read it");
+    }
+    super::posted(&signer, "/console/escalations/1/return", &[("seen", "0"), ("reason", "where?")]).await;
+    assert_eq!(button(&author).await, "Mend it");
+    assert_eq!(button(&administrator).await, "Read it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

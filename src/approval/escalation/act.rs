@@ -68,6 +68,12 @@ pub enum ActError {
     /// It does not wait any more.
     #[error("已不在等待：{0} / it does not wait any more: it is {0}")]
     Over(&'static str),
+    /// A correction has taken its place.
+    #[error("已由 {0} 更正，不再发送任何内容 / it was corrected by {0}; nothing of it goes out any more")]
+    Corrected(String),
+    /// A newer alert has taken its place.
+    #[error("已由 {0} 取代，不再发送任何内容 / it was replaced by {0}; nothing of it goes out any more")]
+    Replaced(String),
     /// It is stopped.
     #[error("已被叫停，请先恢复发送 / it is stopped; let it go on first")]
     Stopped,

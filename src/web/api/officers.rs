@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::answer::{Problem, bearer, problem};
 use crate::app::App;
 use crate::approval::{Act, Amendment, Correction};
-use crate::cap::Alert;
+use crate::cap::{Alert, Colour, Severity};
 use crate::messages::Language;
 use crate::regions::RegionCode;
 use crate::rules::Stage;
@@ -143,18 +143,22 @@ pub(super) async fn queue(State(app): State<Arc<App>>, headers: HeaderMap, which
 
 /// What is this officer's own first, then what others decide.
 async fn rows<W: World>(app: &App, officer: &OfficerRow) -> Result<Vec<Value>, Fault> {
-    /// Rows in all.
+    /// Rows in all, and counties of each that are named.
     const ROWS: usize = 500;
+    const FIRST: usize = 3;
     let policy = app.policy.load_full();
     let Sorted { own, others, .. } = sorted::<W>(app, officer, ROWS).await?;
     let row = |row: &crate::store::QueueRow<W>| {
         let e = &row.row.escalation;
         let place = policy.map.get(&e.jurisdiction);
+        let colour = Severity::parse(&row.severity).and_then(Colour::of_severity).map(Colour::as_str);
+        let first = e.regions.iter().take(FIRST).filter_map(|code| policy.map.get(code));
+        let first: Vec<_> = first.map(|r| json!({"code": r.code, "name": r.name, "name_en": r.name_en})).collect();
         json!({
-            "id": row.row.id, "alert": row.row.alert, "headline": row.headline, "severity": row.severity,
-            "lane": row.row.lane, "state": e.state.as_str(), "revision": e.revision, "missing": e.missing(),
+            "id": row.row.id, "alert": row.row.alert, "headline": row.headline, "msg_type": row.msg_type,
+            "severity": row.severity, "colour": colour, "lane": row.row.lane, "state": e.state.as_str(), "revision": e.revision, "missing": e.missing(),
             "jurisdiction": e.jurisdiction, "place": place.map(|r| &r.name), "place_en": place.map(|r| &r.name_en),
-            "counties": e.regions.len(), "due": e.due, "overdue": e.overdue, "taken": e.taken.as_ref().map(|t| &t.name),
+            "counties": e.regions.len(), "first_counties": first, "due": e.due, "overdue": e.overdue, "taken": e.taken.as_ref().map(|t| &t.name),
         })
     };
     Ok(own.iter().chain(&others).take(ROWS).map(row).collect())

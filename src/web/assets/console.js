@@ -15,6 +15,10 @@ const renew = (busy = () => false) => {
   else if (!busy()) location.reload();
 };
 
+// --- A page that answers a refused form stands where its alert does: renewing it sends nothing again ------------------
+const place = $("[data-at]")?.dataset.at;
+if (place && place !== location.pathname) history.replaceState(null, "", place);
+
 // --- A grave act cannot be double-clicked -------------------------------------------------------------------------
 document.addEventListener("submit", (event) => {
   const form = event.target;

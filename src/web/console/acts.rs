@@ -7,8 +7,10 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use super::alert::confirms;
+use super::alert::{self, confirms};
+use super::live;
 use super::queue::asked;
+use super::refused::Refused;
 use crate::approval::{Act, Amendment, Correction, State as Stands, Words};
 use crate::messages::Language;
 use crate::officers::Role;
@@ -75,7 +77,11 @@ pub(super) async fn act<W: World>(
     let frame = Frame::of::<W>(&posted.session, "queue");
     match perform::<W>(&site, id, &what, &posted).await {
         Ok(alert) => Redirect::to(&format!("{}/alerts/{alert}#e{id}", W::BASE)).into_response(),
-        Err(fault) => fault.show(&frame),
+        Err(fault) => {
+            let Some(refused) = Refused::of(&fault, alert::approval_of(id), &posted) else { return fault.show(&frame) };
+            let Ok(Some(row)) = site.app.store.escalation::<W>(id).await else { return fault.show(&frame) };
+            alert::answer::<W>(&site, &posted.session, &row.alert, Some(refused)).await
+        }
     }
 }
 
@@ -175,7 +181,7 @@ pub(in crate::web) fn reason(text: &str) -> String {
 /// Stops what waits. It needs no code and no word: a wrong stop costs seconds, a late one cannot be made good.
 pub(super) async fn stop<W: World>(State(site): State<Site>, Path(id): Path<String>, posted: Posted) -> Response {
     let done = site.app.desk.stop::<W>(&id, &reason(posted.fields.get("reason")), &posted.session.officer).await;
-    back::<W>(&id, &posted, done.map(drop).map_err(Fault::from))
+    back::<W>(&site, (&id, "stop"), &posted, done.map(drop).map_err(Fault::from)).await
 }
 
 /// Lets what was stopped go on.
@@ -186,7 +192,7 @@ pub(super) async fn resume<W: World>(State(site): State<Site>, Path(id): Path<St
         Ok(())
     };
     let done = done.await;
-    back::<W>(&id, &posted, done)
+    back::<W>(&site, (&id, "resume"), &posted, done).await
 }
 
 /// Tells those who were told that it was wrong.
@@ -200,7 +206,7 @@ pub(super) async fn correct<W: World>(State(site): State<Site>, Path(id): Path<S
         Ok(())
     };
     let done = done.await;
-    back::<W>(&id, &posted, done)
+    back::<W>(&site, (&id, "correct"), &posted, done).await
 }
 
 /// What is typed before a correction.
@@ -220,12 +226,16 @@ pub(super) async fn resend<W: World>(State(site): State<Site>, Path(id): Path<St
         Ok(())
     };
     let done = done.await;
-    back::<W>(&id, &posted, done)
+    back::<W>(&site, (&id, "resend"), &posted, done).await
 }
 
-fn back<W: World>(id: &str, posted: &Posted, done: Result<(), Fault>) -> Response {
-    match done {
-        Ok(()) => Redirect::to(&format!("{}/alerts/{id}/live", W::BASE)).into_response(),
-        Err(fault) => fault.show(&Frame::of::<W>(&posted.session, "")),
+async fn back<W: World>(site: &Site, (id, form): (&str, &str), posted: &Posted, done: Result<(), Fault>) -> Response {
+    let fault = match done {
+        Ok(()) => return Redirect::to(&format!("{}/alerts/{id}/live", W::BASE)).into_response(),
+        Err(fault) => fault,
+    };
+    match Refused::of(&fault, form.to_owned(), posted) {
+        Some(refused) => live::answer::<W>(&site.app, &posted.session, id, Some(refused)).await,
+        None => fault.show(&Frame::of::<W>(&posted.session, "")),
     }
 }

@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tocsin_channels::ChannelKind;
 
 use super::diff::{Change, Piece, change};
+use super::ends::{End, ends};
 use super::preview::{Forecast, Text, forecast, language_name, rendered, texts};
-use super::queue::{asked, countdown, kind, stands};
+use super::queue::{Countdown, asked, countdown, kind, stands};
+use super::refused::Refused;
 use super::{stages, why};
 use crate::app::App;
 use crate::approval::{Amendment, Material, Words as Said};
@@ -23,7 +26,7 @@ use crate::regions::{How, Located, Region, RegionCode};
 use crate::rules::{RuleVerdict, Stage};
 use crate::staff::Session;
 use crate::store::{AlertRow, AlertState, EscalationRow};
-use crate::web::page::{Fault, Frame, Mark, Moment, beijing, clock, page};
+use crate::web::page::{Fault, Frame, Mark, Moment, beijing, clock, page_with};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
 use crate::web::words::Words;
@@ -48,11 +51,7 @@ struct Part {
     says: String,
     overdue: bool,
     open: bool,
-    from: i64,
-    due: i64,
-    share: i64,
-    left: String,
-    then: String,
+    time: Countdown,
     signatures: Vec<String>,
     changed: Vec<Change>,
     changed_why: String,
@@ -94,6 +93,8 @@ struct AlertPage {
     state: String,
     received: Moment,
     expires: Option<Moment>,
+    /// Parts that officers gave another end.
+    ends: Vec<End>,
     released: bool,
     can_follow: bool,
     regions_list: String,
@@ -107,9 +108,21 @@ struct AlertPage {
     chain: Vec<Link>,
     since: Vec<Change>,
     stages: Vec<stages::Row>,
+    /// The approval that was refused, where this page answers one.
+    refused: Option<Refused>,
 }
 
 impl AlertPage {
+    fn refused(&self, part: &Part) -> Option<&Refused> {
+        self.refused.as_ref().filter(|refused| refused.is_of(&approval_of(part.id)))
+    }
+
+    /// The same where its form is gone, for somebody else has decided or it never was theirs.
+    fn refused_without_form(&self) -> Option<&Refused> {
+        let has_form = |part: &Part| part.open && part.stage.is_some() && self.refused(part).is_some();
+        self.refused.as_ref().filter(|_| !self.escalations.iter().any(has_form))
+    }
+
     /// The newest message of the event, where it is another one: an update, the end, a correction.
     fn newer(&self) -> Option<&Link> {
         self.chain.last().filter(|link| !link.here)
@@ -126,14 +139,31 @@ pub(super) async fn show<W: World>(
     SignedIn(session): SignedIn,
     Path(id): Path<String>,
 ) -> Response {
-    let frame = Frame::of::<W>(&session, "alerts");
-    match load::<W>(&site, &session, &id, frame.clone()).await {
-        Ok(found) => page(&found),
+    answer::<W>(&site, &session, &id, None).await
+}
+
+/// The page; after an approval that was refused, with that.
+pub(super) async fn answer<W: World>(site: &Site, session: &Session, id: &str, refused: Option<Refused>) -> Response {
+    let frame = Frame::of::<W>(session, "alerts");
+    let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.status);
+    match load::<W>(site, session, id, frame.clone(), refused).await {
+        Ok(found) => page_with(status, &found),
         Err(fault) => fault.show(&frame),
     }
 }
 
-async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) -> Result<AlertPage, Fault> {
+/// The name of the form that approves a part.
+pub(super) fn approval_of(part: i64) -> String {
+    format!("approve/{part}")
+}
+
+async fn load<W: World>(
+    site: &Site,
+    session: &Session,
+    id: &str,
+    frame: Frame,
+    refused: Option<Refused>,
+) -> Result<AlertPage, Fault> {
     let id: AlertId = id.parse().map_err(|_| Fault::Unknown)?;
     let app = &site.app;
     let alert = app.store.alert(id.as_str()).await?.filter(|row| row.status == W::STATUS.as_str());
@@ -170,12 +200,14 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
     let codes = |codes: &[RegionCode]| codes.iter().map(RegionCode::as_str).collect::<Vec<_>>().join(",");
     let edge: Vec<RegionCode> =
         located.counties.iter().filter(|m| m.covered < 0.999).map(|m| m.region.clone()).collect();
+    let (expires, ends) = ends(&policy, &rows, alert.expires, &decided, words, now);
     Ok(AlertPage {
         mark: mark(&alert, &material.alert),
         kind: kind(&alert.msg_type, words).to_owned(),
         state: stands(&alert, words).to_owned(),
         received: Moment::new(alert.received_at, now, words),
-        expires: alert.expires.map(|at| Moment::new(at, now, words)),
+        expires: expires.map(|at| Moment::new(at, now, words)),
+        ends,
         released: matches!(alert.state, AlertState::Released | AlertState::Partly),
         can_follow: follows(app, session, &alert),
         regions_list: codes(&decided),
@@ -191,6 +223,7 @@ async fn load<W: World>(site: &Site, session: &Session, id: &str, frame: Frame) 
         since: since(app, &policy, &chain, &alert, &material, words).await?,
         chain: chain.iter().map(|row| link(row, &alert.id, words, now)).collect(),
         stages: stages::rows(app, id.as_str(), words).await?,
+        refused,
         alert,
         frame,
     })
@@ -220,7 +253,6 @@ async fn part<W: World>(
     let e = &row.escalation;
     let who = app.desk.who(&session.officer, &e.jurisdiction);
     let name = policy.map.get(&e.jurisdiction).map_or("", |region| region.name_in(words.language)).to_owned();
-    let (from, due, share, left, then) = countdown(e, words, now);
     let open = e.state.is_open();
     let waiting = e.state.as_str() == "waiting";
     let stage = e.next_stage(&who);
@@ -250,11 +282,7 @@ async fn part<W: World>(
         says: asked(e, words),
         overdue: e.overdue,
         open,
-        from,
-        due,
-        share,
-        left,
-        then,
+        time: countdown(e, words, now),
         signatures: e
             .signatures
             .iter()
@@ -314,7 +342,7 @@ pub(in crate::web) fn confirms<W: World>(place: Option<&Region>, officers: usize
     }
 }
 
-fn named(policy: &Policy, code: &RegionCode, words: Words) -> Place {
+pub(super) fn named(policy: &Policy, code: &RegionCode, words: Words) -> Place {
     let name = policy.map.get(code).map_or("", |region| region.name_in(words.language));
     Place { code: code.to_string(), name: name.to_owned(), how: String::new() }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -19,14 +19,16 @@ use tokio_util::sync::CancellationToken;
 use super::acts::correct_word;
 use super::alert::mark;
 use super::preview::channel_name;
+use super::refused::Refused;
 use super::told::{Column, Tallies, state_name};
 use crate::app::App;
 use crate::delivery::DeliveryState;
 use crate::dispatch::Lamp;
 use crate::messages::Language;
 use crate::officers::Role;
+use crate::staff::Session;
 use crate::store::{AlertRow, StoreError};
-use crate::web::page::{Fault, Frame, Mark, page};
+use crate::web::page::{Fault, Frame, Mark, page_with};
 use crate::web::session::{SESSION, SignedIn, cookie};
 use crate::web::site::Site;
 use crate::web::words::Words;
@@ -323,6 +325,9 @@ struct LivePage {
     frame: Frame,
     alert: AlertRow,
     mark: Mark,
+    /// What has taken its place, or that of some parts of it.
+    correction: Option<AlertRow>,
+    newer: Option<AlertRow>,
     can_stop: bool,
     can_resend: bool,
     can_sign: bool,
@@ -332,6 +337,25 @@ struct LivePage {
     channels: Vec<ChannelRow>,
     lamps: Vec<LampRow>,
     regions_list: String,
+    /// What was refused, where this page answers that.
+    refused: Option<Refused>,
+}
+
+impl LivePage {
+    fn refused(&self, form: &str) -> Option<&Refused> {
+        self.refused.as_ref().filter(|refused| refused.is_of(form))
+    }
+
+    /// What was refused whose form is gone, or never was theirs.
+    fn refused_without_form(&self) -> Option<&Refused> {
+        let shown = [("resume", self.can_sign && self.held), ("correct", self.can_sign), ("resend", self.can_resend)];
+        self.refused.as_ref().filter(|refused| !shown.iter().any(|(form, shown)| *shown && refused.is_of(form)))
+    }
+
+    /// What was typed into a field of a form that was refused.
+    fn typed(&self, form: &str, field: &str) -> &str {
+        self.refused(form).map_or("", |refused| refused.typed(field))
+    }
 }
 
 pub(super) async fn show<W: World>(
@@ -339,14 +363,26 @@ pub(super) async fn show<W: World>(
     SignedIn(session): SignedIn,
     Path(id): Path<String>,
 ) -> Response {
-    let frame = Frame::of::<W>(&session, "alerts");
-    match load::<W>(&site.app, &session, &id, frame.clone()).await {
-        Ok(found) => page(&found),
+    answer::<W>(&site.app, &session, &id, None).await
+}
+
+/// The page; after an act that was refused, with that.
+pub(super) async fn answer<W: World>(app: &App, session: &Session, id: &str, refused: Option<Refused>) -> Response {
+    let frame = Frame::of::<W>(session, "alerts");
+    let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.status);
+    match load::<W>(app, session, id, frame.clone(), refused).await {
+        Ok(found) => page_with(status, &found),
         Err(fault) => fault.show(&frame),
     }
 }
 
-async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, frame: Frame) -> Result<LivePage, Fault> {
+async fn load<W: World>(
+    app: &App,
+    session: &Session,
+    id: &str,
+    frame: Frame,
+    refused: Option<Refused>,
+) -> Result<LivePage, Fault> {
     let alert = app.store.alert(id).await?.filter(|row| row.status == W::STATUS.as_str()).ok_or(Fault::Unknown)?;
     let material = app.desk.material(id).await?;
     let may = |roles: &'static [Role]| app.desk.may_recall(id, &session.officer, roles);
@@ -358,9 +394,16 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
         done: counts.total() - counts.open(),
         cells: DeliveryState::ALL.iter().map(|state| Cell { state: state.as_str(), n: counts.get(*state) }).collect(),
     };
+    let correction = app.desk.correction(id).await?;
+    let newer = match alert.superseded_by.as_ref().filter(|_| correction.is_none()) {
+        Some(newer) => app.store.alert(newer).await?,
+        None => None,
+    };
     let regions: Vec<_> = material.decision.regions.iter().map(crate::regions::RegionCode::as_str).collect();
     Ok(LivePage {
         mark: mark(&alert, &material.alert),
+        correction,
+        newer,
         can_stop: may(&[Role::Operator, Role::Reviewer, Role::Signer]).await?,
         can_resend: may(&[Role::Operator, Role::Signer]).await?,
         can_sign: may(&[Role::Signer]).await?,
@@ -382,6 +425,7 @@ async fn load<W: World>(app: &App, session: &crate::staff::Session, id: &str, fr
             .collect(),
         channels: counts.iter().map(row).collect(),
         regions_list: regions.join(","),
+        refused,
         alert,
         frame,
     })

@@ -16,6 +16,7 @@ use crate::regions::{RegionKind, RegionMap};
 use crate::rules::{Stage, Then};
 use crate::staff::Session;
 use crate::store::{OfficerRow, QueueRow, StoreError};
+use crate::tongues::fill;
 use crate::web::page::{Fault, Frame, Mark, Moment, page, span};
 use crate::web::session::SignedIn;
 use crate::web::site::Site;
@@ -39,12 +40,10 @@ pub(super) struct Card {
     overdue: bool,
     uncalled: bool,
     unanswered: bool,
-    from: i64,
-    due: i64,
-    share: i64,
-    left: String,
-    then: String,
-    button: String,
+    /// Somebody has signed it, or looked at it.
+    answered: bool,
+    time: Countdown,
+    button: &'static str,
 }
 
 #[derive(Template)]
@@ -85,8 +84,12 @@ pub(super) async fn list<W: World>(State(site): State<Site>, SignedIn(session): 
 async fn cards<W: World>(site: &Site, session: &Session, frame: Frame) -> Result<QueueList, StoreError> {
     let (now, officer) = (site.app.clock.now(), &session.officer);
     let Sorted { own, others, total } = sorted::<W>(&site.app, officer, CARDS).await?;
-    let card = |row: &QueueRow<W>| card(&site.app, row, site.watchers.of(&row.row.alert, &officer.name), frame.t, now);
-    let (own, others) = (own.iter().map(card).collect(), others.iter().map(card).collect());
+    let card = |row: &QueueRow<W>, own| {
+        let watchers = site.watchers.of(&row.row.alert, &officer.name);
+        Card { button: button(&row.row.escalation.state, own, frame.t), ..card(&site.app, row, watchers, frame.t, now) }
+    };
+    let own = own.iter().map(|row| card(row, true)).collect();
+    let others = others.iter().map(|row| card(row, false)).collect();
     Ok(QueueList { own, others, total, frame })
 }
 
@@ -152,8 +155,6 @@ fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, 
     let escalation = &row.row.escalation;
     let policy = app.policy.load();
     let name = policy.map.get(&escalation.jurisdiction).map_or("", |region| region.name_in(words.language));
-    let (from, due, share, left, then) = countdown(escalation, words, now);
-    let returned = matches!(escalation.state, Stands::Returned { .. });
     Card {
         id: row.row.id,
         alert: row.row.alert.clone(),
@@ -167,12 +168,18 @@ fn card<W: World>(app: &App, row: &QueueRow<W>, watchers: String, words: Words, 
         overdue: escalation.overdue,
         uncalled: escalation.uncalled,
         unanswered: escalation.is_unanswered(),
-        from,
-        due,
-        share,
-        left,
-        then,
-        button: if returned { words.s("Mend it").to_owned() } else { words.s("Look and decide").to_owned() },
+        answered: !escalation.signatures.is_empty() || escalation.taken.is_some(),
+        time: countdown(escalation, words, now),
+        button: "",
+    }
+}
+
+/// What an officer can do about a card: whoever may not decide it is promised nothing else than to read it.
+fn button(state: &Stands, own: bool, words: Words) -> &'static str {
+    match state {
+        _ if !own => words.s("Read it"),
+        Stands::Returned { .. } => words.s("Mend it"),
+        _ => words.s("Look and decide"),
     }
 }
 
@@ -194,21 +201,33 @@ pub(super) fn asked<W: World>(escalation: &Escalation<W>, words: Words) -> Strin
     }
 }
 
-/// When the ladder's step began and ends, the share left, that in words, and what happens then.
-pub(super) fn countdown<W: World>(
-    escalation: &Escalation<W>,
-    words: Words,
-    now: DateTime<Utc>,
-) -> (i64, i64, i64, String, String) {
+/// What is left of a ladder's step, and what happens then.
+#[derive(Default)]
+pub(super) struct Countdown {
+    /// When it began and ends, milliseconds since 1970; 0 where nothing is counted.
+    pub(super) from: i64,
+    pub(super) due: i64,
+    pub(super) share: i64,
+    /// Its time is over: what is left is not for answering any more.
+    pub(super) overdue: bool,
+    /// How the script writes what is left.
+    pub(super) pattern: &'static str,
+    pub(super) left: String,
+    pub(super) then: &'static str,
+}
+
+/// The time that a step leaves.
+pub(super) fn countdown<W: World>(escalation: &Escalation<W>, words: Words, now: DateTime<Utc>) -> Countdown {
     let steps = &escalation.approval.steps;
     let returned = matches!(escalation.state, Stands::Returned { .. });
     let step = steps.get(escalation.step).or(steps.last().filter(|_| returned));
     let (Some(due), Some(step), Stands::Waiting | Stands::Returned { .. }) = (escalation.due, step, &escalation.state)
     else {
-        return (0, 0, 0, String::new(), String::new());
+        return Countdown { overdue: escalation.overdue, ..Countdown::default() };
     };
     let (whole, left) = (step.within.time().num_milliseconds().max(1), (due - now).num_milliseconds().max(0));
     let then = match step.then {
+        _ if escalation.overdue => "",
         _ if returned => words.s("then more officers are called to mend it"),
         Then::Next => words.s("then the next officer is called"),
         Then::ReleaseSigned => words.s("then one signature is enough"),
@@ -216,8 +235,11 @@ pub(super) fn countdown<W: World>(
         Then::Hold => words.s("then it is overdue and you are called again"),
         Then::Lapse => words.s("then it lapses"),
     };
-    let due = due.timestamp_millis();
-    (due - whole, due, (left * 100 / whole).min(100), words.f("{} left", span(left / 1_000, words)), then.to_owned())
+    let (due, overdue) = (due.timestamp_millis(), escalation.overdue);
+    let pattern = if overdue { words.s("called again in {}") } else { words.s("{} left") };
+    let (from, share, left) =
+        (due - whole, (left * 100 / whole).min(100), fill(pattern, &[&span(left / 1_000, words)]));
+    Countdown { from, due, share, overdue, pattern, left, then }
 }
 
 #[derive(Deserialize)]

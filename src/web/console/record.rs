@@ -56,6 +56,8 @@ struct RecordPage {
     subject: String,
     actor: String,
     kind: String,
+    /// Others' lines are hidden from this reader.
+    own_only: bool,
     rows: Vec<Row>,
     older: i64,
     lines: i64,
@@ -82,7 +84,8 @@ pub(super) async fn show(
         Some(subject) => site.app.store.alert(subject).await.is_ok_and(|found| found.is_some()),
         None => false,
     };
-    if !auditor && !of_alert {
+    let own_only = !auditor && !of_alert;
+    if own_only {
         filter.actor = Some(session.officer.login.to_string());
     }
     let app = &site.app;
@@ -123,6 +126,7 @@ pub(super) async fn show(
                 subject,
                 actor,
                 kind,
+                own_only,
                 older,
                 lines,
                 whole: whole.unwrap_or_default(),

@@ -1,0 +1,75 @@
+//! A mistyped word or code: nothing is done, and nothing that was typed is lost.
+
+use chrono::{TimeDelta, Utc};
+
+use super::support::crew::{Browser, Crew};
+use super::support::{Cma, RED, Server, YELLOW, tables};
+
+/// The form of a page that posts there.
+fn form<'a>(page: &'a str, action: &str) -> &'a str {
+    let start = page.split(&format!("action=\"{action}\"")).nth(1).unwrap_or_else(|| panic!("no {action} in {page}"));
+    start.split("</form>").next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_word_or_code_is_said_by_its_form_and_what_was_typed_stays() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let signer = crew.officer("signer", &["signer:310000", "reviewer:310000"]).await.browser(&server).await;
+    let red = Cma { colour: RED, code: "310120000000".into(), ..Cma::new("red") };
+    let (_, waits) = server.post(red.xml()).await;
+    assert_eq!(waits["state"], "waiting");
+    let (_, told) = server.post(Cma { colour: YELLOW, ..Cma::new("wind") }.xml()).await;
+    let page = |alert: &serde_json::Value| format!("/console/alerts/{}", alert["id"].as_str().unwrap());
+    let (waits, told) = (page(&waits), page(&told));
+    assert_eq!(signer.post(&format!("{told}/stop"), &[]).await.0, 303);
+    let approve = "/console/escalations/1/approve".to_owned();
+    let [resume, correct, resend] = ["resume", "correct", "resend"].map(|act| format!("{told}/{act}"));
+
+    let refused = async |browser: &Browser,
+                         (path, at): (&str, &str),
+                         fields: &[(&str, &str)],
+                         status: u16,
+                         why: &str| {
+        let (got, page) = browser.post(path, fields).await;
+        assert_eq!(got, status, "{path}: {page}");
+        let form = form(&page, path);
+        assert!(form.contains("role=\"alert\"") && form.contains(why), "{path}: {form}");
+        assert_eq!(page.matches(why).count(), 1, "there and nowhere else");
+        for (name, typed) in fields.iter().filter(|(name, _)| !["seen", "stage"].contains(name)) {
+            let field = form.split(&format!("name=\"{name}\"")).nth(1).unwrap().split("</label>").next().unwrap();
+            assert_eq!(field.contains(typed), *name != "code", "{path}: what was typed stays, but for codes: {field}");
+        }
+        assert!(page.contains(&format!("data-at=\"{at}\"")), "where the script puts the page");
+        form.to_owned()
+    };
+    let live = format!("{told}/live");
+    let yes = [("seen", "0"), ("stage", "review")];
+    let words = [("zh", "说错了"), ("en", "a slip of the pen")];
+    let form = refused(&signer, (&approve, &waits), &[&yes[..], &[("word", "Shanghia")]].concat(), 409, "T6014").await;
+    assert!(form.contains("the typed word is not the one asked for"), "{form}");
+    refused(&signer, (&correct, &live), &[&words[..], &[("word", "CORECT")]].concat(), 409, "T6014").await;
+
+    // Later their presence has to be proved again.
+    let long_ago = Utc::now() - TimeDelta::minutes(6);
+    let mut store = tables(server.folder.path()).await;
+    let sql = "UPDATE session SET proved_at = $1";
+    sqlx::query(sql).bind(long_ago.timestamp_millis()).execute(&mut store).await.unwrap();
+    let code = ("code", "000000");
+    let why = [("reason", "it was right after all"), code];
+    refused(&signer, (&approve, &waits), &[&yes[..], &[("word", "Shanghai"), code]].concat(), 403, "T6108").await;
+    refused(&signer, (&correct, &live), &[&words[..], &[("word", "CORRECT"), code]].concat(), 403, "T6108").await;
+    refused(&signer, (&resume, &live), &why, 403, "T6108").await;
+    refused(&signer, (&resend, &live), &why, 403, "T6108").await;
+
+    // Whoever has no such form is told at the page's top.
+    let other = crew.officer("other", &["signer:320000"]).await.browser(&server).await;
+    for (path, fields) in [(&approve, &yes[..]), (&correct, &words[..])] {
+        let (status, page) = other.post(path, fields).await;
+        assert!(status == 409 && page.contains("T6014") && !page.contains(&format!("action=\"{path}\"")), "{page}");
+    }
+    let kinds: Vec<_> = crew.store.record_from(1, 10_000).await.unwrap().into_iter().map(|line| line.kind).collect();
+    for done in ["escalation.approve", "release.correct", "release.resume", "release.resend"] {
+        assert!(!kinds.iter().any(|kind| kind == done), "nothing was done: {done}");
+    }
+}

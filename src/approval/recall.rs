@@ -60,7 +60,7 @@ impl Desk {
         let own = self.standing(alert, own).await?;
         let mut resumed = 0;
         for release in &own {
-            resumed += usize::from(resume_release(&mut tx, release.id).await?);
+            resumed += usize::from(resume_release(&mut tx, release).await?);
         }
         plan_parts_again(&mut tx, alert, now)?;
         let detail = json!({"releases": own.iter().map(|r| r.id).collect::<Vec<_>>(), "reason": reason});

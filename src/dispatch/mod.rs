@@ -23,6 +23,8 @@ mod ladder_tests;
 #[cfg(test)]
 mod resident_tests;
 #[cfg(test)]
+mod resumed_tests;
+#[cfg(test)]
 mod test_world;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! Planning may stop anywhere and start again: what is planned is read back from the chunks, and the rest is added. Nobody is
 //! in two chunks of one release and channel.
 
+mod resumed;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -85,7 +86,12 @@ impl Planner {
             }
             match self.plan(&release, first, &mut planned, put_off).await {
                 Ok(done) => planned.push(done),
-                Err(error) => fails(release.id, error, put_off)?,
+                Err(error) => {
+                    fails(release.id, error, put_off)?;
+                    // Rather told twice than not at all.
+                    let let_go = self.store.let_go(release.id, &[], &BTreeSet::new(), self.clock.now()).await;
+                    let_go.map(|_| ()).or_else(|error| fails(release.id, error, put_off))?;
+                }
             }
             // What became urgent meanwhile does not wait for all of them.
             if alone || began.elapsed() > LONG {
@@ -232,6 +238,7 @@ impl<'a> Plan<'a> {
             self.add_missed().await?;
         } else if !first {
             self.spare().await?;
+            self.let_go().await?;
             self.add_told().await?;
         }
         let spoken_to = self.spoken_to().await?;

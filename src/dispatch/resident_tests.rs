@@ -132,7 +132,7 @@ async fn who_was_left_to_a_part_that_stays_stopped_is_told_once_the_other_goes_o
     tx.commit().await.unwrap();
     let other = parts.iter().find(|part| part.regions.iter().any(|code| code.as_str() == WUJIANG)).unwrap();
     let mut tx = world.store.begin().await.unwrap();
-    resume_release(&mut tx, other.id).await.unwrap();
+    resume_release(&mut tx, other).await.unwrap();
     plan_parts_again(&mut tx, "storm", now).unwrap();
     tx.commit().await.unwrap();
     engine.wake();

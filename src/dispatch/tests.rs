@@ -331,8 +331,8 @@ async fn a_stop_holds_all_but_the_windows_in_hand_and_they_are_a_second_long() {
     channel.open(100);
     let held = world.until("storm", |counts| counts.accepted == 32 && counts.sending == 0).await;
     assert_eq!((held.waiting, channel.windows.load(Ordering::SeqCst)), (968, 2));
-    let mut tx = world.store.begin().await.unwrap();
-    resume_release(&mut tx, 1).await.unwrap();
+    let (release, mut tx) = (world.store.release(1).await.unwrap().unwrap(), world.store.begin().await.unwrap());
+    resume_release(&mut tx, &release).await.unwrap();
     tx.commit().await.unwrap();
     engine.wake();
     world.until("storm", |counts| counts.accepted == 1_000).await;

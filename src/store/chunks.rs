@@ -337,6 +337,6 @@ async fn history(
         .collect()
 }
 
-fn channel(word: &str) -> Result<ChannelKind, StoreError> {
+pub(super) fn channel(word: &str) -> Result<ChannelKind, StoreError> {
     word.parse().map_err(StoreError::corrupt)
 }

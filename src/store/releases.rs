@@ -248,7 +248,7 @@ impl Store {
     }
 
     /// Writes the last chunks of some releases, and marks them as planned: their chunks hold the whole audience. One of which an other
-    /// part that people were left to was stopped meanwhile is not marked: it is planned once more.
+    /// part that people were left to was stopped meanwhile is not marked, nor one that goes on since: it is planned once more.
     pub(crate) async fn end_plans(&self, plans: &[Planned], at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
         insert_chunks(&mut tx, plans.iter().flat_map(|plan| &plan.chunks), at).await?;
@@ -256,7 +256,10 @@ impl Store {
             if is_any_stopped(&mut tx, &plan.left_to).await? {
                 continue;
             }
-            let query = sqlx::query("UPDATE release SET planned_at = $2 WHERE id = $1");
+            let query = sqlx::query(
+                "UPDATE release SET planned_at = $2 WHERE id = $1 AND (held_at IS NOT NULL
+                     OR NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.release = $1 AND chunk.state = 3))",
+            );
             tx.later(query.bind(plan.release).bind(at.timestamp_millis()))?;
         }
         tx.commit().await
@@ -321,7 +324,7 @@ impl Store {
 }
 
 /// Whether one of these releases was stopped, or is over.
-async fn is_any_stopped(tx: &mut Tx, releases: &BTreeSet<i64>) -> Result<bool, StoreError> {
+pub(super) async fn is_any_stopped(tx: &mut Tx, releases: &BTreeSet<i64>) -> Result<bool, StoreError> {
     for release in releases {
         let sql = "SELECT id FROM release WHERE id = $1 AND (held_at IS NOT NULL OR superseded_at IS NOT NULL)";
         if sqlx::query_scalar::<_, i64>(sql).bind(release).fetch_optional(&mut *tx).await?.is_some() {
@@ -366,13 +369,21 @@ pub(crate) fn plan_parts_again(tx: &mut Tx, alert: &str, now: DateTime<Utc>) -> 
     tx.later(query.bind(alert).bind(BY_RULE).bind(now.timestamp_millis()))
 }
 
-/// Lets a stopped release go on; false when it was not stopped.
-pub(crate) async fn resume_release(tx: &mut Tx, release: i64) -> Result<bool, StoreError> {
+/// Lets a stopped release go on; false when it was not stopped. Of one that leaves people to other parts, and they to it, what was set
+/// aside waits until it is planned again: others may have told some of them meanwhile. One that is damaged is never planned.
+pub(crate) async fn resume_release(tx: &mut Tx, release: &Release) -> Result<bool, StoreError> {
     let done = sqlx::query("UPDATE release SET held_at = NULL WHERE id = $1 AND held_at IS NOT NULL")
-        .bind(release)
+        .bind(release.id)
         .execute(&mut *tx)
         .await?;
-    sqlx::query("UPDATE chunk SET state = 0 WHERE release = $1 AND state = 3").bind(release).execute(&mut *tx).await?;
+    let shared = "SELECT other.id FROM release AS own JOIN release AS other ON other.alert = own.alert AND other.id <> own.id
+         WHERE own.id = $1 AND own.kind = 'alert' AND own.signed_by = $2 AND other.kind = 'alert' AND other.signed_by = $2 LIMIT 1";
+    let shared: Option<i64> =
+        sqlx::query_scalar(shared).bind(release.id).bind(BY_RULE).fetch_optional(&mut *tx).await?;
+    if shared.is_none() || release.damaged {
+        let go = sqlx::query("UPDATE chunk SET state = 0 WHERE release = $1 AND state = 3").bind(release.id);
+        go.execute(&mut *tx).await?;
+    }
     Ok(done.rows_affected() == 1)
 }
 

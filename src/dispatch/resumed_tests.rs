@@ -1,0 +1,152 @@
+//! A part that was stopped, and goes on: nobody is told twice, and nobody not at all.
+
+use tocsin_channels::{ChannelKind, Class};
+
+use super::test_world::{QINGPU, World, by};
+use crate::clock::Clock as _;
+use crate::delivery::pack_members;
+use crate::messages::Variant;
+use crate::residents::{Quiet, Wishes};
+use crate::store::{Planned, Release, hold_release, plan_parts_again, resume_release};
+
+const WUJIANG: &str = "320509";
+const MORNING: &str = "2026-07-01T22:45:00Z";
+
+fn asleep(channel: ChannelKind) -> Wishes {
+    Wishes { quiet: Some(Quiet { from: 44, to: 13, severe_wakes: false }), ..by(&[channel]) }
+}
+
+/// At night, before anybody is told: Qingpu's part is planned first, and those with a place in both provinces are left to it.
+async fn night(people: &[(i64, &str, &[&str])]) -> World {
+    let world = World::new().await;
+    set_clock(&world, "2026-07-01T15:00:00Z");
+    for (id, number, counties) in people {
+        let places: Vec<_> = counties.iter().map(|county| ("家", *county, None, asleep(ChannelKind::Sms))).collect();
+        world.person(*id, &[(ChannelKind::Sms, number)], &places).await;
+    }
+    world.release_parts("storm", &[QINGPU, WUJIANG], &["310000", "320000"], &[Variant::Warn], &[]).await;
+    world
+}
+
+fn set_clock(world: &World, to: &str) {
+    *world.clock.0.lock().unwrap() = to.parse().unwrap();
+}
+
+async fn first_part(world: &World) -> Release {
+    world.store.releases_of(&["storm".to_owned()]).await.unwrap().remove(0)
+}
+
+async fn stop(world: &World) {
+    let (part, now, mut tx) = (first_part(world).await, world.clock.now(), world.store.begin().await.unwrap());
+    hold_release(&mut tx, part.id, now).await.unwrap();
+    plan_parts_again(&mut tx, "storm", now).unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn go_on(world: &World) {
+    let (part, now, mut tx) = (first_part(world).await, world.clock.now(), world.store.begin().await.unwrap());
+    assert!(resume_release(&mut tx, &part).await.unwrap());
+    plan_parts_again(&mut tx, "storm", now).unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Waits until all is planned, for so many people.
+async fn planned(world: &World, people: u64) {
+    world
+        .until(|| async {
+            let states = world.store.states("storm").await.unwrap();
+            let all: u64 = states.values().map(|counts| counts.total()).sum();
+            world.store.is_planned("storm").await.unwrap() && all == people
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_by_another_part_while_theirs_is_stopped_is_not_told_again_when_it_goes_on() {
+    for told_before in [false, true] {
+        let both = [QINGPU, WUJIANG];
+        let world = night(&[(1, "+8611", &[QINGPU]), (2, "+8622", &[WUJIANG]), (3, "+8633", &both)]).await;
+        // In one province by one channel, in the other by another.
+        let addresses = [(ChannelKind::Sms, "+8644"), (ChannelKind::Email, "d@example.org")];
+        let places = [("家", QINGPU, ChannelKind::Sms), ("学校", WUJIANG, ChannelKind::Email)];
+        let places = places.map(|(name, county, channel)| (name, county, None, asleep(channel)));
+        world.person(4, &addresses, &places).await;
+        let engine = world.engine(&[]).await;
+        planned(&world, 4).await;
+        stop(&world).await;
+        planned(&world, 6).await;
+        if told_before {
+            set_clock(&world, MORNING);
+            world.until(|| async { ["+8633", "d@example.org"].iter().all(|to| world.got(to).len() == 1) }).await;
+        }
+        go_on(&world).await;
+        planned(&world, 4).await;
+        set_clock(&world, MORNING);
+        world.quiet("storm").await;
+        engine.stop().await;
+        let got = ["+8611", "+8622", "+8633", "+8644", "d@example.org"].map(|to| world.got(to).len());
+        assert_eq!(got, [1, 1, 1, 0, 1], "told before it went on: {told_before}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_chunk_that_was_begun_those_who_were_tried_stay_and_the_others_are_looked_through() {
+    let both = [QINGPU, WUJIANG];
+    let world = night(&[(1, "+8611", &both), (2, "+8622", &both), (3, "+8633", &[QINGPU])]).await;
+    let engine = world.engine(&[]).await;
+    planned(&world, 3).await;
+    // The first one was told when the officer came.
+    let (part, mut tx) = (first_part(&world).await, world.store.begin().await.unwrap());
+    let chunk = world.store.chunk_ids(part.id).await.unwrap()[0];
+    let window = sqlx::query("INSERT INTO send_window (chunk, seq, members, at) VALUES ($1, 0, $2, 0)");
+    window.bind(chunk).bind(pack_members(&[0])).execute(&mut tx).await.unwrap();
+    let outcome = sqlx::query("INSERT INTO outcome (chunk, seq, classes, at) VALUES ($1, 0, $2, 0)");
+    outcome.bind(chunk).bind(vec![Class::Accepted.code()]).execute(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    stop(&world).await;
+    planned(&world, 4).await;
+    go_on(&world).await;
+    planned(&world, 3).await;
+    set_clock(&world, MORNING);
+    world.quiet("storm").await;
+    engine.stop().await;
+    assert_eq!(["+8611", "+8622", "+8633"].map(|to| world.got(to).len()), [0, 1, 1]);
+    assert_eq!(world.store.states("storm").await.unwrap()[&ChannelKind::Sms].accepted, 3, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_looked_through_goes_on_as_it_is() {
+    let both = [QINGPU, WUJIANG];
+    let world = night(&[(1, "+8611", &[QINGPU]), (3, "+8633", &both)]).await;
+    let engine = world.engine(&[]).await;
+    planned(&world, 2).await;
+    stop(&world).await;
+    planned(&world, 3).await;
+    let mut tx = world.store.begin().await.unwrap();
+    let fails = "CREATE TRIGGER fails BEFORE DELETE ON chunk BEGIN SELECT RAISE(ABORT, 'no'); END";
+    sqlx::query(fails).execute(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    set_clock(&world, MORNING);
+    go_on(&world).await;
+    world.until(|| async { world.got("+8611").len() == 1 }).await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_on_while_it_is_planned_is_planned_once_more() {
+    let world = night(&[(1, "+8611", &[QINGPU])]).await;
+    let engine = world.engine(&[]).await;
+    planned(&world, 1).await;
+    engine.stop().await;
+    stop(&world).await;
+    go_on(&world).await;
+    // A plan that was made before it went on.
+    let part = first_part(&world).await;
+    let old = Planned { release: part.id, lane: part.lane, chunks: Vec::new(), left_to: [].into() };
+    world.store.end_plans(&[old], world.clock.now()).await.unwrap();
+    set_clock(&world, MORNING);
+    let engine = world.engine(&[]).await;
+    world.quiet("storm").await;
+    engine.stop().await;
+    assert_eq!(world.got("+8611").len(), 1);
+}

@@ -177,7 +177,7 @@ async fn a_person_without_scripts_signs_up_changes_takes_along_and_deletes() {
     assert!(page.contains("+861********78") && !page.contains("13812345678"), "masked");
     let csrf = field(&page, "csrf");
     let place = page.split("name=\"p").nth(1).unwrap().split('-').next().unwrap().to_owned();
-    let (name, level) = (format!("p{place}-name"), format!("p{place}-level"));
+    let (name, level, language) = (format!("p{place}-name"), format!("p{place}-level"), format!("p{place}-language"));
     let changed = site
         .post(
             "/me/places",
@@ -186,6 +186,7 @@ async fn a_person_without_scripts_signs_up_changes_takes_along_and_deletes() {
                 ("csrf", &csrf),
                 (&name, "老家"),
                 (&level, "red"),
+                (&language, "zh-CN"),
                 ("new-name", "学校"),
                 ("new-county", ""),
                 ("new-lat", "31.151"),

@@ -4,17 +4,22 @@ use super::{Site, field, form};
 
 const HAPPY: &str = "危险来时我们告诉您";
 
+/// What is typed otherwise, why it is not taken, and what the form still shows of it.
+type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str);
+
+/// The form of signing up, with other values.
+fn with(changes: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    let mut fields = form("13812345678");
+    fields.retain(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+    fields.extend(changes);
+    fields
+}
+
 #[tokio::test]
 async fn only_whom_a_warning_can_reach_is_told_so() {
     let site = Site::start();
-    let with = |changes: &[(&'static str, &'static str)]| {
-        let mut fields = form("13812345678");
-        fields.retain(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
-        fields.extend(changes);
-        fields
-    };
     // No county: nothing reaches them until they add one.
-    let me = site.sign_up_by(&with(&[("county", "")])).await;
+    let me = site.sign_up_by(&with(&[("name", ""), ("county", "")])).await;
     for path in ["/me?new=1", "/me"] {
         let page = site.get(path, &me).await.body;
         assert!(page.contains("加上地点之前，您收不到任何预警。 <a href=\"#add-place\">"), "{path}: {page}");
@@ -68,4 +73,66 @@ async fn a_long_pause_names_its_year_and_a_refusal_leads_back_to_ones_settings()
     let refused = site.post("/me/address", &me, &[("csrf", &csrf), ("address", "12345")]).await;
     assert!(refused.status == 422 && refused.body.contains("href=\"/me\""), "{}", refused.body);
     assert_eq!(site.get("/me", "").await.location, "/sign-up", "whoever is not signed in comes to the first page");
+}
+
+#[tokio::test]
+async fn what_does_not_go_together_is_refused_in_words_and_stays_in_the_form() {
+    let site = Site::start();
+    let evening = "<option value=\"44\" selected>22:00</option>";
+    let cases: [Case; 4] = [
+        (&[("from", "44")], "须同时选开始和结束", evening),
+        (&[("from", "44"), ("to", "44")], "开始和结束不能相同", evening),
+        (&[("language", "")], "请至少选一种语言", "value=\"zh-CN\"><span"),
+        (&[("county", "")], "请选择所在区县", "value=\"家\""),
+    ];
+    for (changes, why, kept) in cases {
+        let got = site.post("/sign-up", "", &with(changes)).await;
+        assert!(got.status == 422 && got.body.contains(why) && got.body.contains(kept), "{why}: {}", got.body);
+    }
+    let me = site.sign_up("13812345678").await;
+    let page = site.get("/me", &me).await.body;
+    let (csrf, place) = (field(&page, "csrf"), page.split("name=\"p").nth(1).unwrap().split('-').next().unwrap());
+    let at = |part: &str| format!("p{place}-{part}");
+    let stored = async || {
+        let all = site.post("/me/export", &me, &[("csrf", &csrf)]).await.body;
+        serde_json::from_str::<serde_json::Value>(&all).unwrap()["places"].clone()
+    };
+    let before = stored().await;
+    for (changes, why, kept) in cases {
+        // Of a place that is there its county does not change: one that is added has none.
+        let is_new = changes[0].0 == "county";
+        let mut fields = vec![("csrf".to_owned(), csrf.as_str())];
+        for (name, value) in with(changes) {
+            let name = match name {
+                "lang" | "address" | "consent" => name.to_owned(),
+                _ if is_new => format!("new-{name}"),
+                _ => at(name),
+            };
+            fields.push((name, value));
+        }
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let got = site.post("/me/places", &me, &fields).await;
+        let page = &got.body;
+        assert!(got.status == 422 && page.contains("role=\"alert\">家: ") && page.contains(why), "{why}: {page}");
+        assert!(page.contains("尚未保存任何更改") && page.contains(kept), "{why}: {page}");
+        assert!(page.contains("<option value=\"yellow\" selected>"), "and all else: {page}");
+    }
+    assert_eq!(stored().await, before, "nothing was changed");
+    let (level, from, gone) = (at("level"), at("from"), at("remove"));
+    let english = [("csrf", csrf.as_str()), ("lang", "en"), (&level, "red"), (&from, "44")];
+    let page = site.post("/me/places", &me, &english).await.body;
+    assert!(page.contains("choose both when quiet hours begin and when they end, or neither"), "{page}");
+    for days in ["367", "-1", "ten"] {
+        let got = site.post("/me/pause", &me, &[("csrf", &csrf), ("lang", "zh-CN"), ("days", days)]).await;
+        let kept = format!("value=\"{days}\"");
+        assert!(
+            got.status == 422 && got.body.contains("可暂停 0 至 366 天") && got.body.contains(&kept),
+            "{}",
+            got.body
+        );
+    }
+    assert!(!site.get("/me", &me).await.body.contains("暂停中"), "no pause but the one that was asked for");
+    // What goes away need not go together.
+    let removed = [("csrf", csrf.as_str()), (&gone, "1"), (&level, "red"), (&from, "44")];
+    assert_eq!(site.post("/me/places", &me, &removed).await.status, 303);
 }

@@ -23,13 +23,14 @@ pub(super) struct Group {
     pub(super) counties: Vec<Choice>,
 }
 
-/// Every county, by prefecture.
-pub(super) fn counties(map: &RegionMap, language: Language) -> Vec<Group> {
+/// Every county, by prefecture, with the one that was chosen.
+pub(super) fn counties(map: &RegionMap, language: Language, chosen: &str) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for region in map.of_kind(RegionKind::County) {
         let above = region.parent.as_ref().and_then(|code| map.get(code));
         let name = above.map_or_else(String::new, |region| region.name_in(language).to_owned());
-        let choice = Choice { value: region.code.to_string(), name: region.name_in(language).to_owned(), on: false };
+        let on = region.code.as_str() == chosen;
+        let choice = Choice { value: region.code.to_string(), name: region.name_in(language).to_owned(), on };
         match groups.last_mut() {
             Some(group) if group.name == name => group.counties.push(choice),
             _ => groups.push(Group { name, counties: vec![choice] }),
@@ -94,15 +95,6 @@ impl WishForm {
             // A list shows what stands, also that nothing of what is wished is there.
             (n > 0 || chosen.is_none()).then_some(none).into_iter().chain(own).collect()
         };
-        let half = |chosen: Option<u8>| {
-            let none = Choice { value: String::new(), name: "—".into(), on: chosen.is_none() };
-            let halves = (0..48_u8).map(move |n| Choice {
-                value: n.to_string(),
-                name: format!("{:02}:{:02}", n / 2, n % 2 * 30),
-                on: chosen == Some(n),
-            });
-            std::iter::once(none).chain(halves).collect()
-        };
         Self {
             at: at.to_owned(),
             levels: [Colour::Blue, Colour::Yellow, Colour::Orange, Colour::Red].map(level).into(),
@@ -111,16 +103,83 @@ impl WishForm {
             channels: (0..offered.len()).map(order).collect(),
             chinese: wishes.languages.contains(&Language::Chinese),
             english: wishes.languages.contains(&Language::English),
-            from: half(wishes.quiet.map(|quiet| quiet.from)),
-            to: half(wishes.quiet.map(|quiet| quiet.to)),
+            from: halves(wishes.quiet.map(|quiet| quiet.from)),
+            to: halves(wishes.quiet.map(|quiet| quiet.to)),
             severe_wakes: wishes.quiet.is_some_and(|quiet| quiet.severe_wakes),
             drills: wishes.drills,
         }
     }
+
+    /// As they were typed, also where that does not go together.
+    pub(super) fn typed(at: &str, fields: &Fields, offered: &[ChannelKind], t: Words) -> Self {
+        let said = said(fields, at, offered, t.language);
+        let is = |language: Language| match has_wishes(fields, at) {
+            true => languages(fields, at).contains(&language),
+            false => said.languages.contains(&language),
+        };
+        Self {
+            chinese: is(Language::Chinese),
+            english: is(Language::English),
+            from: halves(half(fields, at, "from")),
+            to: halves(half(fields, at, "to")),
+            severe_wakes: fields.is_on(&format!("{at}wakes")),
+            ..Self::of(at, &said, offered, t)
+        }
+    }
 }
 
-/// The wishes of a form. What it does not say is as a new resident has it.
-pub(super) fn wishes(fields: &Fields, at: &str, offered: &[ChannelKind], language: Language) -> Wishes {
+/// The half hours of a day.
+fn halves(chosen: Option<u8>) -> Vec<Choice> {
+    let none = Choice { value: String::new(), name: "—".into(), on: chosen.is_none() };
+    let halves = (0..48_u8).map(move |n| Choice {
+        value: n.to_string(),
+        name: format!("{:02}:{:02}", n / 2, n % 2 * 30),
+        on: chosen == Some(n),
+    });
+    std::iter::once(none).chain(halves).collect()
+}
+
+fn half(fields: &Fields, at: &str, part: &str) -> Option<u8> {
+    fields.get(&format!("{at}{part}")).parse::<u8>().ok().filter(|half| *half < 48)
+}
+
+/// Whether a form of ours shows these wishes: each of them names a level.
+pub(super) fn has_wishes(fields: &Fields, at: &str) -> bool {
+    fields.is_on(&format!("{at}level"))
+}
+
+fn languages(fields: &Fields, at: &str) -> Vec<Language> {
+    let name = format!("{at}language");
+    let tags: Vec<Language> = fields.all(&name).filter_map(Language::of_tag).collect();
+    Language::ALL.into_iter().filter(|language| tags.contains(language)).collect()
+}
+
+/// The wishes of a form. What does not go together is refused: nobody's are to be others than they think.
+pub(super) fn wishes(
+    fields: &Fields,
+    at: &str,
+    offered: &[ChannelKind],
+    language: Language,
+) -> Result<Wishes, ResidentError> {
+    let wishes = said(fields, at, offered, language);
+    let asks_for_quiet = ["from", "to"].iter().any(|part| fields.is_on(&format!("{at}{part}")));
+    let why = match wishes.quiet {
+        None if asks_for_quiet => {
+            "夜间不打扰须同时选开始和结束，或都不选 / choose both when quiet hours begin and when they end, or neither"
+        }
+        Some(quiet) if quiet.from == quiet.to => {
+            "夜间不打扰的开始和结束不能相同 / quiet hours cannot end when they begin"
+        }
+        _ if has_wishes(fields, at) && languages(fields, at).is_empty() => {
+            "请至少选一种语言 / choose at least one language"
+        }
+        _ => return Ok(wishes),
+    };
+    Err(ResidentError::Input(why))
+}
+
+/// What a form says of wishes; what it does not say is as a new resident has it.
+fn said(fields: &Fields, at: &str, offered: &[ChannelKind], language: Language) -> Wishes {
     let name = |part: &str| format!("{at}{part}");
     let kinds: Vec<Hazard> = fields.all(&name("hazard")).filter_map(Hazard::from_slug).collect();
     let mut channels: Vec<ChannelKind> = Vec::new();
@@ -130,14 +189,13 @@ pub(super) fn wishes(fields: &Fields, at: &str, offered: &[ChannelKind], languag
         }
     }
     let usual = Wishes::default();
-    let tags: Vec<Language> = fields.all(&name("language")).filter_map(Language::of_tag).collect();
-    let half = |part: &str| fields.get(&name(part)).parse::<u8>().ok().filter(|half| *half < 48);
+    let half = |part: &str| half(fields, at, part);
     let wakes = fields.is_on(&name("wakes"));
     Wishes {
         hazards: if kinds.is_empty() { Hazards::ALL } else { Hazards::of(kinds) },
         lowest: Colour::ALL.into_iter().find(|c| c.as_str() == fields.get(&name("level"))).unwrap_or(usual.lowest),
         channels: if channels.is_empty() { usual.channels } else { channels },
-        languages: match Language::ALL.into_iter().filter(|l| tags.contains(l)).collect::<Vec<_>>() {
+        languages: match languages(fields, at) {
             none if none.is_empty() => vec![language],
             own => own,
         },
@@ -146,7 +204,7 @@ pub(super) fn wishes(fields: &Fields, at: &str, offered: &[ChannelKind], languag
     }
 }
 
-/// The places of a form; none where nothing was filled in.
+/// The places of a form; none where nothing was filled in. One that has a name only is refused: its owner thinks that it is there.
 pub(super) fn places(
     residents: &Residents,
     fields: &Fields,
@@ -161,10 +219,10 @@ pub(super) fn places(
         point: point((&get("lat"), &get("lon"))),
         shape: shape.ok_or(ResidentError::Input("画的区域无法读取 / the shape cannot be read"))?,
     };
-    if place.county.is_empty() && place.point.is_none() && place.shape.is_empty() {
+    if place.county.is_empty() && place.point.is_none() && place.shape.is_empty() && get("name").is_empty() {
         return Ok(Vec::new());
     }
-    residents.places(&get("name"), &place, &wishes(fields, at, &residents.offered(), language))
+    residents.places(&get("name"), &place, &wishes(fields, at, &residents.offered(), language)?)
 }
 
 /// Corners that are read of a shape; one of more is refused.

@@ -9,14 +9,14 @@ use chrono::{DateTime, TimeDelta};
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
-use super::form::{Group, WishForm, channel_name, counties, wishes};
-use super::{MARKED, Own, Resident, located, notice, refused, set_cookie};
+use super::form::{Group, WishForm, channel_name, counties, has_wishes, wishes};
+use super::{Form, MARKED, Own, Resident, located, notice, refused, set_cookie};
 use crate::delivery::{DeliveryState, mask};
 use crate::messages::Language;
 use crate::residents::{Ask, ResidentError, Wishes};
 use crate::store::Place;
-use crate::web::page::{clock, page};
-use crate::web::session::put_cookie;
+use crate::web::page::{clock, page, page_with};
+use crate::web::session::{Fields, put_cookie};
 use crate::web::site::Site;
 use crate::web::words::Words;
 
@@ -33,6 +33,7 @@ struct PlaceForm {
     /// Whether one of its channels leads to an address.
     told: bool,
     wishes: WishForm,
+    removed: bool,
 }
 
 struct TestLine {
@@ -60,6 +61,8 @@ struct WouldLine {
 struct MePage {
     t: Words,
     csrf: String,
+    /// Why what was typed is not taken.
+    error: String,
     new: bool,
     /// What became of the places of the form that was confirmed, see [`Brought`](crate::residents::Brought).
     form: String,
@@ -69,7 +72,9 @@ struct MePage {
     places: Vec<PlaceForm>,
     groups: Vec<Group>,
     fresh: WishForm,
+    fresh_name: String,
     paused: String,
+    days: String,
     tests: Vec<TestLine>,
     testing: bool,
     would: Option<Vec<WouldLine>>,
@@ -79,7 +84,7 @@ struct MePage {
     push_key: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct View {
     #[serde(default)]
     new: String,
@@ -104,16 +109,33 @@ fn state_name(state: DeliveryState, t: Words) -> &'static str {
 }
 
 pub(super) async fn show(State(site): State<Site>, Resident(session): Resident, Query(view): Query<View>) -> Response {
-    match load(&site, session.subscriber, session.csrf, &view).await {
+    match load(&site, session.subscriber, session.csrf, &view, None).await {
         Ok(own) => located(page(&own)),
         Err(error) => refused(&error, Words::from(Language::Chinese)),
     }
 }
 
-async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result<MePage, ResidentError> {
+/// The page once more, with what was typed and why it is not taken.
+async fn again(site: &Site, Own { session, form }: Own, error: String) -> Response {
+    match load(site, session.subscriber, session.csrf, &View::default(), Some(&form)).await {
+        Ok(own) => located(page_with(StatusCode::UNPROCESSABLE_ENTITY, &MePage { error, ..own })),
+        Err(error) => refused(&error, form.t),
+    }
+}
+
+async fn load(
+    site: &Site,
+    subscriber: i64,
+    csrf: String,
+    view: &View,
+    typed: Option<&Form>,
+) -> Result<MePage, ResidentError> {
     let residents = &site.app.residents;
     let mine = residents.mine(subscriber).await?;
-    let t = Words::of_tag(&mine.resident.tongue).unwrap_or(Words::from(mine.resident.language));
+    let own = || Words::of_tag(&mine.resident.tongue).unwrap_or(Words::from(mine.resident.language));
+    let t = typed.map_or_else(own, |form| form.t);
+    let nothing = Fields::default();
+    let typed = typed.map_or(&nothing, |form| &form.fields);
     let policy = site.app.policy.load();
     let county = |place: &Place| {
         policy.map.get(&place.region).map_or_else(|| place.region.to_string(), |r| r.name_in(t.language).to_owned())
@@ -121,12 +143,18 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
     let offered = residents.offered();
     let reached = |kind: &ChannelKind| offered.contains(kind) && mine.addresses.iter().any(|(_, a)| a.channel == *kind);
     let told = |place: &Place| place.wishes.channels.iter().any(reached);
-    let place_form = |place: &Place| PlaceForm {
-        name: place.name.clone(),
-        county: county(place),
-        exact: place.point.is_some(),
-        told: told(place),
-        wishes: WishForm::of(&format!("p{}-", place.id), &place.wishes, &offered, t),
+    let place_form = |place: &Place| {
+        let at = format!("p{}-", place.id);
+        let (name, wishes) = match has_wishes(typed, &at) {
+            true => (name(typed, &at), WishForm::typed(&at, typed, &offered, t)),
+            false => (place.name.clone(), WishForm::of(&at, &place.wishes, &offered, t)),
+        };
+        let (removed, told) = (typed.is_on(&format!("{at}remove")), told(place));
+        PlaceForm { name, county: county(place), exact: place.point.is_some(), told, wishes, removed }
+    };
+    let fresh = match has_wishes(typed, NEW) {
+        true => WishForm::typed(NEW, typed, &offered, t),
+        false => WishForm::of(NEW, &Wishes { languages: vec![t.language], ..Wishes::default() }, &offered, t),
     };
     let tested = residents.tested(subscriber).await?;
     let would = match view.year.as_str() {
@@ -138,6 +166,7 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
     let moment = |at| clock(at, now);
     Ok(MePage {
         csrf,
+        error: String::new(),
         new: !view.new.is_empty(),
         form: view.form.clone(),
         told: mine.places.iter().any(told),
@@ -147,8 +176,10 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
             .map(|(id, a)| AddressLine { id: *id, kind: channel_name(a.channel, t), value: mask(&a.value) })
             .collect(),
         places: mine.places.iter().map(place_form).collect(),
-        groups: counties(&policy.map, t.language),
-        fresh: WishForm::of("new-", &Wishes { languages: vec![t.language], ..Wishes::default() }, &offered, t),
+        groups: counties(&policy.map, t.language, typed.get("new-county")),
+        fresh,
+        fresh_name: name(typed, NEW),
+        days: if typed.is_on("days") { typed.get("days").chars().take(9).collect() } else { "0".into() },
         paused: if mine.resident.paused_until > now { moment(mine.resident.paused_until) } else { String::new() },
         testing: tested.iter().any(|one| match one.state {
             DeliveryState::Waiting | DeliveryState::Sending => true,
@@ -185,6 +216,16 @@ async fn load(site: &Site, subscriber: i64, csrf: String, view: &View) -> Result
     })
 }
 
+/// How the fields of a place that is added begin.
+const NEW: &str = "new-";
+/// The longest pause, in days.
+const LONGEST: i64 = 366;
+
+fn name(fields: &Fields, at: &str) -> String {
+    let typed = fields.get(&format!("{at}name")).chars().filter(|c| !c.is_control());
+    typed.take(20).collect::<String>().trim().to_owned()
+}
+
 fn back(result: Result<(), ResidentError>, to: &'static str, t: Words) -> Response {
     match result {
         Ok(()) => Redirect::to(to).into_response(),
@@ -192,35 +233,51 @@ fn back(result: Result<(), ResidentError>, to: &'static str, t: Words) -> Respon
     }
 }
 
-pub(super) async fn places(State(site): State<Site>, Own { session, form }: Own) -> Response {
-    let fields = &form.fields;
-    let changed = async {
-        let residents = &site.app.residents;
-        let offered = residents.offered();
-        let mut places = residents.mine(session.subscriber).await?.places;
-        places.retain(|place| !fields.is_on(&format!("p{}-remove", place.id)));
-        for place in &mut places {
-            let at = format!("p{}-", place.id);
-            // A place that this form does not show was added elsewhere: it stays as it is.
-            if fields.is_on(&format!("{at}level")) {
-                place.wishes = wishes(fields, &at, &offered, form.t.language);
-                let name: String =
-                    fields.get(&format!("{at}name")).chars().filter(|c| !c.is_control()).take(20).collect();
-                if !name.trim().is_empty() {
-                    name.trim().clone_into(&mut place.name);
-                }
-            }
+pub(super) async fn places(State(site): State<Site>, own: Own) -> Response {
+    let t = own.form.t;
+    match changed(&site, &own).await {
+        Ok(places) => back(site.app.residents.set_places(own.session.subscriber, places).await, "/me#places", t),
+        Err((place, error @ ResidentError::Input(_))) => {
+            let why = t.both(&error.to_string()).to_owned();
+            again(&site, own, if place.is_empty() { why } else { format!("{place}: {why}") }).await
         }
-        places.extend(super::form::places(residents, fields, "new-", form.t.language)?);
-        residents.set_places(session.subscriber, places).await
-    };
-    back(changed.await, "/me#places", form.t)
+        Err((_, error)) => refused(&error, t),
+    }
 }
 
-pub(super) async fn pause(State(site): State<Site>, Own { session, form }: Own) -> Response {
-    let now = site.app.clock.now();
-    let days = form.fields.get("days").parse::<i64>().unwrap_or(0).clamp(0, 366);
-    let until = if days == 0 { DateTime::UNIX_EPOCH } else { now + TimeDelta::days(days) };
+/// Somebody's places as a form wants them; or why not, with the name of the place where it is wrong.
+async fn changed(site: &Site, Own { session, form }: &Own) -> Result<Vec<Place>, (String, ResidentError)> {
+    let (residents, fields, language) = (&site.app.residents, &form.fields, form.t.language);
+    let offered = residents.offered();
+    let mut places = residents.mine(session.subscriber).await.map_err(|error| (String::new(), error))?.places;
+    places.retain(|place| !fields.is_on(&format!("p{}-remove", place.id)));
+    for place in &mut places {
+        let at = format!("p{}-", place.id);
+        // A place that this form does not show was added elsewhere: it stays as it is.
+        if has_wishes(fields, &at) {
+            place.wishes = wishes(fields, &at, &offered, language).map_err(|error| (place.name.clone(), error))?;
+            let name = name(fields, &at);
+            if !name.is_empty() {
+                place.name = name;
+            }
+        }
+    }
+    let new = super::form::places(residents, fields, NEW, language).map_err(|error| (name(fields, NEW), error))?;
+    places.extend(new);
+    Ok(places)
+}
+
+pub(super) async fn pause(State(site): State<Site>, own: Own) -> Response {
+    let Own { session, form } = &own;
+    let days = match form.fields.get("days").trim() {
+        "" => Some(0),
+        days => days.parse::<i64>().ok().filter(|days| (0..=LONGEST).contains(days)),
+    };
+    let Some(days) = days else {
+        let why = form.t.f("A pause lasts 0 to {} days.", LONGEST);
+        return again(&site, own, why).await;
+    };
+    let until = if days == 0 { DateTime::UNIX_EPOCH } else { site.app.clock.now() + TimeDelta::days(days) };
     back(site.app.residents.pause(session.subscriber, form.t.tag(), until).await, "/me#pause", form.t)
 }
 

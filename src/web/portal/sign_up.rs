@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
-use super::form::{Group, WishForm, counties, places};
+use super::form::{Group, WishForm, counties, has_wishes, places};
 use super::{Form, MARKED, MARKED_AGE, language, located, notice, refused, set_cookie};
 use crate::delivery::Address;
 use crate::residents::{Ask, Brought, CONSENT, Entered, MARKS, ResidentError, Wishes};
@@ -69,20 +69,19 @@ async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &F
         Ok(task) => task,
         Err(error) => return refused(&error, t),
     };
-    let mut groups = counties(&site.app.policy.load().map, t.language);
-    let chosen = fields.get("county");
-    groups.iter_mut().flat_map(|group| &mut group.counties).for_each(|county| county.on = county.value == chosen);
+    let groups = counties(&site.app.policy.load().map, t.language, fields.get("county"));
     let offered = site.app.residents.offered();
-    let wishes = super::form::wishes(fields, "", &offered, t.language);
-    let wishes =
-        if fields.is_on("address") { wishes } else { Wishes { languages: vec![t.language], ..Wishes::default() } };
+    let wishes = match has_wishes(fields, "") {
+        true => WishForm::typed("", fields, &offered, t),
+        false => WishForm::of("", &Wishes { languages: vec![t.language], ..Wishes::default() }, &offered, t),
+    };
     let form = SignUpPage {
         t,
         error: t.both(error).to_owned(),
         address: fields.get("address").chars().take(254).collect(),
         name: fields.get("name").chars().take(20).collect(),
         groups,
-        wishes: WishForm::of("", &wishes, &offered, t),
+        wishes,
         task,
         needs_work,
         consent: CONSENT,

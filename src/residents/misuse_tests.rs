@@ -203,6 +203,23 @@ async fn strangers_who_ask_again_and_again_do_not_shut_an_owner_out() {
 }
 
 #[tokio::test]
+async fn a_mailbox_gets_no_second_share_in_its_own_browser_for_its_capitals() {
+    let world = World::new().await;
+    let mut marks = Vec::new();
+    let spellings = ["li.ming@example.org", "Li.Ming@example.org", "liming@example.org"];
+    for spelling in spellings {
+        world.send(spelling).await.unwrap();
+        marks.push(world.residents.confirm_link(&world.link().await).await.unwrap().mark);
+    }
+    let before = world.sent().await.len();
+    for spelling in spellings.repeat(9) {
+        let ask = Ask { marks: marks.join("."), ..World::ask(spelling) };
+        world.residents.ask(ask, HERE.parse().unwrap(), "").await.unwrap();
+    }
+    assert_eq!(world.sent().await.len(), before + 5 + 5, "one share, and another's whose name has no dot");
+}
+
+#[tokio::test]
 async fn an_owner_without_the_browser_they_know_comes_in_by_writing_from_their_number() {
     let world = World::new().await;
     let me = world.sign_up("13812345678").await;

@@ -136,3 +136,20 @@ async fn what_does_not_go_together_is_refused_in_words_and_stays_in_the_form() {
     let removed = [("csrf", csrf.as_str()), (&gone, "1"), (&level, "red"), (&from, "44")];
     assert_eq!(site.post("/me/places", &me, &removed).await.status, 303);
 }
+
+#[tokio::test]
+async fn whoever_has_left_with_every_address_reads_that_nothing_reaches_them_and_how_to_come_back() {
+    let site = Site::start();
+    let me = site.sign_up("13812345678").await;
+    let secret = std::fs::read(site.server.folder.path().join("leave.key")).unwrap();
+    let link = tocsin::delivery::LeaveLinks::new("/leave", &secret).link(1);
+    assert_eq!(site.post(&link, "", &[]).await.status, 200);
+    let page = site.get("/me", &me).await.body;
+    assert!(page.contains("您现在收不到任何预警") && page.contains("要重新接收，请再加号码"), "{page}");
+    assert!(page.contains("<details open><summary>再加一个手机号或邮箱"), "the way back stands open: {page}");
+    let csrf = field(&page, "csrf");
+    let asked = site.post("/me/address", &me, &[("csrf", &csrf), ("address", "13812345678")]).await;
+    let entered = site.enter(&asked).await;
+    let page = site.get("/me", entered.cookie.split(';').next().unwrap()).await.body;
+    assert!(page.contains("+861********78") && page.contains("家") && !page.contains("收不到任何预警"), "{page}");
+}

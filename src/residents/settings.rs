@@ -12,8 +12,8 @@ use super::sign_up::{PLACES, ResidentError, Residents, Span};
 use crate::delivery::{Address, DeliveryState, ELSEWHERE, Packer, mask};
 use crate::messages::{Personal, Reader};
 use crate::store::{
-    Entry, Place, ResidentRow, Tx, erase_resident, forget_unrefused, insert_personal_release, is_lost, keep_departures,
-    record, remove_own_address, replace_places, set_resident, test_name,
+    Entry, OWN, Place, ResidentRow, Tx, erase_resident, forget_unrefused, insert_personal_release, is_lost,
+    keep_departures, record, remove_own_address, replace_places, set_resident, test_name,
 };
 
 /// Tests that somebody may ask for in an hour.
@@ -59,6 +59,13 @@ impl Residents {
     /// The channels that people can be told by here, in their usual order.
     pub(crate) fn offered(&self) -> Vec<ChannelKind> {
         Wishes::default().channels.into_iter().filter(|kind| self.channels.contains(kind)).collect()
+    }
+
+    /// The channels of them by which an address can be proved: a mail's link needs to lead somewhere.
+    pub(crate) fn ways_in(&self) -> Vec<ChannelKind> {
+        let mut ways = self.offered();
+        ways.retain(|kind| OWN.contains(kind) && (*kind != ChannelKind::Email || !self.base.is_empty()));
+        ways
     }
 
     /// What is on record of somebody. That they came in is on record; each look is not.

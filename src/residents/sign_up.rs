@@ -187,10 +187,8 @@ impl Residents {
     /// # Errors
     /// When too many ask, or the store does not answer. Whether the address is known changes nothing here.
     pub async fn ask(&self, ask: Ask, from: IpAddr, solution: &str) -> Result<String, ResidentError> {
-        let kind = ask.address.channel;
-        let reachable = self.channels.contains(&kind) && (kind != ChannelKind::Email || !self.base.is_empty());
         self.allows(&ask.address)?;
-        if !reachable || !crate::store::OWN.contains(&kind) {
+        if !self.ways_in().contains(&ask.address.channel) {
             return Err(ResidentError::Channel);
         }
         // Who has an account, or had it in this browser, has proved to be a person.

@@ -153,3 +153,20 @@ async fn whoever_has_left_with_every_address_reads_that_nothing_reaches_them_and
     let page = site.get("/me", entered.cookie.split(';').next().unwrap()).await.body;
     assert!(page.contains("+861********78") && page.contains("家") && !page.contains("收不到任何预警"), "{page}");
 }
+
+#[tokio::test]
+async fn where_a_channel_is_not_set_up_those_that_are_are_named() {
+    let site = Site::start();
+    let keys = r#""keys":{"auth":"BTBZMqHH6r4Tts7J_aSIgg","p256dh":"BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"}"#;
+    let browser = format!(r#"{{"endpoint":"https://push.example/u",{keys}}}"#);
+    let mut fields = form("");
+    fields.push(("subscription", &browser));
+    let got = site.post("/sign-up", "", &fields).await;
+    assert!(got.status == 422 && got.body.contains("此渠道未开通；可用：短信、电子邮件"), "{}", got.body);
+    let me = site.sign_up("13812345678").await;
+    let csrf = field(&site.get("/me", &me).await.body, "csrf");
+    let fields = [("csrf", csrf.as_str()), ("lang", "en"), ("subscription", &browser)];
+    let got = site.post("/me/address", &me, &fields).await;
+    let says = got.body.contains("this channel is not set up here; use: short message, e-mail");
+    assert!(got.status == 422 && says && got.body.contains("T6204"), "{}", got.body);
+}

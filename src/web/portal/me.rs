@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
 use super::form::{Group, WishForm, channel_name, counties, has_wishes, wishes};
+use super::sign_up::why_not;
 use super::{Form, MARKED, Own, Resident, located, notice, refused, set_cookie};
 use crate::delivery::{DeliveryState, mask};
 use crate::messages::Language;
@@ -301,6 +302,10 @@ pub(super) async fn add_address(State(site): State<Site>, Own { session, form }:
     };
     match site.app.residents.ask(ask, form.from.ip(), "").await {
         Ok(token) => super::sign_up::asked(&site, form.t, channel, token),
+        Err(error @ ResidentError::Channel) => {
+            let why = why_not(&site, &error, form.t);
+            notice(StatusCode::UNPROCESSABLE_ENTITY, form.t, ("T6204", &why))
+        }
         Err(error) => refused(&error, form.t),
     }
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
-use super::form::{Group, WishForm, counties, has_wishes, places};
+use super::form::{Group, WishForm, channel_name, counties, has_wishes, places};
 use super::{Form, MARKED, MARKED_AGE, language, located, notice, refused, set_cookie};
 use crate::delivery::Address;
 use crate::residents::{Ask, Brought, CONSENT, Entered, MARKS, ResidentError, Wishes};
@@ -128,9 +128,23 @@ pub(super) async fn ask(State(site): State<Site>, Form { from, t, fields, marks 
             error @ (ResidentError::Input(_) | ResidentError::Channel | ResidentError::Endpoint | ResidentError::Work),
         ) => {
             let status = if matches!(error, ResidentError::Work) { StatusCode::TOO_MANY_REQUESTS } else { unfit };
-            form(&site, t, status, &error.to_string(), &fields).await
+            form(&site, t, status, &why_not(&site, &error, t), &fields).await
         }
         Err(error) => refused(&error, t),
+    }
+}
+
+/// Why an address was not taken, in the reader's language; where its channel is not set up here, with those that are.
+pub(super) fn why_not(site: &Site, error: &ResidentError, t: Words) -> String {
+    let text = error.to_string();
+    let said = t.both(&text);
+    let here: Vec<&str> = match error {
+        ResidentError::Channel => site.app.residents.ways_in().into_iter().map(|kind| channel_name(kind, t)).collect(),
+        _ => Vec::new(),
+    };
+    match here.is_empty() {
+        true => said.to_owned(),
+        false => format!("{said}{}", t.fill("; use: {}", &[&here.join(t.s(", "))])),
     }
 }
 

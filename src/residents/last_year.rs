@@ -55,10 +55,10 @@ impl Residents {
     pub async fn would_have(&self, subscriber: i64, language: Language) -> Result<LastYear, ResidentError> {
         let places = self.store.places_of(subscriber).await?;
         let (since, policy) = (self.clock.now() - YEAR, self.policy.load_full());
-        let regions = told_with(&places, &policy.map);
+        let (own, beside) = told_with(&places, &policy.map);
         let (mut year, mut looked_at, mut last) = (LastYear::default(), 0, None);
-        while !regions.is_empty() {
-            let page = self.store.alerts_sent_out(&regions, since, last.as_ref(), PAGE).await?;
+        while !own.is_empty() {
+            let page = self.store.alerts_sent_out((&own, &beside), since, last.as_ref(), PAGE).await?;
             for row in &page {
                 if year.told.len() >= SHOWN || looked_at >= LOOKED_AT {
                     return Ok(LastYear { more: true, ..year });
@@ -110,12 +110,18 @@ impl Residents {
     }
 }
 
-/// The counties whose alerts may concern these places: their own, and the neighbours with which a spot is told where a shape hardly touches
-/// its own.
-fn told_with(places: &[Place], map: &RegionMap) -> Vec<RegionCode> {
-    let beside = places.iter().filter(|place| place.point.is_some()).flat_map(|place| map.neighbours(&place.region));
-    let all = places.iter().map(|place| &place.region).chain(beside.map(|region| &region.code));
-    all.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+/// The counties of these places; and those with which a spot is told where a shape hardly touches its own: the neighbours, and, as islands
+/// have none, the other counties of its prefecture. Of these only what has a shape can concern it.
+fn told_with(places: &[Place], map: &RegionMap) -> (Vec<RegionCode>, Vec<RegionCode>) {
+    let own: BTreeSet<&RegionCode> = places.iter().map(|place| &place.region).collect();
+    let mut beside = BTreeSet::new();
+    for place in places.iter().filter(|place| place.point.is_some()) {
+        let prefecture = map.get(&place.region).and_then(|county| county.parent.as_ref());
+        beside.extend(prefecture.into_iter().flat_map(|code| map.counties_below(code)).map(|county| &county.code));
+        beside.extend(map.neighbours(&place.region).map(|county| &county.code));
+    }
+    let listed = |codes: &BTreeSet<&RegionCode>| codes.iter().map(|code| (*code).clone()).collect();
+    (listed(&own), listed(&(&beside - &own)))
 }
 
 /// The headline in the reader's language where the alert has it, else as it stands in lists; and which language that is.
@@ -246,34 +252,59 @@ mod tests {
 
     #[tokio::test]
     async fn a_spot_inside_a_shape_counts_where_the_shape_hardly_touches_its_county() {
-        let world = World::new().await;
-        let me = world.sign_up("13812345678").await;
-        let place = |name: &str, point| Place {
-            id: 0,
-            name: name.into(),
-            region: "320509".parse().unwrap(),
-            point,
-            wishes: Wishes::default(),
-        };
-        // Wujiang, some metres from the border of Qingpu.
-        let spot = Point { lat: 31.0419, lon: 120.8955 };
-        world.residents.set_places(me, vec![place("岸边", Some(spot)), place("吴江", None)]).await.unwrap();
-        world.alerts(&[One { id: "lap".into(), region: "310118", reach: PUBLIC, ago: TimeDelta::days(1) }]).await;
-        assert!(world.residents.would_have(me, Language::Chinese).await.unwrap().told.is_empty());
-        let (raw, _) = world.store.alert_raw("lap").await.unwrap().unwrap();
-        let shape = "31.0219,120.8954 31.0219,120.9354 31.0619,120.9354 31.0619,120.8954 31.0219,120.8954";
-        let raw =
-            String::from_utf8(raw).unwrap().replace("</areaDesc>", &format!("</areaDesc><polygon>{shape}</polygon>"));
-        let alert = crate::cap::read(raw.as_bytes()).alert.unwrap();
         let map = RegionMap::delta().unwrap();
-        let located = map.locate(&crate::approval::areas(&alert), &crate::regions::LocateOptions::default());
-        assert_eq!(located.counties.iter().map(|found| found.region.as_str()).collect::<Vec<_>>(), ["310118"]);
-        let mut tx = world.store.begin().await.unwrap();
-        let located = serde_json::to_string(&located).unwrap();
-        sqlx::query("UPDATE alert SET located = $1").bind(located).execute(&mut tx).await.unwrap();
-        sqlx::query("UPDATE alert_raw SET raw = $1").bind(raw.as_bytes()).execute(&mut tx).await.unwrap();
-        tx.commit().await.unwrap();
-        let year = world.residents.would_have(me, Language::Chinese).await.unwrap();
-        assert_eq!(year.told.iter().map(|one| one.places.as_slice()).collect::<Vec<_>>(), [["岸边"]]);
+        // Wujiang, some metres from the border of Qingpu; and an island that no county of its prefecture borders, under a needle.
+        let border = Point { lat: 31.0419, lon: 120.8955 };
+        let lap = "31.0219,120.8954 31.0219,120.9354 31.0619,120.9354 31.0619,120.8954 31.0219,120.8954";
+        let middle = |code: &str| map.middle(&code.parse().unwrap()).unwrap();
+        let (Point { lat, lon }, island) = (middle("330921"), middle("330922"));
+        let (top, tip) = (lat + 0.02, |at: f64, to: f64| at + 1.02 * (to - at));
+        let needle = [
+            (lat - 0.02, lon - 0.02),
+            (lat - 0.02, lon + 0.02),
+            (top, lon + 0.02),
+            (top, lon + 0.001),
+            (tip(top, island.lat), tip(lon, island.lon)),
+            (top, lon - 0.001),
+            (top, lon - 0.02),
+            (lat - 0.02, lon - 0.02),
+        ];
+        let needle = needle.map(|(lat, lon)| format!("{lat},{lon}")).join(" ");
+        for (home, spot, warned, shape) in
+            [("320509", border, "310118", lap), ("330922", island, "330921", needle.as_str())]
+        {
+            let world = World::new().await;
+            let me = world.sign_up("13812345678").await;
+            let place = |name: &str, point| Place {
+                id: 0,
+                name: name.into(),
+                region: home.parse().unwrap(),
+                point,
+                wishes: Wishes::default(),
+            };
+            world.residents.set_places(me, vec![place("岸边", Some(spot)), place("家", None)]).await.unwrap();
+            world.alerts(&[One { id: "lap".into(), region: warned, reach: PUBLIC, ago: TimeDelta::days(1) }]).await;
+            assert!(world.residents.would_have(me, Language::Chinese).await.unwrap().told.is_empty());
+            let looked_at = async || {
+                let (own, beside) = told_with(&world.store.places_of(me).await.unwrap(), &map);
+                let since = world.clock.now() - YEAR;
+                world.store.alerts_sent_out((&own, &beside), since, None, PAGE).await.unwrap().len()
+            };
+            assert_eq!(looked_at().await, 0, "a neighbour's alert without a shape is not looked at");
+            let (raw, _) = world.store.alert_raw("lap").await.unwrap().unwrap();
+            let drawn = format!("</areaDesc><polygon>{shape}</polygon>");
+            let raw = String::from_utf8(raw).unwrap().replace("</areaDesc>", &drawn);
+            let alert = crate::cap::read(raw.as_bytes()).alert.unwrap();
+            let located = map.locate(&crate::approval::areas(&alert), &crate::regions::LocateOptions::default());
+            assert_eq!(located.counties.iter().map(|found| found.region.as_str()).collect::<Vec<_>>(), [warned]);
+            let mut tx = world.store.begin().await.unwrap();
+            let located = serde_json::to_string(&located).unwrap();
+            sqlx::query("UPDATE alert SET located = $1").bind(located).execute(&mut tx).await.unwrap();
+            sqlx::query("UPDATE alert_raw SET raw = $1").bind(raw.as_bytes()).execute(&mut tx).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(looked_at().await, 1);
+            let year = world.residents.would_have(me, Language::Chinese).await.unwrap();
+            assert_eq!(year.told.iter().map(|one| one.places.as_slice()).collect::<Vec<_>>(), [["岸边"]], "{home}");
+        }
     }
 }

@@ -175,10 +175,11 @@ impl Store {
         rows.iter().map(row).collect()
     }
 
-    /// Warnings that went out since then whose decision names one of these regions, newest first, those after `last`.
+    /// Warnings that went out since then whose decision names one of these regions, or that have a shape and name one of those `beside`;
+    /// newest first, those after `last`.
     pub(crate) async fn alerts_sent_out(
         &self,
-        regions: &[RegionCode],
+        (regions, beside): (&[RegionCode], &[RegionCode]),
         since: DateTime<Utc>,
         last: Option<&(DateTime<Utc>, String)>,
         limit: i64,
@@ -191,7 +192,11 @@ impl Store {
         for region in regions {
             sql.push("decision LIKE ").push_bind(format!("%\"{region}\"%")).push(" OR ");
         }
-        sql.push("1 = 0) ORDER BY received_at DESC, id LIMIT ").push_bind(limit);
+        sql.push("(located LIKE '%\"how\":\"polygon\"%' OR located LIKE '%\"how\":\"circle\"%') AND (");
+        for region in beside {
+            sql.push("decision LIKE ").push_bind(format!("%\"{region}\"%")).push(" OR ");
+        }
+        sql.push("1 = 0)) ORDER BY received_at DESC, id LIMIT ").push_bind(limit);
         sql.build().fetch_all(&self.read).await?.iter().map(row).collect()
     }
 

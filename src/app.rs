@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
 use tocsin_channels::ChannelKind;
 use tocsin_channels::email::EmailError;
 use tocsin_channels::mqtt::MqttError;
@@ -26,6 +27,7 @@ use crate::dispatch::{Engine, EngineOptions, WaysOut};
 use crate::grave::GraveSettings;
 use crate::housekeeping;
 use crate::intake::Intake;
+use crate::messages::TemplateError;
 use crate::officers::{SealKey, SecretError};
 use crate::oidc::{Organisation, OrganisationError};
 use crate::organisations::Organisations;
@@ -114,6 +116,18 @@ pub enum StartError {
     /// Officers, and what they agreed to.
     #[error("the settings that were agreed to: {0}")]
     Staff(#[from] StaffError),
+    /// What was agreed to for another version of the program.
+    #[error(
+        "T9001: {what} cannot be used by this version of the program: {why}. Nothing takes its place without an administrator: go back to \
+         the version before, with the copy of the store from before the update, have one agree there to what both versions can read, and \
+         update again (docs/operators.md, \"Another version\")"
+    )]
+    Agreed {
+        /// Which part of it, since when it is in force, and who agreed.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// The organisation's own sign-in.
     #[error(transparent)]
     Organisation(#[from] OrganisationError),
@@ -207,10 +221,10 @@ impl App {
         let standing = staff.take_settings(&wanted, &policy.load().map).await?;
         tell(&standing);
         if standing.in_force != wanted {
-            let under = under(Policy::build(config)?, &standing.in_force, &store, clock.as_ref()).await?;
+            let under = under(Policy::build(config)?, &standing.in_force, &staff, (&store, clock.as_ref())).await?;
             policy.store(Arc::new(under));
         }
-        let channels_config = standing.in_force.channels(config)?;
+        let channels_config = agreed_channels(&standing.in_force, config, &staff).await?;
         let (providers, mqtt, push) = providers(&channels_config)?;
         let channels: BTreeSet<_> = providers.iter().map(|provider| provider.channel.kind()).collect();
         for missing in ChannelKind::ALL.into_iter().filter(|kind| !channels.contains(kind)) {
@@ -310,7 +324,8 @@ impl App {
         let wanted = GraveSettings::of(&new)?;
         let policy = Policy::build(&new)?;
         let standing = self.staff.take_settings(&wanted, &policy.map).await?;
-        let policy = under(policy, &standing.in_force, &self.store, self.clock.as_ref()).await?;
+        let own = (&self.store, self.clock.as_ref());
+        let policy = under(policy, &standing.in_force, &self.staff, own).await?;
         self.policy.store(Arc::new(policy));
         *config = new;
         tracing::info!(file = %path.display(), "rules, templates, map and bureaus were read again; channels and server need a restart");
@@ -324,7 +339,8 @@ impl App {
     /// When map or templates on disk have been broken since.
     pub async fn take_up(&self, settings: &GraveSettings) -> Result<(), StartError> {
         let config = self.config.lock().await;
-        let policy = under(Policy::build(&config)?, settings, &self.store, self.clock.as_ref()).await?;
+        let own = (&self.store, self.clock.as_ref());
+        let policy = under(Policy::build(&config)?, settings, &self.staff, own).await?;
         self.policy.store(Arc::new(policy));
         tracing::info!("rules and bureaus that an administrator agreed to are in force; channels need a restart");
         Ok(())
@@ -373,9 +389,56 @@ fn tell(standing: &Standing) {
     }
 }
 
+/// Whether this version of the program can use what was agreed to.
+///
+/// # Errors
+/// When it cannot; what it is, and who agreed to it when, is said.
+pub(crate) async fn use_agreed(config: &Config, agreed: &GraveSettings, staff: &Staff) -> Result<(), StartError> {
+    agreed_policy(Policy::build(config)?, agreed, staff).await?;
+    agreed_channels(agreed, config, staff).await?;
+    Ok(())
+}
+
+async fn agreed_policy(
+    policy: Policy,
+    agreed: &GraveSettings,
+    staff: &Staff,
+) -> Result<(Policy, Option<TemplateError>), StartError> {
+    let why = match policy.under(agreed) {
+        Err(PolicyError::Rules(why)) => why.to_string(),
+        done => return Ok(done?),
+    };
+    let digest = crate::hex(ring::digest::digest(&ring::digest::SHA256, agreed.rules.as_bytes()).as_ref());
+    let rules = format!("the rule set in force (SHA-256 {digest}");
+    Err(unusable(&rules, staff.since(|old| old.rules == agreed.rules).await?, why))
+}
+
+async fn agreed_channels(agreed: &GraveSettings, config: &Config, staff: &Staff) -> Result<ChannelsConfig, StartError> {
+    match agreed.channels(config) {
+        Ok(channels) => Ok(channels),
+        Err(why) => {
+            let since = staff.since(|old| old.channels == agreed.channels).await?;
+            Err(unusable("the channels in force (", since, why.to_string()))
+        }
+    }
+}
+
+fn unusable(what: &str, since: Option<(DateTime<Utc>, Option<String>)>, why: String) -> StartError {
+    let since = since.map_or_else(String::new, |(at, by)| {
+        let by = by.map_or_else(|| "nobody had to agree".to_owned(), |by| format!("{by} agreed"));
+        format!("; {by}, {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    });
+    StartError::Agreed { what: format!("{what}{since})"), why }
+}
+
 /// A policy under what was agreed to; where words of it do for this version no more, that is on record.
-async fn under(policy: Policy, agreed: &GraveSettings, store: &Store, clock: &dyn Clock) -> Result<Policy, StartError> {
-    let (policy, unused) = policy.under(agreed)?;
+async fn under(
+    policy: Policy,
+    agreed: &GraveSettings,
+    staff: &Staff,
+    (store, clock): (&Store, &dyn Clock),
+) -> Result<Policy, StartError> {
+    let (policy, unused) = agreed_policy(policy, agreed, staff).await?;
     if let Some(error) = unused {
         tracing::error!(%error, "words that were agreed to cannot be used; the shipped ones are, until an administrator agrees to others");
         let detail = serde_json::json!({"error": error.to_string()});

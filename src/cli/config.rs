@@ -68,7 +68,12 @@ async fn waits(context: &Context, config: &Config, policy: Policy) -> Result<Vec
     let store = context.store().await?;
     let policy = Arc::new(ArcSwap::from_pointee(policy));
     let staff = Staff::new(store.clone(), Arc::clone(&policy), Arc::new(SystemClock), SealKey::of_file(&key)?);
-    let standing = staff.standing(&GraveSettings::of(config)?, &policy.load().map).await;
+    let waits: Result<Vec<Change>, Failure> = async {
+        let standing = staff.standing(&GraveSettings::of(config)?, &policy.load().map).await?;
+        crate::app::use_agreed(config, &standing.in_force, &staff).await?;
+        Ok(standing.waits)
+    }
+    .await;
     store.close().await;
-    Ok(standing?.waits)
+    waits
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::{Grave, Staff, StaffError};
@@ -93,6 +94,24 @@ impl Staff {
         }
         self.keep(tx, &settings, by).await?;
         Ok(settings)
+    }
+
+    /// Since when what is in force is like this, and by whose word: an officer's login, or none where nobody had to agree.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn since(
+        &self,
+        is_like: impl Fn(&GraveSettings) -> bool,
+    ) -> Result<Option<(DateTime<Utc>, Option<String>)>, StaffError> {
+        let mut since = None;
+        for (sealed, at, by) in self.store.all_agreed().await? {
+            if !self.open(&sealed).is_ok_and(|settings| is_like(&settings)) {
+                break;
+            }
+            since = Some((at, by));
+        }
+        Ok(since)
     }
 
     async fn agreed(&self) -> Result<Option<GraveSettings>, StaffError> {

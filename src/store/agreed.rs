@@ -1,7 +1,9 @@
 //! The grave settings that are in force, sealed, newest last.
 
 use chrono::{DateTime, Utc};
+use sqlx::Row as _;
 
+use super::alerts::time;
 use super::{Store, StoreError, Tx, take_ids};
 use crate::officers::OfficerId;
 
@@ -10,6 +12,14 @@ impl Store {
     pub(crate) async fn agreed(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT body FROM agreed ORDER BY id DESC LIMIT 1";
         Ok(sqlx::query_scalar(sql).fetch_optional(&self.read).await?)
+    }
+
+    /// All that was in force, sealed, the newest first: when it began, and the login of who agreed; none where nobody had to.
+    pub(crate) async fn all_agreed(&self) -> Result<Vec<(Vec<u8>, DateTime<Utc>, Option<String>)>, StoreError> {
+        let sql =
+            "SELECT body, at, login FROM agreed LEFT JOIN officer ON officer.id = by_officer ORDER BY agreed.id DESC";
+        let rows = sqlx::query(sql).fetch_all(&self.read).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, time(row.try_get(1)?), row.try_get(2)?))).collect()
     }
 }
 

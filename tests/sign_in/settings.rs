@@ -1,6 +1,8 @@
 //! Bureaus, rules and channels of the configuration: wider ones wait for an administrator, narrower ones do not.
 
+use tocsin::app::App;
 use tocsin::cap::Hazard;
+use tocsin::clock::Clock as _;
 use tocsin::config::Config;
 use tocsin::grave::GraveSettings;
 use tocsin::messages::{Language, Templates};
@@ -196,6 +198,36 @@ async fn words_agreed_to_before_this_version_stay_as_far_as_they_do_and_that_the
     let filter = RecordFilter { kind: Some("settings.words".into()), ..RecordFilter::default() };
     let lines = house.app().store.record_lines(&filter, 10).await.unwrap();
     assert!(lines.len() == 1 && lines[0].detail.contains("description.txt is missing"), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_this_version_cannot_read_are_named_with_who_agreed_when_and_what_to_do() {
+    let rules = |more: &str| format!("{RULES}{more}");
+    let ready = |folder: &std::path::Path| std::fs::write(folder.join("rules.toml"), RULES).unwrap();
+    let mut house = House::start_with("[rules]\nfile = \"{folder}/rules.toml\"\n", ready).await;
+    let mut other = GraveSettings::of(&Config::load(&house.config()).unwrap()).unwrap();
+    other.rules = rules("what_another_version_knew = 1\n");
+    let digest = sha256(&other.rules);
+    let map = &house.app().policy.load_full().map;
+    house.app().staff.take_settings(&other, map).await.unwrap();
+    // As if an administrator had agreed.
+    house.officers(ADMINISTRATORS).await;
+    let by_li = "UPDATE agreed SET by_officer = (SELECT id FROM officer WHERE login = 'li') WHERE id = (SELECT MAX(id) FROM agreed)";
+    tamper(house.folder.path(), by_li).await;
+    let agreed = house.clock.now();
+    house.clock.forward(chrono::TimeDelta::days(3));
+    house.stop().await;
+    let config = Config::load(&house.config()).unwrap();
+    let error = App::start(&config, std::sync::Arc::new(house.clock.clone())).await.err().unwrap().to_string();
+    let since = format!("(SHA-256 {digest}; li agreed, {}", agreed.format("%Y-%m-%dT%H:%M"));
+    for part in ["T9001: the rule set in force ", &since, "what_another_version_knew", "go back to the version before"]
+    {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let (fine, said, why) = tocsin(&house.config(), &["config", "check"]);
+    assert!(!fine && why.contains("T9001") && why.contains(&since), "known before a start: {said}{why}");
+    let manual = include_str!("../../docs/operators.md");
+    assert!(manual.contains("T9001") && manual.contains("**Another version**"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

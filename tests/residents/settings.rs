@@ -70,6 +70,12 @@ async fn a_long_pause_names_its_year_and_a_refusal_leads_back_to_ones_settings()
     assert_eq!(site.post("/me/pause", &me, &[("csrf", &csrf), ("lang", "zh-CN"), ("days", "366")]).await.status, 303);
     let page = site.get("/me", &me).await.body;
     assert!(page.contains("暂停中，到 20"), "{page}");
+    for (days, paused) in [("", true), ("0", false)] {
+        let fields = [("csrf", csrf.as_str()), ("lang", "en"), ("days", days)];
+        assert_eq!(site.post("/me/pause", &me, &fields).await.status, 303);
+        let page = site.get("/me", &me).await.body;
+        assert_eq!(page.contains("Paused until 20"), paused, "another language alone ends no pause: {page}");
+    }
     let refused = site.post("/me/address", &me, &[("csrf", &csrf), ("address", "12345")]).await;
     assert!(refused.status == 422 && refused.body.contains("href=\"/me\""), "{}", refused.body);
     assert_eq!(site.get("/me", "").await.location, "/sign-up", "whoever is not signed in comes to the first page");

@@ -180,7 +180,7 @@ async fn load(
         groups: counties(&policy.map, t.language, typed.get("new-county")),
         fresh,
         fresh_name: name(typed, NEW),
-        days: if typed.is_on("days") { typed.get("days").chars().take(9).collect() } else { "0".into() },
+        days: typed.get("days").chars().take(9).collect(),
         paused: if mine.resident.paused_until > now { moment(mine.resident.paused_until) } else { String::new() },
         testing: tested.iter().any(|one| match one.state {
             DeliveryState::Waiting | DeliveryState::Sending => true,
@@ -270,16 +270,23 @@ async fn changed(site: &Site, Own { session, form }: &Own) -> Result<Vec<Place>,
 
 pub(super) async fn pause(State(site): State<Site>, own: Own) -> Response {
     let Own { session, form } = &own;
-    let days = match form.fields.get("days").trim() {
-        "" => Some(0),
-        days => days.parse::<i64>().ok().filter(|days| (0..=LONGEST).contains(days)),
+    let residents = &site.app.residents;
+    let until = match form.fields.get("days").trim() {
+        // Whoever saves another language only keeps their pause.
+        "" => match residents.mine(session.subscriber).await {
+            Ok(mine) => mine.resident.paused_until,
+            Err(error) => return refused(&error, form.t),
+        },
+        days => match days.parse::<i64>() {
+            Ok(0) => DateTime::UNIX_EPOCH,
+            Ok(days) if (1..=LONGEST).contains(&days) => site.app.clock.now() + TimeDelta::days(days),
+            _ => {
+                let why = form.t.f("A pause lasts 0 to {} days.", LONGEST);
+                return again(&site, own, why).await;
+            }
+        },
     };
-    let Some(days) = days else {
-        let why = form.t.f("A pause lasts 0 to {} days.", LONGEST);
-        return again(&site, own, why).await;
-    };
-    let until = if days == 0 { DateTime::UNIX_EPOCH } else { site.app.clock.now() + TimeDelta::days(days) };
-    back(site.app.residents.pause(session.subscriber, form.t.tag(), until).await, "/me#pause", form.t)
+    back(residents.pause(session.subscriber, form.t.tag(), until).await, "/me#pause", form.t)
 }
 
 pub(super) async fn test(State(site): State<Site>, Own { session, form }: Own) -> Response {

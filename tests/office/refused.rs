@@ -11,6 +11,13 @@ fn form<'a>(page: &'a str, action: &str) -> &'a str {
     start.split("</form>").next().unwrap()
 }
 
+/// Everybody who is signed in proved to be there so long ago: more than five minutes, and it has to be done again.
+async fn proved(server: &Server, ago: TimeDelta) {
+    let mut store = tables(server.folder.path()).await;
+    let sql = "UPDATE session SET proved_at = $1";
+    sqlx::query(sql).bind((Utc::now() - ago).timestamp_millis()).execute(&mut store).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_word_or_code_is_said_by_its_form_and_what_was_typed_stays() {
     let server = Server::start("");
@@ -51,10 +58,7 @@ async fn a_wrong_word_or_code_is_said_by_its_form_and_what_was_typed_stays() {
     refused(&signer, (&correct, &live), &[&words[..], &[("word", "CORECT")]].concat(), 409, "T6014").await;
 
     // Later their presence has to be proved again.
-    let long_ago = Utc::now() - TimeDelta::minutes(6);
-    let mut store = tables(server.folder.path()).await;
-    let sql = "UPDATE session SET proved_at = $1";
-    sqlx::query(sql).bind(long_ago.timestamp_millis()).execute(&mut store).await.unwrap();
+    proved(&server, TimeDelta::minutes(6)).await;
     let code = ("code", "000000");
     let why = [("reason", "it was right after all"), code];
     refused(&signer, (&approve, &waits), &[&yes[..], &[("word", "Shanghai"), code]].concat(), 403, "T6108").await;
@@ -72,4 +76,38 @@ async fn a_wrong_word_or_code_is_said_by_its_form_and_what_was_typed_stays() {
     for done in ["escalation.approve", "release.correct", "release.resume", "release.resend"] {
         assert!(!kinds.iter().any(|kind| kind == done), "nothing was done: {done}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_try_signs_nothing_that_a_colleague_changed_since_the_first() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let signer = crew.officer("signer", &["signer:310000", "reviewer:310000"]).await.browser(&server).await;
+    let mender = crew.officer("mender", &["reviewer:310000"]).await.browser(&server).await;
+    let reviewer = crew.officer("reviewer", &["reviewer:310000"]).await.browser(&server).await;
+    let red = Cma { colour: RED, code: "310120000000".into(), ..Cma::new("red") };
+    let alert = server.post(red.xml()).await.1["id"].as_str().unwrap().to_owned();
+    let approve = "/console/escalations/1/approve";
+    let yes = |seen, stage, word| [("seen", seen), ("stage", stage), ("word", word), ("code", "000000")];
+    let look_again = async |typed: &[(&str, &str)]| {
+        let (status, page) = signer.post(approve, typed).await;
+        assert!(status == 409 && page.contains("T6003") && page.contains("look again"), "{status} {page}");
+        assert!(!page.contains(approve), "no form that signs what was not seen: {page}");
+    };
+
+    let words = [("seen", "0"), ("reason", "clearer"), ("region", "310120"), ("en.headline", "Stay where you are")];
+    assert_eq!(mender.post("/console/escalations/1/amend", &words).await.0, 303);
+    look_again(&yes("0", "review", "Shanghia")).await;
+    proved(&server, TimeDelta::minutes(6)).await;
+    look_again(&yes("0", "review", "Shanghai")).await;
+
+    // What is seen now may be tried again; but not after another's yes, for that would be the last one.
+    let (status, page) = signer.post(approve, &yes("1", "review", "Shanghai")).await;
+    assert!(status == 403 && form(&page, approve).contains("T6108"), "{status} {page}");
+    proved(&server, TimeDelta::zero()).await;
+    let review = [("seen", "1"), ("stage", "review"), ("word", "Shanghai")];
+    assert_eq!(reviewer.post(approve, &review).await.0, 303);
+    look_again(&yes("1", "review", "Shanghia")).await;
+
+    assert_eq!(server.json(&format!("/api/v1/alerts/{alert}")).await["state"], "waiting", "nothing went out");
 }

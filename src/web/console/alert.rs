@@ -17,7 +17,7 @@ use super::queue::{Countdown, asked, countdown, kind, stands};
 use super::refused::Refused;
 use super::{stages, why};
 use crate::app::App;
-use crate::approval::{Amendment, Material, Words as Said};
+use crate::approval::{ActError, Amendment, DeskError, Material, Words as Said};
 use crate::cap::{Alert, AlertId, Colour};
 use crate::messages::Language;
 use crate::officers::Role;
@@ -72,6 +72,14 @@ struct Part {
     /// What goes out of this part, and to whom, where there are several.
     texts: Vec<Text>,
     forecast: Vec<Forecast>,
+}
+
+impl Part {
+    /// Whether its form is another one than that which was refused: its words or its stage have changed since.
+    fn moved_on(&self, refused: &Refused) -> bool {
+        let same = || refused.typed("seen") == self.revision.to_string() && self.stage == Some(refused.typed("stage"));
+        self.open && self.stage.is_some() && refused.is_of(&approval_of(self.id)) && !same()
+    }
 }
 
 struct Link {
@@ -185,6 +193,10 @@ async fn load<W: World>(
             part.texts = texts(&rendered, words);
         }
         parts.push(part);
+    }
+    // A second try signs what was seen at the first.
+    if refused.as_ref().is_some_and(|refused| parts.iter().any(|part| part.moved_on(refused))) {
+        return Err(DeskError::from(ActError::Changed).into());
     }
     let (amended, regions) = match rows.as_slice() {
         [row] => (row.escalation.amendment.apply(&material.alert), row.escalation.regions.clone()),

@@ -46,6 +46,9 @@ pub enum SignInError {
         /// For so long.
         seconds: i64,
     },
+    /// Nobody is signed in any more.
+    #[error("会话已结束，请重新登录 / the session is over; sign in again")]
+    Over,
     /// Something else.
     #[error(transparent)]
     Staff(#[from] StaffError),
@@ -265,13 +268,15 @@ impl Staff {
         let (now, login) = (self.clock.now(), session.officer.login.as_str());
         let mut tx = self.store.begin().await?;
         let failures = fail_session(&mut tx, &session.digest).await?;
-        if failures >= FAILURES {
+        // A guess beside this one may have ended it already.
+        let over = !(1..FAILURES).contains(&failures);
+        if over {
             end_session(&mut tx, &session.digest).await?;
         }
         let detail = json!({"what": "code", "failures": failures});
         record(&mut tx, now, Entry::new(login, "proof.failed", login, detail));
         tx.commit().await?;
-        Ok(SignInError::Wrong)
+        Ok(if over { SignInError::Over } else { SignInError::Wrong })
     }
 
     /// Proves that an officer is there by a code alone, for programs.

@@ -168,13 +168,15 @@ impl Fault {
             Self::SignIn(SignInError::Staff(StaffError::Totp(error))) => {
                 (StatusCode::FORBIDDEN, "T6108", error.to_string())
             }
+            Self::SignIn(error @ SignInError::Over) => (StatusCode::UNAUTHORIZED, "T6101", error.to_string()),
             Self::SignIn(error) => (StatusCode::FORBIDDEN, "T6108", error.to_string()),
         }
     }
 
     pub(super) fn show(&self, frame: &Frame) -> Response {
         let (status, code, text) = self.told();
-        notice(status, frame, (code, &text))
+        let nobody = matches!(self, Self::SignIn(SignInError::Over)).then(|| Frame::nobody(frame.t.language));
+        notice(status, nobody.as_ref().unwrap_or(frame), (code, &text))
     }
 }
 

@@ -5,12 +5,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::page::{Frame, notice};
+use super::page::{Fault, Frame, notice};
 use super::site::Site;
 use super::words::Words;
 use crate::delivery::constant_time_equal;
 use crate::messages::Language;
-use crate::staff::Session;
+use crate::staff::{Session, SignInError};
 
 /// The session's cookie.
 pub(super) const SESSION: &str = "tocsin";
@@ -81,11 +81,7 @@ impl FromRequestParts<Site> for SignedIn {
                 let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
                 Err(Redirect::to(&format!("/sign-in?next={next}")).into_response())
             }
-            Ok(None) => Err(notice(
-                StatusCode::UNAUTHORIZED,
-                &Frame::nobody(language),
-                ("T6101", "会话已结束，请重新登录 / the session is over; sign in again"),
-            )),
+            Ok(None) => Err(Fault::from(SignInError::Over).show(&Frame::nobody(language))),
             Err(error) => {
                 tracing::error!(%error, "sessions cannot be read");
                 let why = ("T5005", "存储暂不可用，请稍后再试 / the store does not answer; try again later");

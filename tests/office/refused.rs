@@ -1,6 +1,7 @@
 //! A mistyped word or code: nothing is done, and nothing that was typed is lost.
 
 use chrono::{TimeDelta, Utc};
+use reqwest::Method;
 
 use super::support::crew::{Browser, Crew};
 use super::support::{Cma, RED, Server, YELLOW, tables};
@@ -110,4 +111,43 @@ async fn a_second_try_signs_nothing_that_a_colleague_changed_since_the_first() {
     look_again(&yes("1", "review", "Shanghia")).await;
 
     assert_eq!(server.json(&format!("/api/v1/alerts/{alert}")).await["state"], "waiting", "nothing went out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fifth_wrong_code_is_answered_as_a_session_that_is_over() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let officer = crew.officer("signer", &["signer:310000", "reviewer:310000"]).await;
+    let red = Cma { colour: RED, code: "310120000000".into(), ..Cma::new("red") };
+    assert_eq!(server.post(red.xml()).await.1["state"], "waiting");
+    let (_, told) = server.post(Cma { colour: YELLOW, ..Cma::new("wind") }.xml()).await;
+    let told = format!("/console/alerts/{}", told["id"].as_str().unwrap());
+    let form = [
+        ("seen", "0"),
+        ("stage", "review"),
+        ("word", "Shanghai"),
+        ("reason", "so"),
+        ("zh", "有误"),
+        ("en", "wrong"),
+        ("code", "000000"),
+    ];
+    let correct: Vec<_> = form.map(|(name, typed)| (name, if name == "word" { "CORRECT" } else { typed })).into();
+    let acts = [
+        ("/console/escalations/1/approve".to_owned(), form.to_vec()),
+        (format!("{told}/correct"), correct),
+        (format!("{told}/resend"), form.to_vec()),
+    ];
+    for (path, form) in &acts {
+        let browser = officer.browser(&server).await;
+        for _ in 0..4 {
+            let (status, page) = browser.post(path, form).await;
+            assert!(status == 403 && page.contains("T6108") && page.contains(path), "{path} {status}: {page}");
+        }
+        let (status, page) = browser.post(path, form).await;
+        assert!(status == 401 && page.contains("T6101") && page.contains("sign in again"), "{path} {status}: {page}");
+        assert!(!page.contains("name=\"csrf\"") && !page.contains("<form"), "no form that cannot be sent: {page}");
+        let answer = browser.send(Method::GET, &told, &[], &[]).await;
+        let login = answer.headers()["location"].to_str().unwrap();
+        assert!(answer.status() == 303 && login.starts_with("/sign-in"), "{login}");
+    }
 }

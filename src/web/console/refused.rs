@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 
+use crate::staff::SignInError;
 use crate::web::page::Fault;
 use crate::web::session::{Fields, Posted};
 use crate::web::words::Words;
@@ -19,7 +20,12 @@ pub(super) struct Refused {
 impl Refused {
     /// None where another word or code would not mend it.
     pub(super) fn of(fault: &Fault, form: String, posted: &Posted) -> Option<Self> {
-        matches!(fault, Fault::NotConfirmed | Fault::SignIn(_)).then(|| {
+        let mends = match fault {
+            Fault::NotConfirmed => true,
+            Fault::SignIn(why) => !matches!(why, SignInError::Over),
+            _ => false,
+        };
+        mends.then(|| {
             let (status, code, text) = fault.told();
             let text = Words::from(posted.session.officer.language).both(&text).to_owned();
             Self { form, fields: posted.fields.clone(), status, code, text }

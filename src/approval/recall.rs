@@ -221,7 +221,7 @@ impl Desk {
     /// The newest correction of an alert, or of some parts of it.
     pub(crate) async fn correction(&self, alert: &str) -> Result<Option<AlertRow>, DeskError> {
         let releases = self.store.releases_of(&[alert.to_owned()]).await?;
-        let Some(correction) = self.store.correction_of(&releases).await? else { return Ok(None) };
+        let Some(correction) = self.store.corrections_of(&releases).await?.pop() else { return Ok(None) };
         Ok(self.store.alert(&correction).await?)
     }
 
@@ -231,11 +231,18 @@ impl Desk {
         if !stand.is_empty() {
             return Ok(stand);
         }
-        if let Some(correction) = self.store.correction_of(&over).await? {
-            return Err(ActError::Corrected(correction).into());
-        }
         let newer = self.store.alert(alert).await?.and_then(|row| row.superseded_by);
-        Err(newer.map_or(ActError::Over("replaced"), ActError::Replaced).into())
+        let mut corrections = self.store.corrections_of(&over).await?;
+        // What was sent again ends with what it repeats, and has no correction of its own.
+        let all = corrections.len() == over.iter().filter(|release| release.kind == ReleaseKind::Alert).count();
+        Err(match (corrections.pop(), newer) {
+            (Some(correction), newer) if all || newer.as_ref().is_none_or(|newer| *newer == correction) => {
+                ActError::Corrected(correction)
+            }
+            (_, Some(newer)) => ActError::Replaced(newer),
+            (_, None) => ActError::Over("replaced"),
+        }
+        .into())
     }
 
     /// The releases of an alert where the officer has one of these roles, with a transaction to change them in.

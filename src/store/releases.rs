@@ -214,19 +214,20 @@ impl Store {
         row.as_ref().map(release_or_remains).transpose()
     }
 
-    /// The newest correction of these releases.
-    pub(crate) async fn correction_of(&self, releases: &[Release]) -> Result<Option<String>, StoreError> {
-        let mut newest: Option<(i64, String)> = None;
+    /// The corrections of these releases, oldest first: one for each that has one.
+    pub(crate) async fn corrections_of(&self, releases: &[Release]) -> Result<Vec<String>, StoreError> {
+        let mut corrections: Vec<(i64, String)> = Vec::new();
         for release in releases.iter().filter(|release| release.superseded_at.is_some()) {
             let found = sqlx::query("SELECT id, alert FROM release WHERE name = $1")
                 .bind(correction_name(release.id))
                 .fetch_optional(&self.read)
                 .await?;
-            let found =
-                found.map(|row| Ok::<_, StoreError>((row.try_get("id")?, row.try_get("alert")?))).transpose()?;
-            newest = newest.max(found);
+            if let Some(row) = found {
+                corrections.push((row.try_get("id")?, row.try_get("alert")?));
+            }
         }
-        Ok(newest.map(|(_, alert)| alert))
+        corrections.sort_unstable();
+        Ok(corrections.into_iter().map(|(_, alert)| alert).collect())
     }
 
     /// The releases of these alerts, oldest first. Of a row that cannot be read, what can be: who was told by it stands in its chunks.

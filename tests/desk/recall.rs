@@ -8,7 +8,7 @@ use tocsin::store::AlertState;
 use tocsin::world::Live;
 
 use super::bench::{Bench, count};
-use super::support::crew::{Crew, Officer};
+use super::support::crew::{Browser, Crew, Officer};
 use super::support::{Cma, ORANGE, RED, Server, YELLOW};
 use super::{Act, SHIPPED, Stage, TimeDelta};
 
@@ -114,47 +114,91 @@ async fn stop_and_correct_are_offered_to_those_who_may() {
     }
 }
 
+/// An alert over two counties as its sender and the console know it, each county released as a part of its own.
+async fn in_two_parts(server: &Server, signer: &Browser) -> (Cma, String) {
+    let alert = Cma { colour: ORANGE, code: codes(&["310118", "310120"]), ..Cma::new("two") };
+    let page = format!("/console/alerts/{}", server.post(alert.xml()).await.1["id"].as_str().unwrap());
+    let split = [("seen", "0"), ("region", "310120")];
+    assert_eq!(signer.post("/console/escalations/1/split", &split).await.0, 303);
+    for part in [1, 2] {
+        let yes = [("seen", "1"), ("stage", "sign"), ("word", "")];
+        assert_eq!(signer.post(&format!("/console/escalations/{part}/approve"), &yes).await.0, 303);
+    }
+    (alert, page)
+}
+
+const CORRECT: [(&str, &str); 3] = [("word", "CORRECT"), ("zh", "有误"), ("en", "wrong")];
+
+/// Which of the three acts a live page offers.
+fn offered(page: &str) -> [bool; 3] {
+    ["/stop\"", "/correct\"", "/resend\""].map(|form| page.contains(form))
+}
+
+/// The id of the alert that a page links to after these words.
+fn leads_to(page: &str, words: &str) -> String {
+    let said = page.split(words).nth(1).unwrap_or_else(|| panic!("{words}: {page}"));
+    let link = said.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
+    link.strip_prefix("/console/alerts/").unwrap_or_else(|| panic!("{link}")).to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_corrected_leads_to_its_correction_and_offers_only_what_still_does_something() {
     let server = Server::start("");
     let crew = Crew::of(&server).await;
     let shanghai = crew.officer("sh", &["signer:310000"]).await.browser(&server).await;
     let qingpu = crew.officer("qingpu", &["signer:310118"]).await.browser(&server).await;
-    let alert = Cma { colour: ORANGE, code: codes(&["310118", "310120"]), ..Cma::new("two") };
-    let alert = format!("/console/alerts/{}", server.post(alert.xml()).await.1["id"].as_str().unwrap());
+    let (_, alert) = in_two_parts(&server, &shanghai).await;
     let (live, stop) = (format!("{alert}/live"), format!("{alert}/stop"));
-    let split = [("seen", "0"), ("region", "310120")];
-    assert_eq!(shanghai.post("/console/escalations/1/split", &split).await.0, 303);
-    for part in [1, 2] {
-        let yes = [("seen", "1"), ("stage", "sign"), ("word", "")];
-        assert_eq!(shanghai.post(&format!("/console/escalations/{part}/approve"), &yes).await.0, 303);
-    }
-    let offered = |page: &str| ["/stop\"", "/correct\"", "/resend\""].map(|form| page.contains(form));
-    let correct = [("word", "CORRECT"), ("zh", "有误"), ("en", "wrong")];
-    let leads_to = |page: &str, words: &str| {
-        let said = page.split(words).nth(1).unwrap_or_else(|| panic!("{words}: {page}"));
-        let link = said.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
-        assert!(link.starts_with("/console/alerts/") && link != alert, "{link}");
-        link.to_owned()
-    };
 
     // A county takes back what its own people were told.
-    assert_eq!(qingpu.post(&format!("{alert}/correct"), &correct).await.0, 303);
+    assert_eq!(qingpu.post(&format!("{alert}/correct"), &CORRECT).await.0, 303);
     let (_, page) = qingpu.get(&live).await;
     assert_eq!(offered(&page), [false; 3], "nothing of theirs goes on");
     let part = leads_to(&page, "Parts of it are corrected; the others go on:");
+    assert!(!alert.ends_with(&part), "{part}");
     let (status, refused) = qingpu.post(&stop, &[]).await;
-    let by = part.rsplit('/').next().unwrap();
-    assert!(status == 409 && refused.contains(&format!("corrected by {by}")), "{status} {refused}");
+    assert!(status == 409 && refused.contains(&format!("corrected by {part}")), "{status} {refused}");
     assert_eq!(offered(&shanghai.get(&live).await.1), [true; 3]);
 
-    assert_eq!(shanghai.post(&format!("{alert}/correct"), &correct).await.0, 303);
+    assert_eq!(shanghai.post(&format!("{alert}/correct"), &CORRECT).await.0, 303);
     for browser in [&shanghai, &qingpu] {
         let (_, page) = browser.get(&live).await;
         assert_eq!(offered(&page), [false; 3]);
-        assert_ne!(leads_to(&page, "It is corrected, and nothing more of it goes out:"), part);
+        let whole = leads_to(&page, "It is corrected, and nothing more of it goes out:");
+        assert!(whole != part && !alert.ends_with(&whole), "{whole}");
+        assert!(!page.contains("A newer message of this event:"), "{page}");
     }
-    assert_eq!(shanghai.post(&stop, &[]).await.0, 409);
+    let (status, refused) = shanghai.post(&stop, &[]).await;
+    assert!(status == 409 && refused.contains("corrected by"), "{status} {refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_update_replaced_after_a_part_was_corrected_is_not_called_corrected() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let shanghai = crew.officer("sh", &["signer:310000"]).await.browser(&server).await;
+    let qingpu = crew.officer("qingpu", &["signer:310118"]).await.browser(&server).await;
+    let (first, alert) = in_two_parts(&server, &shanghai).await;
+    assert_eq!(qingpu.post(&format!("{alert}/correct"), &CORRECT).await.0, 303);
+    let sent = first.sent + TimeDelta::seconds(1);
+    let update = Cma { msg_type: "Update", identifier: "b".into(), sent, ..first.clone() }.refers_to(&first);
+    let (status, update) = server.post(update.xml()).await;
+    assert_eq!(status, 201, "{update}");
+    let update = update["id"].as_str().unwrap();
+
+    let (_, page) = shanghai.get(&format!("{alert}/live")).await;
+    assert_eq!(offered(&page), [false; 3]);
+    assert!(!page.contains("It is corrected"), "{page}");
+    let part = leads_to(&page, "Parts of it were corrected:");
+    assert_eq!(leads_to(&page, "A newer message of this event:"), update);
+    assert_ne!(part, update);
+    // Each hears what has taken the place of their own people's message.
+    for act in ["stop", "correct"] {
+        for (browser, by) in [(&shanghai, format!("replaced by {update}")), (&qingpu, format!("corrected by {part}"))] {
+            let (status, refused) = browser.post(&format!("{alert}/{act}"), &CORRECT).await;
+            assert!(status == 409 && refused.contains("T6002") && refused.contains(&by), "{act} {by}: {refused}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

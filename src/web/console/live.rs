@@ -325,8 +325,9 @@ struct LivePage {
     frame: Frame,
     alert: AlertRow,
     mark: Mark,
-    /// What has taken its place, or that of some parts of it.
+    /// The correction of it, or of some parts of it.
     correction: Option<AlertRow>,
+    /// What else has taken its place.
     newer: Option<AlertRow>,
     can_stop: bool,
     can_resend: bool,
@@ -395,7 +396,8 @@ async fn load<W: World>(
         cells: DeliveryState::ALL.iter().map(|state| Cell { state: state.as_str(), n: counts.get(*state) }).collect(),
     };
     let correction = app.desk.correction(id).await?;
-    let newer = match alert.superseded_by.as_ref().filter(|_| correction.is_none()) {
+    let is_correction = |id: &String| correction.as_ref().is_some_and(|correction| correction.id == *id);
+    let newer = match alert.superseded_by.as_ref().filter(|id| !is_correction(id)) {
         Some(newer) => app.store.alert(newer).await?,
         None => None,
     };

@@ -76,13 +76,11 @@ impl Desk {
     /// When there is nothing that the officer may send again, or the alert is over.
     pub async fn resend<W: World>(&self, alert: &str, reason: &str, officer: &OfficerRow) -> Result<usize, DeskError> {
         let (own, mut tx, now) = self.own_releases::<W>(alert, officer, &[Role::Operator, Role::Signer]).await?;
+        let own = self.standing(alert, own).await?;
         let mut sent = 0;
-        let mut again: Vec<_> =
-            own.iter().filter(|r| r.kind == ReleaseKind::Alert && r.superseded_at.is_none()).collect();
-        let any = !again.is_empty();
         // What officers have stopped is not sent a second time either, until they let it go on.
-        again.retain(|release| !release.held);
-        if any && again.is_empty() {
+        let again: Vec<_> = own.iter().filter(|r| r.kind == ReleaseKind::Alert && !r.held).collect();
+        if again.is_empty() {
             return Err(ActError::Stopped.into());
         }
         for release in again {

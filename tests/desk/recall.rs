@@ -193,7 +193,7 @@ async fn what_an_update_replaced_after_a_part_was_corrected_is_not_called_correc
     assert_eq!(leads_to(&page, "A newer message of this event:"), update);
     assert_ne!(part, update);
     // Each hears what has taken the place of their own people's message.
-    for act in ["stop", "correct"] {
+    for act in ["stop", "correct", "resend"] {
         for (browser, by) in [(&shanghai, format!("replaced by {update}")), (&qingpu, format!("corrected by {part}"))] {
             let (status, refused) = browser.post(&format!("{alert}/{act}"), &CORRECT).await;
             assert!(status == 409 && refused.contains("T6002") && refused.contains(&by), "{act} {by}: {refused}");

@@ -4,6 +4,7 @@ mod aside;
 mod authority;
 mod history;
 mod join;
+mod list;
 mod rates;
 mod refusal;
 mod weigh;
@@ -119,22 +120,6 @@ impl Intake {
     /// When there were more in a minute than agreed on.
     pub fn count(&self, bureau: &BureauConfig) -> Result<(), Duration> {
         self.rates.count(bureau)
-    }
-
-    /// The alerts of a list in JSON that holds several, each as a message of its own; None where it is one message.
-    ///
-    /// # Errors
-    /// When too much of its bureau waits already.
-    pub async fn several(&self, bureau: &BureauConfig, raw: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
-        if !aside::is_large(raw) {
-            return Ok(cap::several_in_json(raw));
-        }
-        let Some(turn) = self.aside.turn(&bureau.name).await else {
-            return Err(Refusal::new(RefusalCode::Busy, ""));
-        };
-        let raw = raw.to_vec();
-        let done = turn.run(move || cap::several_in_json(&raw)).await;
-        done.map_err(|error| Refusal::new(RefusalCode::Unreadable, error.to_string()))
     }
 
     /// Takes in an alert of a bureau. When this returns, the alert is on disk, and so is its release if it needs no officer.

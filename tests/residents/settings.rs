@@ -95,6 +95,11 @@ async fn what_does_not_go_together_is_refused_in_words_and_stays_in_the_form() {
         let got = site.post("/sign-up", "", &with(changes)).await;
         assert!(got.status == 422 && got.body.contains(why) && got.body.contains(kept), "{why}: {}", got.body);
     }
+    let drawn = [("lat", "31.15"), ("lon", "121.12"), ("shape", "31,121 31,122 32,122"), ("from", "44")];
+    let page = site.post("/sign-up", "", &with(&drawn)).await.body;
+    for (name, value) in &drawn[..3] {
+        assert!(page.contains(&format!("name=\"{name}\" value=\"{value}\"")), "what the map gave stays: {page}");
+    }
     let me = site.sign_up("13812345678").await;
     let page = site.get("/me", &me).await.body;
     let (csrf, place) = (field(&page, "csrf"), page.split("name=\"p").nth(1).unwrap().split('-').next().unwrap());

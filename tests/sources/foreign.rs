@@ -82,7 +82,7 @@ async fn an_update_and_a_cancel_that_name_ids_alone_take_the_place_of_what_they_
 async fn each_alert_of_a_list_that_is_posted_has_the_answer_that_it_would_have_alone() {
     let slow = sha256("slow");
     let slow = format!(
-        "[[bureau]]\nname = \"slow\"\ntoken_sha256 = \"{slow}\"\nregions = [\"310000\"]\nrate = {{ per_minute = 1 }}\n"
+        "[[bureau]]\nname = \"slow\"\ntoken_sha256 = \"{slow}\"\nregions = [\"310000\"]\nrate = {{ per_minute = 3 }}\n"
     );
     let server = Server::start(&slow);
     let elsewhere = {
@@ -104,15 +104,31 @@ async fn each_alert_of_a_list_that_is_posted_has_the_answer_that_it_would_have_a
     assert_eq!(said(&answer), wanted, "{answer}");
     let now = alerts(&server, 2).await;
     assert_eq!(now[0]["chain"], now[1]["chain"], "two alerts, one event");
-    // Each counts: what is too much of a bureau's is not taken, and when to come again stands above all of them.
+    // Each counts once: what is too much of a bureau's is not taken, and when to come again stands above all of them.
     let url = format!("{}/api/v1/alerts", server.url);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let body = json!({"warning": [warning("s1", "alert", &[]), warning("s2", "update", &["s1"])]}).to_string();
-    let slow = client.post(url).bearer_auth("slow").header("content-type", "application/json").body(body);
-    let slow = slow.send().await.unwrap();
-    assert!(slow.status() == 207 && slow.headers().contains_key("retry-after"), "{slow:?}");
-    let slow: Value = serde_json::from_slice(&slow.bytes().await.unwrap()).unwrap();
-    assert_eq!(said(&slow), [of(201, "released"), of(429, "T5011")], "{slow}");
+    let [s1, s2, s3, s4] = [
+        ("s1", "alert", None),
+        ("s2", "update", Some("s1")),
+        ("s3", "update", Some("s2")),
+        ("s4", "update", Some("s3")),
+    ]
+    .map(|(id, kind, older)| warning(id, kind, &older.into_iter().collect::<Vec<_>>()));
+    let slow = async |list: Value| {
+        let asked =
+            client.post(&url).bearer_auth("slow").header("content-type", "application/json").body(list.to_string());
+        let answer = asked.send().await.unwrap();
+        let (status, wait) = (answer.status().as_u16(), answer.headers().contains_key("retry-after"));
+        (status, wait, serde_json::from_slice::<Value>(&answer.bytes().await.unwrap()).unwrap())
+    };
+    let (status, _, answer) = slow(json!({"warning": [s1, s2]})).await;
+    assert_eq!((status, said(&answer)), (207, vec![of(201, "released"), of(201, "released")]), "{answer}");
+    let (status, waits, answer) = slow(json!({"warning": [s1, s2, s3, s4]})).await;
+    let wanted = vec![of(200, "released"), of(200, "released"), of(201, "released"), of(429, "T5011")];
+    assert_eq!((status, waits, said(&answer)), (207, true, wanted), "what is on record costs nothing: {answer}");
+    let (status, answer) =
+        server.post_as(TOKEN, "application/json", json!({"warning": [{"title": 1}, {"title": 2}]}).to_string()).await;
+    assert_eq!((status, said(&answer)), (422, vec![of(422, "T4001"), of(422, "T4001")]), "not taken at all: {answer}");
     let (_, again) = server.post_as(TOKEN, "application/json", list.to_string()).await;
     assert_eq!(said(&again)[0], of(200, "released"), "{again}");
 }

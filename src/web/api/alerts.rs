@@ -1,5 +1,6 @@
 //! The API's alerts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -63,21 +64,27 @@ async fn take(app: &App, bureau: &BureauConfig, raw: &[u8], format: Format) -> R
     Ok(answer)
 }
 
-/// Takes in the alerts of a list, one after the other: 207 with the answer that each would have alone, in their order.
+/// Takes in the alerts of a list, one after the other: 207 with the answer that each would have alone, in their order; where none
+/// was taken and all for one cause, the status of that.
 async fn take_each(app: &App, bureau: &BureauConfig, alerts: &[Vec<u8>]) -> Response {
-    let (mut answers, mut wait) = (Vec::new(), None);
-    for (n, raw) in alerts.iter().enumerate() {
-        // The first was counted with the request.
-        let counted = if n == 0 { Ok(()) } else { app.intake.count(bureau).map_err(Problem::TooMany) };
-        let answer = match counted {
+    let (mut answers, mut statuses, mut wait) = (Vec::new(), BTreeSet::new(), None);
+    // One was counted with the request.
+    let mut counted = true;
+    for raw in alerts {
+        let is_free = app.intake.is_known(raw).await || std::mem::take(&mut counted);
+        let may = if is_free { Ok(()) } else { app.intake.count(bureau).map_err(Problem::TooMany) };
+        let answer = match may {
             Ok(()) => take(app, bureau, raw, Format::Json).await,
             Err(problem) => Err(problem),
         };
         let answer = answer.into_response();
         wait = answer.headers().get(header::RETRY_AFTER).cloned().or(wait);
+        statuses.insert(answer.status());
         answers.push(as_part(answer).await);
     }
-    let mut answer = (StatusCode::MULTI_STATUS, Json(json!({"alerts": answers}))).into_response();
+    let only = statuses.pop_first().filter(|status| statuses.is_empty() && !status.is_success());
+    let status = only.unwrap_or(StatusCode::MULTI_STATUS);
+    let mut answer = (status, Json(json!({"alerts": answers}))).into_response();
     if let Some(wait) = wait {
         answer.headers_mut().insert(header::RETRY_AFTER, wait);
     }

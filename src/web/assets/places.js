@@ -91,10 +91,20 @@ for (const box of document.querySelectorAll(".pick")) {
   box.hidden = false;
   const button = box.querySelector("button");
   const body = box.querySelector(".picker");
+  const told = box.querySelector("output");
+  const field = (name) => button.form.elements[`${box.dataset.at}${name}`];
   let opened = null;
+  // What the map gave to a form that was refused is in it still, until another county is chosen.
+  const corners = field("shape").value.split(" ").filter(Boolean).length;
+  if (corners) told.textContent = `${told.dataset.corners} ${corners}`;
+  else if (field("lat").value) told.textContent = told.dataset.spot;
+  field("county").addEventListener("change", () => {
+    for (const name of ["lat", "lon", "shape"]) field(name).value = "";
+    for (const output of [told, box.previousElementSibling.querySelector("output")]) output.textContent = "";
+  });
   button.addEventListener("click", () => {
     body.hidden = !body.hidden;
     button.setAttribute("aria-expanded", String(!body.hidden));
-    if (!body.hidden) opened ??= open(box).catch(() => { opened = null; ground = null; box.querySelector("output").textContent = box.dataset.not; });
+    if (!body.hidden) opened ??= open(box).catch(() => { opened = null; ground = null; told.textContent = box.dataset.not; });
   });
 }

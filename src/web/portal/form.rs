@@ -23,8 +23,36 @@ pub(super) struct Group {
     pub(super) counties: Vec<Choice>,
 }
 
-/// Every county, by prefecture, with the one that was chosen.
-pub(super) fn counties(map: &RegionMap, language: Language, chosen: &str) -> Vec<Group> {
+/// Where a place is, as a form shows it: as it was typed, also what only the map can choose.
+pub(super) struct WhereForm {
+    pub(super) name: String,
+    /// Every county, by prefecture, with the one that was chosen.
+    pub(super) groups: Vec<Group>,
+    pub(super) lat: String,
+    pub(super) lon: String,
+    pub(super) shape: String,
+}
+
+impl WhereForm {
+    pub(super) fn typed(at: &str, fields: &Fields, map: &RegionMap, language: Language) -> Self {
+        let typed = |part: &str| fields.get(&format!("{at}{part}")).to_owned();
+        Self {
+            name: place_name(fields, at),
+            groups: counties(map, language, &typed("county")),
+            lat: typed("lat"),
+            lon: typed("lon"),
+            shape: typed("shape"),
+        }
+    }
+}
+
+/// What somebody calls a place.
+pub(super) fn place_name(fields: &Fields, at: &str) -> String {
+    let typed = fields.get(&format!("{at}name")).chars().filter(|c| !c.is_control());
+    typed.take(20).collect::<String>().trim().to_owned()
+}
+
+fn counties(map: &RegionMap, language: Language, chosen: &str) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for region in map.of_kind(RegionKind::County) {
         let above = region.parent.as_ref().and_then(|code| map.get(code));
@@ -51,6 +79,8 @@ pub(super) struct WishForm {
     pub(super) english: bool,
     pub(super) from: Vec<Choice>,
     pub(super) to: Vec<Choice>,
+    /// They do not go together: what is shut shows nobody what to mend.
+    pub(super) quiet_is_wrong: bool,
     pub(super) severe_wakes: bool,
     pub(super) drills: bool,
 }
@@ -105,6 +135,7 @@ impl WishForm {
             english: wishes.languages.contains(&Language::English),
             from: halves(wishes.quiet.map(|quiet| quiet.from)),
             to: halves(wishes.quiet.map(|quiet| quiet.to)),
+            quiet_is_wrong: false,
             severe_wakes: wishes.quiet.is_some_and(|quiet| quiet.severe_wakes),
             drills: wishes.drills,
         }
@@ -113,6 +144,7 @@ impl WishForm {
     /// As they were typed, also where that does not go together.
     pub(super) fn typed(at: &str, fields: &Fields, offered: &[ChannelKind], t: Words) -> Self {
         let said = said(fields, at, offered, t.language);
+        let (from, to) = (half(fields, at, "from"), half(fields, at, "to"));
         let is = |language: Language| match has_wishes(fields, at) {
             true => languages(fields, at).contains(&language),
             false => said.languages.contains(&language),
@@ -120,8 +152,9 @@ impl WishForm {
         Self {
             chinese: is(Language::Chinese),
             english: is(Language::English),
-            from: halves(half(fields, at, "from")),
-            to: halves(half(fields, at, "to")),
+            from: halves(from),
+            to: halves(to),
+            quiet_is_wrong: from.is_some() != to.is_some() || (from.is_some() && from == to),
             severe_wakes: fields.is_on(&format!("{at}wakes")),
             ..Self::of(at, &said, offered, t)
         }

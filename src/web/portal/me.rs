@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta};
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
-use super::form::{Group, WishForm, channel_name, counties, has_wishes, wishes};
+use super::form::{WhereForm, WishForm, channel_name, has_wishes, place_name, wishes};
 use super::sign_up::why_not;
 use super::{Form, MARKED, Own, Resident, located, notice, refused, set_cookie};
 use crate::delivery::{DeliveryState, mask};
@@ -71,9 +71,8 @@ struct MePage {
     told: bool,
     addresses: Vec<AddressLine>,
     places: Vec<PlaceForm>,
-    groups: Vec<Group>,
+    place: WhereForm,
     fresh: WishForm,
-    fresh_name: String,
     paused: String,
     days: String,
     tests: Vec<TestLine>,
@@ -147,7 +146,7 @@ async fn load(
     let place_form = |place: &Place| {
         let at = format!("p{}-", place.id);
         let (name, wishes) = match has_wishes(typed, &at) {
-            true => (name(typed, &at), WishForm::typed(&at, typed, &offered, t)),
+            true => (place_name(typed, &at), WishForm::typed(&at, typed, &offered, t)),
             false => (place.name.clone(), WishForm::of(&at, &place.wishes, &offered, t)),
         };
         let (removed, told) = (typed.is_on(&format!("{at}remove")), told(place));
@@ -177,9 +176,8 @@ async fn load(
             .map(|(id, a)| AddressLine { id: *id, kind: channel_name(a.channel, t), value: mask(&a.value) })
             .collect(),
         places: mine.places.iter().map(place_form).collect(),
-        groups: counties(&policy.map, t.language, typed.get("new-county")),
+        place: WhereForm::typed(NEW, typed, &policy.map, t.language),
         fresh,
-        fresh_name: name(typed, NEW),
         days: typed.get("days").chars().take(9).collect(),
         paused: if mine.resident.paused_until > now { moment(mine.resident.paused_until) } else { String::new() },
         testing: tested.iter().any(|one| match one.state {
@@ -222,11 +220,6 @@ const NEW: &str = "new-";
 /// The longest pause, in days.
 const LONGEST: i64 = 366;
 
-fn name(fields: &Fields, at: &str) -> String {
-    let typed = fields.get(&format!("{at}name")).chars().filter(|c| !c.is_control());
-    typed.take(20).collect::<String>().trim().to_owned()
-}
-
 fn back(result: Result<(), ResidentError>, to: &'static str, t: Words) -> Response {
     match result {
         Ok(()) => Redirect::to(to).into_response(),
@@ -257,13 +250,14 @@ async fn changed(site: &Site, Own { session, form }: &Own) -> Result<Vec<Place>,
         // A place that this form does not show was added elsewhere: it stays as it is.
         if has_wishes(fields, &at) {
             place.wishes = wishes(fields, &at, &offered, language).map_err(|error| (place.name.clone(), error))?;
-            let name = name(fields, &at);
+            let name = place_name(fields, &at);
             if !name.is_empty() {
                 place.name = name;
             }
         }
     }
-    let new = super::form::places(residents, fields, NEW, language).map_err(|error| (name(fields, NEW), error))?;
+    let new =
+        super::form::places(residents, fields, NEW, language).map_err(|error| (place_name(fields, NEW), error))?;
     places.extend(new);
     Ok(places)
 }

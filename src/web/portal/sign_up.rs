@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
-use super::form::{Group, WishForm, channel_name, counties, has_wishes, places};
+use super::form::{WhereForm, WishForm, channel_name, has_wishes, places};
 use super::{Form, MARKED, MARKED_AGE, language, located, notice, refused, set_cookie};
 use crate::delivery::Address;
 use crate::residents::{Ask, Brought, CONSENT, Entered, MARKS, ResidentError, Wishes};
@@ -22,8 +22,7 @@ struct SignUpPage {
     t: Words,
     error: String,
     address: String,
-    name: String,
-    groups: Vec<Group>,
+    place: WhereForm,
     wishes: WishForm,
     task: String,
     needs_work: bool,
@@ -69,7 +68,6 @@ async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &F
         Ok(task) => task,
         Err(error) => return refused(&error, t),
     };
-    let groups = counties(&site.app.policy.load().map, t.language, fields.get("county"));
     let offered = site.app.residents.offered();
     let wishes = match has_wishes(fields, "") {
         true => WishForm::typed("", fields, &offered, t),
@@ -79,8 +77,7 @@ async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &F
         t,
         error: t.both(error).to_owned(),
         address: fields.get("address").chars().take(254).collect(),
-        name: fields.get("name").chars().take(20).collect(),
-        groups,
+        place: WhereForm::typed("", fields, &site.app.policy.load().map, t.language),
         wishes,
         task,
         needs_work,

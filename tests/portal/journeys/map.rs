@@ -24,7 +24,7 @@ async fn open(browser: &Browser, name: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_comes_from_the_map_the_device_a_drawing_or_the_list() {
     let stage = Stage::start().await;
-    let browser = Browser::open(&stage.server.url, "map", DESKTOP).await;
+    let mut browser = Browser::open(&stage.server.url, "map", DESKTOP).await;
     by_phone(&stage, &browser, "13812345678").await;
 
     open(&browser, "学校").await;
@@ -44,6 +44,15 @@ async fn a_place_comes_from_the_map_the_device_a_drawing_or_the_list() {
     }
     browser.until("a shape", "return document.querySelector('[name=new-shape]').value.split(' ').length === 4").await;
     browser.shot("shape").await;
+    // What is refused for something else keeps the shape; another county takes it away.
+    browser.set("[name=new-from]", "44").await;
+    browser.follow("#places button.wide").await;
+    let shape = "return document.querySelector('[name=new-shape]').value.split(' ').length";
+    assert!(browser.text("[role=alert]").await.starts_with("上班路上"));
+    assert_eq!((browser.run(shape).await, browser.text(".pick > output").await), (json!(4), "角数： 4".to_owned()));
+    browser.shot("refused").await;
+    assert!(browser.has("details[open] > .row [name=new-to]").await, "what is to be mended stands open");
+    browser.set("[name=new-to]", "13").await;
     browser.follow("#places button.wide").await;
     let drawn: Vec<String> = places(&browser).await.into_iter().filter(|name| name.starts_with("上班路上")).collect();
     assert!(drawn.len() >= 2 && !drawn.iter().any(|name| name.contains("精确")), "{drawn:?}");
@@ -57,9 +66,14 @@ async fn a_place_comes_from_the_map_the_device_a_drawing_or_the_list() {
     browser.fill("[name=new-name]", "现在").await;
     browser.click(".here button").await;
     browser.until("the device", "return document.querySelector('[name=new-lat]').value === '31.150000'").await;
+    browser.set("[name=new-county]", "310115").await;
+    browser.until("a county instead", "return document.querySelector('[name=new-lat]').value === ''").await;
+    browser.click(".here button").await;
+    browser.until("the device again", "return document.querySelector('[name=new-lat]').value === '31.150000'").await;
     browser.follow("#places button.wide").await;
     let after = places(&browser).await;
     assert!(after.last().unwrap().starts_with("现在 · 青浦区 · 精确位置"), "{after:?}");
+    browser.forgive("422");
     browser.assert_quiet().await;
 
     let plain = Browser::open(&stage.server.url, "no-script", Look { script: false, ..DESKTOP }).await;

@@ -73,7 +73,7 @@ pub(crate) struct Planner {
 impl Planner {
     /// Plans the most urgent unplanned releases; false when there are none. First words about many events are written together; anything
     /// else, and what is most urgent, by itself.
-    async fn plan_next(&self, put_off: &mut PutOff) -> Result<bool, StoreError> {
+    pub(super) async fn plan_next(&self, put_off: &mut PutOff) -> Result<bool, StoreError> {
         put_off.retain(|_, again| *again > Instant::now());
         let waits: BTreeSet<i64> = put_off.keys().copied().collect();
         let began = Instant::now();

@@ -1,7 +1,11 @@
 //! A part that was stopped, and goes on: nobody is told twice, and nobody not at all.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use tocsin_channels::{ChannelKind, Class};
 
+use super::plan::Planner;
 use super::test_world::{QINGPU, World, by};
 use crate::clock::Clock as _;
 use crate::delivery::pack_members;
@@ -10,6 +14,7 @@ use crate::residents::{Quiet, Wishes};
 use crate::store::{Planned, Release, hold_release, plan_parts_again, resume_release};
 
 const WUJIANG: &str = "320509";
+const BOTH: [&str; 2] = ["310000", "320000"];
 const MORNING: &str = "2026-07-01T22:45:00Z";
 
 fn asleep(channel: ChannelKind) -> Wishes {
@@ -24,7 +29,7 @@ async fn night(people: &[(i64, &str, &[&str])]) -> World {
         let places: Vec<_> = counties.iter().map(|county| ("家", *county, None, asleep(ChannelKind::Sms))).collect();
         world.person(*id, &[(ChannelKind::Sms, number)], &places).await;
     }
-    world.release_parts("storm", &[QINGPU, WUJIANG], &["310000", "320000"], &[Variant::Warn], &[]).await;
+    world.release_parts("storm", &[QINGPU, WUJIANG], &BOTH, &[Variant::Warn], &[]).await;
     world
 }
 
@@ -48,6 +53,12 @@ async fn go_on(world: &World) {
     assert!(resume_release(&mut tx, &part).await.unwrap());
     plan_parts_again(&mut tx, "storm", now).unwrap();
     tx.commit().await.unwrap();
+}
+
+/// Plans alone, with nobody beside it who sends or ends anything.
+fn planner(world: &World) -> Planner {
+    let policy = Some(Arc::clone(&world.policy));
+    Planner { store: world.store.clone(), clock: world.clock.clone(), desks: Vec::new(), policy, lanes: 0..=3 }
 }
 
 /// Waits until all is planned, for so many people.
@@ -149,4 +160,24 @@ async fn what_goes_on_while_it_is_planned_is_planned_once_more() {
     world.quiet("storm").await;
     engine.stop().await;
     assert_eq!(world.got("+8611").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_on_and_is_over_before_it_is_planned_keeps_nothing_waiting() {
+    let world = night(&[(1, "+8611", &[QINGPU])]).await;
+    let engine = world.engine(&[]).await;
+    planned(&world, 1).await;
+    engine.stop().await;
+    stop(&world).await;
+    go_on(&world).await;
+    world.release_parts("over", &[QINGPU, WUJIANG], &BOTH, &[Variant::Cancel], &["storm"]).await;
+    let (planner, mut put_off) = (planner(&world), BTreeMap::new());
+    let mut rounds = 0;
+    while rounds < 9 && planner.plan_next(&mut put_off).await.unwrap() {
+        rounds += 1;
+    }
+    for alert in ["storm", "over"] {
+        assert!(world.store.is_planned(alert).await.unwrap(), "{alert}");
+    }
+    assert_eq!(rounds, 4, "each part once");
 }

@@ -248,7 +248,8 @@ impl Store {
     }
 
     /// Writes the last chunks of some releases, and marks them as planned: their chunks hold the whole audience. One of which an other
-    /// part that people were left to was stopped meanwhile is not marked, nor one that goes on since: it is planned once more.
+    /// part that people were left to was stopped meanwhile is not marked, nor one that goes on since: it is planned once more, unless it
+    /// is over.
     pub(crate) async fn end_plans(&self, plans: &[Planned], at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
         insert_chunks(&mut tx, plans.iter().flat_map(|plan| &plan.chunks), at).await?;
@@ -257,7 +258,7 @@ impl Store {
                 continue;
             }
             let query = sqlx::query(
-                "UPDATE release SET planned_at = $2 WHERE id = $1 AND (held_at IS NOT NULL
+                "UPDATE release SET planned_at = $2 WHERE id = $1 AND (held_at IS NOT NULL OR superseded_at IS NOT NULL
                      OR NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.release = $1 AND chunk.state = 3))",
             );
             tx.later(query.bind(plan.release).bind(at.timestamp_millis()))?;

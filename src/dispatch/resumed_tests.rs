@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tocsin_channels::{ChannelKind, Class};
 
+use super::feeder::Desk;
+use super::pace::Pace;
 use super::plan::Planner;
-use super::test_world::{QINGPU, World, by};
+use super::test_world::{Post, QINGPU, World, by};
+use super::{EngineOptions, WaysOut};
 use crate::clock::Clock as _;
 use crate::delivery::pack_members;
 use crate::messages::Variant;
 use crate::residents::{Quiet, Wishes};
-use crate::store::{Planned, Release, hold_release, plan_parts_again, resume_release};
+use crate::store::{Journal, Planned, Release, hold_release, plan_parts_again, resume_release};
 
 const WUJIANG: &str = "320509";
 const BOTH: [&str; 2] = ["310000", "320000"];
@@ -57,8 +61,25 @@ async fn go_on(world: &World) {
 
 /// Plans alone, with nobody beside it who sends or ends anything.
 fn planner(world: &World) -> Planner {
+    let (journal, _) = Journal::start(world.store.clone());
+    let options = EngineOptions { clock: world.clock.clone(), leave: WaysOut::default(), policy: None };
+    let desk = |kind| {
+        let channel = Arc::new(Post { kind, refused: Vec::new(), got: Arc::default() });
+        let pace = Pace::new(None, Instant::now());
+        Arc::new(Desk::new(String::new(), channel, world.store.clone(), journal.clone(), &options, pace, (1, 1)))
+    };
+    let desks = [ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push].map(desk).into();
     let policy = Some(Arc::clone(&world.policy));
-    Planner { store: world.store.clone(), clock: world.clock.clone(), desks: Vec::new(), policy, lanes: 0..=3 }
+    Planner { store: world.store.clone(), clock: world.clock.clone(), desks, policy, lanes: 0..=3 }
+}
+
+/// Plans all that is to be planned; returns in how many rounds.
+async fn plan_all(planner: &Planner) -> usize {
+    let (mut put_off, mut rounds) = (BTreeMap::new(), 0);
+    while rounds < 9 && planner.plan_next(&mut put_off).await.unwrap() {
+        rounds += 1;
+    }
+    rounds
 }
 
 /// Waits until all is planned, for so many people.
@@ -171,13 +192,40 @@ async fn what_goes_on_and_is_over_before_it_is_planned_keeps_nothing_waiting() {
     stop(&world).await;
     go_on(&world).await;
     world.release_parts("over", &[QINGPU, WUJIANG], &BOTH, &[Variant::Cancel], &["storm"]).await;
-    let (planner, mut put_off) = (planner(&world), BTreeMap::new());
-    let mut rounds = 0;
-    while rounds < 9 && planner.plan_next(&mut put_off).await.unwrap() {
-        rounds += 1;
-    }
+    let rounds = plan_all(&planner(&world)).await;
     for alert in ["storm", "over"] {
         assert!(world.store.is_planned(alert).await.unwrap(), "{alert}");
     }
     assert_eq!(rounds, 4, "each part once");
+}
+
+/// Awake at the one place, asleep at the other: each of the two parts knows of one.
+async fn half_asleep(awake: &str, asleep_at: &str) -> World {
+    let world = night(&[]).await;
+    let places = [("家", awake, None, by(&[ChannelKind::Sms])), ("学校", asleep_at, None, asleep(ChannelKind::Sms))];
+    world.person(1, &[(ChannelKind::Sms, "+8611")], &places).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_to_be_told_at_once_is_left_to_no_part_that_lets_them_sleep() {
+    let world = half_asleep(WUJIANG, QINGPU).await;
+    let engine = world.engine(&[]).await;
+    world.until(|| async { world.got("+8611").len() == 1 }).await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_to_be_told_at_once_stays_in_a_part_that_goes_on_while_the_other_lets_them_sleep() {
+    let world = half_asleep(QINGPU, WUJIANG).await;
+    stop(&world).await;
+    let planner = planner(&world);
+    plan_all(&planner).await;
+    planned(&world, 2).await;
+    go_on(&world).await;
+    plan_all(&planner).await;
+    planned(&world, 2).await;
+    let engine = world.engine(&[]).await;
+    world.until(|| async { world.got("+8611").len() == 1 }).await;
+    engine.stop().await;
 }

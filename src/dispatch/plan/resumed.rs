@@ -42,18 +42,18 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Who of a chunk has heard the same by now, or will.
+    /// Who of a chunk has heard the same by now, or will in time.
     async fn hear_from_others(&self, chunk: &NewChunk, members: &[Recipient]) -> Result<HashSet<u64>, StoreError> {
         let Some(was) = self.dispatches.iter().find(|dispatch| dispatch.id == chunk.dispatch) else {
             return Ok(HashSet::new());
         };
         let ids = || members.iter().map(|member| member.id);
-        let mut hear: HashSet<u64> = ids().filter(|id| self.has_heard(chunk.channel, was.variant, *id)).collect();
+        let has_heard = |kind, id| self.has_heard(kind, was.variant, id, chunk.not_before);
+        let mut hear: HashSet<u64> = ids().filter(|id| has_heard(chunk.channel, *id)).collect();
         // Whoever has places is warned once, by whatever channel.
         if was.variant == Variant::Warn && !chunk.why.is_empty() {
             let owners = Owners::of(&self.planner.store, ids()).await?;
-            let by_another =
-                |id: &u64| owners.others(*id).iter().any(|(kind, id)| self.has_heard(*kind, was.variant, *id));
+            let by_another = |id: &u64| owners.others(*id).iter().any(|(kind, id)| has_heard(*kind, *id));
             hear.extend(ids().filter(by_another));
         }
         Ok(hear)

@@ -46,7 +46,11 @@ async fn first_part(world: &World) -> Release {
 }
 
 async fn stop(world: &World) {
-    let (part, now, mut tx) = (first_part(world).await, world.clock.now(), world.store.begin().await.unwrap());
+    stop_part(world, &first_part(world).await).await;
+}
+
+async fn stop_part(world: &World, part: &Release) {
+    let (now, mut tx) = (world.clock.now(), world.store.begin().await.unwrap());
     hold_release(&mut tx, part.id, now).await.unwrap();
     plan_parts_again(&mut tx, "storm", now).unwrap();
     tx.commit().await.unwrap();
@@ -228,4 +232,31 @@ async fn who_was_to_be_told_at_once_stays_in_a_part_that_goes_on_while_the_other
     let engine = world.engine(&[]).await;
     world.until(|| async { world.got("+8611").len() == 1 }).await;
     engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_first_address_has_failed_is_told_by_the_next_whichever_part_is_stopped() {
+    let world = night(&[]).await;
+    let addresses = [(ChannelKind::Sms, "+8611"), (ChannelKind::Email, "a@example.org"), (ChannelKind::Push, "push1")];
+    let places = [
+        ("家", QINGPU, None, by(&[ChannelKind::Sms, ChannelKind::Email])),
+        ("学校", WUJIANG, None, by(&[ChannelKind::Push])),
+    ];
+    world.person(1, &addresses, &places).await;
+    let planner = planner(&world);
+    plan_all(&planner).await;
+    let engine = world.engine_by(&[ChannelKind::Sms], &["+8611"]).await;
+    let mails = || async { world.store.states("storm").await.unwrap().get(&ChannelKind::Email).map(|all| all.waiting) };
+    world.until(|| async { mails().await == Some(1) }).await;
+    engine.stop().await;
+    stop(&world).await;
+    plan_all(&planner).await;
+    go_on(&world).await;
+    plan_all(&planner).await;
+    stop_part(&world, &world.store.releases_of(&["storm".to_owned()]).await.unwrap()[1]).await;
+    plan_all(&planner).await;
+    let engine = world.engine(&[]).await;
+    world.until(|| async { world.got("a@example.org").len() == 1 }).await;
+    engine.stop().await;
+    assert_eq!(world.got("push1"), [], "that part was stopped");
 }

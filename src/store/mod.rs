@@ -92,7 +92,7 @@ pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_sessions, end_token, fail_session, insert_invitation, insert_session,
     insert_token, prove_session, use_invitation,
 };
-pub(crate) use set_aside::Cut;
+pub(crate) use set_aside::{Cut, SetAside};
 pub(crate) use sources::EntryRow;
 pub use sources::SourceRow;
 pub use subscribers::AddressCount;

@@ -105,6 +105,15 @@ impl Store {
             .await?)
     }
 
+    /// A release's chunks, oldest first, with how many are in each.
+    pub(crate) async fn chunk_sizes(&self, release: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+        let rows = sqlx::query("SELECT id, n FROM chunk WHERE release = $1 ORDER BY id")
+            .bind(release)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter().map(|row| Ok((row.try_get("id")?, row.try_get("n")?))).collect()
+    }
+
     /// A chunk with where its members stand. `running` says that a worker may hold it: its last window without answers is in
     /// flight then.
     pub(crate) async fn chunk(&self, id: i64, running: bool) -> Result<Option<ChunkView>, StoreError> {

@@ -89,9 +89,7 @@ impl Planner {
                 Ok(done) => planned.push(done),
                 Err(error) => {
                     fails(release.id, error, put_off)?;
-                    // Rather told twice than not at all.
-                    let let_go = self.store.let_go(release.id, &[], &BTreeSet::new(), self.clock.now()).await;
-                    let_go.map(|_| ()).or_else(|error| fails(release.id, error, put_off))?;
+                    self.let_all_go(&release).await.or_else(|error| fails(release.id, error, put_off))?;
                 }
             }
             // What became urgent meanwhile does not wait for all of them.

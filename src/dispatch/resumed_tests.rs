@@ -154,16 +154,21 @@ async fn of_a_chunk_that_was_begun_those_who_were_tried_stay_and_the_others_are_
 async fn what_cannot_be_looked_through_goes_on_as_it_is() {
     let both = [QINGPU, WUJIANG];
     let world = night(&[(1, "+8611", &[QINGPU]), (3, "+8633", &both)]).await;
-    let engine = world.engine(&[]).await;
+    plan_all(&planner(&world)).await;
     planned(&world, 2).await;
     stop(&world).await;
+    plan_all(&planner(&world)).await;
     planned(&world, 3).await;
     let mut tx = world.store.begin().await.unwrap();
     let fails = "CREATE TRIGGER fails BEFORE DELETE ON chunk BEGIN SELECT RAISE(ABORT, 'no'); END";
     sqlx::query(fails).execute(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
-    set_clock(&world, MORNING);
     go_on(&world).await;
+    let planner = planner(&world);
+    planner.plan_next(&mut BTreeMap::new()).await.unwrap();
+    assert!(planner.desks.iter().all(|desk| desk.more_urgent_than(3)), "those who send it know");
+    set_clock(&world, MORNING);
+    let engine = world.engine(&[]).await;
     world.until(|| async { world.got("+8611").len() == 1 }).await;
     engine.stop().await;
 }

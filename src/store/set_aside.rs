@@ -68,6 +68,15 @@ impl Store {
         Ok(aside)
     }
 
+    /// Whether anything is set aside of a release.
+    pub(crate) async fn is_set_aside(&self, release: i64) -> Result<bool, StoreError> {
+        let any: Option<i64> = sqlx::query_scalar("SELECT id FROM chunk WHERE release = $1 AND state = 3 LIMIT 1")
+            .bind(release)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(any.is_some())
+    }
+
     /// Lets go what is set aside of a release, cut so; false, and nothing is changed, where it was stopped again, or one of those that
     /// people are left to was.
     pub(crate) async fn let_go(

@@ -1,16 +1,29 @@
 //! A part that was stopped and goes on leaves out whom another part has told meanwhile, or is about to.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use tocsin_channels::ChannelKind;
 
-use super::Plan;
+use super::{Plan, Planner};
 use crate::delivery::{
     LOOKED_UP, Packer, Recipient, address_of, pack_rest, pack_why, second_language, unpack_rest, unpack_why,
 };
 use crate::dispatch::elsewhere::{Owners, recipients};
 use crate::messages::Variant;
-use crate::store::{Cut, NewChunk, SetAside, StoreError};
+use crate::store::{Cut, NewChunk, Release, SetAside, StoreError};
+
+impl Planner {
+    /// Lets go what was set aside of a release that cannot be planned: rather told twice than not at all.
+    pub(super) async fn let_all_go(&self, release: &Release) -> Result<(), StoreError> {
+        if release.held || !self.store.is_set_aside(release.id).await? {
+            return Ok(());
+        }
+        if self.store.let_go(release.id, &[], &BTreeSet::new(), self.clock.now()).await? {
+            self.desks.iter().for_each(|desk| desk.announce(release.lane.number()));
+        }
+        Ok(())
+    }
+}
 
 impl Plan<'_> {
     /// Lets go what was set aside while this release was stopped, without those who hear the same from others by now.

@@ -22,6 +22,9 @@ use crate::store::{Dispatch, Release, StoreError};
 /// Ids of addresses that have heard something, by channel and variant.
 pub(super) type Heard = BTreeMap<(ChannelKind, Variant), RoaringTreemap>;
 
+/// Where somebody stands, and before when they are not told who wait.
+type Stand = (DeliveryState, DateTime<Utc>);
+
 impl<'a> Plan<'a> {
     /// Nobody is told the same twice: not by an alert that says again what they have heard, nor by a second release of one alert to
     /// one jurisdiction, while the first is still on its way; nor by two jurisdictions that nobody asked. Who only may have heard it is
@@ -97,7 +100,7 @@ impl<'a> Plan<'a> {
     async fn look_at(
         &self,
         old: &Release,
-        note: &mut (dyn FnMut(ChannelKind, Variant, &Recipient, (DeliveryState, DateTime<Utc>)) + Send),
+        note: &mut (dyn FnMut(ChannelKind, Variant, &Recipient, Stand) + Send),
     ) -> Result<(), StoreError> {
         let store = &self.planner.store;
         let dispatches = store.dispatches(old.id).await?;

@@ -93,7 +93,7 @@ const fn hears(state: DeliveryState) -> bool {
 /// Recipients whose places in chunks are kept in all; beyond, only the release that is asked for is.
 const KEPT: usize = 2_000_000;
 
-/// Who is in releases' chunks, kept while ladders are climbed: that never changes, only where they stand does.
+/// Who is in releases' chunks, kept while ladders are climbed: that changes only where a stopped part goes on, and where they stand does.
 #[derive(Default)]
 pub(super) struct Hearing(HashMap<i64, Placed>);
 
@@ -102,7 +102,8 @@ pub(super) struct Hearing(HashMap<i64, Placed>);
 struct Placed {
     /// Whether no chunk can have come since it was read.
     current: bool,
-    chunks: Vec<i64>,
+    /// With how many are in each.
+    chunks: Vec<(i64, i64)>,
     /// Which of the chunks, and which of its members.
     spots: HashMap<u64, (u32, u16)>,
     seen: Option<HashSet<u64>>,
@@ -188,16 +189,19 @@ impl Hearing {
 type Standing = HashMap<u32, Option<Members>>;
 
 impl Placed {
-    /// Reads the chunks that are not known yet.
+    /// Reads the chunks that are not known yet; all, where one that is known was cut.
     async fn read(&mut self, store: &Store, release: i64) -> Result<(), StoreError> {
-        let known: HashSet<i64> = self.chunks.iter().copied().collect();
-        for chunk in store.chunk_ids(release).await? {
-            if known.contains(&chunk) {
-                continue;
-            }
+        let chunks = store.chunk_sizes(release).await?;
+        let there: HashSet<_> = chunks.iter().copied().collect();
+        if !self.chunks.iter().all(|known| there.contains(known)) {
+            self.chunks.clear();
+            self.spots.clear();
+        }
+        let known: HashSet<_> = self.chunks.iter().copied().collect();
+        for (chunk, n) in chunks.into_iter().filter(|one| !known.contains(one)) {
             let Some(view) = store.chunk(chunk, true).await? else { continue };
             let index = u32::try_from(self.chunks.len()).unwrap_or(u32::MAX);
-            self.chunks.push(chunk);
+            self.chunks.push((chunk, n));
             let members = (0_u16..).zip(recipients(chunk, &view.body));
             self.spots.extend(members.map(|(at, recipient)| (recipient.id, (index, at))));
         }
@@ -216,8 +220,8 @@ impl Placed {
         let members = match standing.entry(*index) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                let chunk = self.chunks.get(usize::try_from(*index).unwrap_or(usize::MAX)).copied();
-                let view = store.chunk(chunk.unwrap_or(-1), true).await?;
+                let chunk = self.chunks.get(usize::try_from(*index).unwrap_or(usize::MAX));
+                let view = store.chunk(chunk.map_or(-1, |(id, _)| *id), true).await?;
                 new.insert(view.map(|view| view.members))
             }
         };

@@ -7,7 +7,7 @@ use super::elsewhere::{Going, Hearing};
 use super::test_world::{QINGPU, World, by};
 use crate::cap::Colour;
 use crate::clock::Clock as _;
-use crate::delivery::{DeliveryState, Recipient};
+use crate::delivery::{DeliveryState, Packer, Recipient};
 use crate::messages::{Language, Variant};
 use crate::residents::{Quiet, Wishes};
 use crate::rules::Lane;
@@ -370,4 +370,21 @@ async fn who_is_in_a_chunk_is_read_once_and_where_they_stand_each_time() {
         .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(ways(&mut hearing).await, [vec![(EMAIL, 12)], vec![]]);
+    // A part that goes on is cut: the one stays, and the other is in it no more.
+    let mut packer = Packer::new();
+    packer.push(11, 0, "");
+    let mut tx = world.store.begin().await.unwrap();
+    sqlx::query("UPDATE chunk SET n = 1, body = $1, state = 0, finals = NULL WHERE release = $2 AND channel = 'sms'")
+        .bind(packer.take().0)
+        .bind(release)
+        .execute(&mut tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(ways(&mut hearing).await, [vec![], vec![(SMS, 21), (EMAIL, 22)]]);
+    let mut tx = world.store.begin().await.unwrap();
+    let gone = sqlx::query("DELETE FROM chunk WHERE release = $1 AND channel = 'sms'").bind(release);
+    gone.execute(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(ways(&mut hearing).await, [1, 2].map(|n| vec![(SMS, n * 10 + 1), (EMAIL, n * 10 + 2)]));
 }

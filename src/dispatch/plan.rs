@@ -4,6 +4,7 @@
 //! in two chunks of one release and channel.
 
 mod resumed;
+mod spared;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -17,7 +18,7 @@ use tocsin_channels::ChannelKind;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::told::Heard;
+use self::spared::Spared;
 use super::elsewhere::{Recipients, in_chunks};
 use super::feeder::Desk;
 use crate::clock::Clock;
@@ -73,7 +74,7 @@ pub(crate) struct Planner {
 impl Planner {
     /// Plans the most urgent unplanned releases; false when there are none. First words about many events are written together; anything
     /// else, and what is most urgent, by itself.
-    async fn plan_next(&self, put_off: &mut PutOff) -> Result<bool, StoreError> {
+    pub(super) async fn plan_next(&self, put_off: &mut PutOff) -> Result<bool, StoreError> {
         put_off.retain(|_, again| *again > Instant::now());
         let waits: BTreeSet<i64> = put_off.keys().copied().collect();
         let began = Instant::now();
@@ -88,9 +89,7 @@ impl Planner {
                 Ok(done) => planned.push(done),
                 Err(error) => {
                     fails(release.id, error, put_off)?;
-                    // Rather told twice than not at all.
-                    let let_go = self.store.let_go(release.id, &[], &BTreeSet::new(), self.clock.now()).await;
-                    let_go.map(|_| ()).or_else(|error| fails(release.id, error, put_off))?;
+                    self.let_all_go(&release).await.or_else(|error| fails(release.id, error, put_off))?;
                 }
             }
             // What became urgent meanwhile does not wait for all of them.
@@ -119,7 +118,7 @@ impl Planner {
             planner: self,
             size: if release.lane == Lane::EXTREME { TOP } else { OTHER },
             planned,
-            spared: Heard::new(),
+            spared: Spared::default(),
             left_to: BTreeSet::new(),
             packers: HashMap::new(),
             ready: Vec::new(),
@@ -182,8 +181,8 @@ pub(super) struct Plan<'a> {
     size: usize,
     /// Who is in this release's chunks already.
     planned: Recipients,
-    /// Who has heard this before, by channel and variant.
-    spared: Heard,
+    /// Who has heard this before.
+    spared: Spared,
     /// Other parts of the alert, none of them stopped, that people are left to.
     left_to: BTreeSet<i64>,
     packers: HashMap<(i64, Slot), Packing>,
@@ -306,9 +305,16 @@ impl<'a> Plan<'a> {
         self.planned.get(&channel).is_some_and(|planned| planned.contains(recipient))
     }
 
-    /// Whether a recipient has heard the same on this channel before.
-    pub(super) fn has_heard(&self, channel: ChannelKind, variant: Variant, recipient: u64) -> bool {
-        self.spared.get(&(channel, variant)).is_some_and(|heard| heard.contains(recipient))
+    /// Whether a recipient has heard the same on this channel before, or will from another release: no later than this one would tell
+    /// them, which is at once where `hold` is None.
+    pub(super) fn has_heard(
+        &self,
+        channel: ChannelKind,
+        variant: Variant,
+        recipient: u64,
+        hold: Option<DateTime<Utc>>,
+    ) -> bool {
+        self.spared.holds((channel, variant), recipient, hold)
     }
 
     /// Adds a recipient, unless they have heard the same, or this release tells them on this channel already.
@@ -321,7 +327,7 @@ impl<'a> Plan<'a> {
         extra: Extra,
     ) -> Result<(), StoreError> {
         let channel = dispatch.content.kind();
-        if self.has_heard(channel, dispatch.variant, id) {
+        if self.has_heard(channel, dispatch.variant, id, extra.hold) {
             return Ok(());
         }
         if !self.planned.entry(channel).or_default().insert(id) {

@@ -93,7 +93,7 @@ impl Plan<'_> {
         for (at, language) in telling.languages.iter().enumerate() {
             let recipient = |id: u64| if at == 0 { id } else { second_language(id) };
             // By whatever channel they have heard it in this language: not by another as well.
-            if own.iter().any(|(kind, id)| self.has_heard(*kind, Variant::Warn, recipient(*id))) {
+            if own.iter().any(|(kind, id)| self.has_heard(*kind, Variant::Warn, recipient(*id), telling.hold)) {
                 continue;
             }
             let mut ways = ways.iter().map(|(kind, id)| (*kind, recipient(*id)));

@@ -1,15 +1,24 @@
 //! A part that was stopped, and goes on: nobody is told twice, and nobody not at all.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
 use tocsin_channels::{ChannelKind, Class};
 
-use super::test_world::{QINGPU, World, by};
+use super::feeder::Desk;
+use super::pace::Pace;
+use super::plan::Planner;
+use super::test_world::{Post, QINGPU, World, by};
+use super::{EngineOptions, WaysOut};
 use crate::clock::Clock as _;
 use crate::delivery::pack_members;
 use crate::messages::Variant;
 use crate::residents::{Quiet, Wishes};
-use crate::store::{Planned, Release, hold_release, plan_parts_again, resume_release};
+use crate::store::{Journal, Planned, Release, hold_release, plan_parts_again, resume_release};
 
 const WUJIANG: &str = "320509";
+const BOTH: [&str; 2] = ["310000", "320000"];
 const MORNING: &str = "2026-07-01T22:45:00Z";
 
 fn asleep(channel: ChannelKind) -> Wishes {
@@ -24,7 +33,7 @@ async fn night(people: &[(i64, &str, &[&str])]) -> World {
         let places: Vec<_> = counties.iter().map(|county| ("家", *county, None, asleep(ChannelKind::Sms))).collect();
         world.person(*id, &[(ChannelKind::Sms, number)], &places).await;
     }
-    world.release_parts("storm", &[QINGPU, WUJIANG], &["310000", "320000"], &[Variant::Warn], &[]).await;
+    world.release_parts("storm", &[QINGPU, WUJIANG], &BOTH, &[Variant::Warn], &[]).await;
     world
 }
 
@@ -37,7 +46,11 @@ async fn first_part(world: &World) -> Release {
 }
 
 async fn stop(world: &World) {
-    let (part, now, mut tx) = (first_part(world).await, world.clock.now(), world.store.begin().await.unwrap());
+    stop_part(world, &first_part(world).await).await;
+}
+
+async fn stop_part(world: &World, part: &Release) {
+    let (now, mut tx) = (world.clock.now(), world.store.begin().await.unwrap());
     hold_release(&mut tx, part.id, now).await.unwrap();
     plan_parts_again(&mut tx, "storm", now).unwrap();
     tx.commit().await.unwrap();
@@ -48,6 +61,29 @@ async fn go_on(world: &World) {
     assert!(resume_release(&mut tx, &part).await.unwrap());
     plan_parts_again(&mut tx, "storm", now).unwrap();
     tx.commit().await.unwrap();
+}
+
+/// Plans alone, with nobody beside it who sends or ends anything.
+fn planner(world: &World) -> Planner {
+    let (journal, _) = Journal::start(world.store.clone());
+    let options = EngineOptions { clock: world.clock.clone(), leave: WaysOut::default(), policy: None };
+    let desk = |kind| {
+        let channel = Arc::new(Post { kind, refused: Vec::new(), got: Arc::default() });
+        let pace = Pace::new(None, Instant::now());
+        Arc::new(Desk::new(String::new(), channel, world.store.clone(), journal.clone(), &options, pace, (1, 1)))
+    };
+    let desks = [ChannelKind::Sms, ChannelKind::Email, ChannelKind::Push].map(desk).into();
+    let policy = Some(Arc::clone(&world.policy));
+    Planner { store: world.store.clone(), clock: world.clock.clone(), desks, policy, lanes: 0..=3 }
+}
+
+/// Plans all that is to be planned; returns in how many rounds.
+async fn plan_all(planner: &Planner) -> usize {
+    let (mut put_off, mut rounds) = (BTreeMap::new(), 0);
+    while rounds < 9 && planner.plan_next(&mut put_off).await.unwrap() {
+        rounds += 1;
+    }
+    rounds
 }
 
 /// Waits until all is planned, for so many people.
@@ -118,16 +154,21 @@ async fn of_a_chunk_that_was_begun_those_who_were_tried_stay_and_the_others_are_
 async fn what_cannot_be_looked_through_goes_on_as_it_is() {
     let both = [QINGPU, WUJIANG];
     let world = night(&[(1, "+8611", &[QINGPU]), (3, "+8633", &both)]).await;
-    let engine = world.engine(&[]).await;
+    plan_all(&planner(&world)).await;
     planned(&world, 2).await;
     stop(&world).await;
+    plan_all(&planner(&world)).await;
     planned(&world, 3).await;
     let mut tx = world.store.begin().await.unwrap();
     let fails = "CREATE TRIGGER fails BEFORE DELETE ON chunk BEGIN SELECT RAISE(ABORT, 'no'); END";
     sqlx::query(fails).execute(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
-    set_clock(&world, MORNING);
     go_on(&world).await;
+    let planner = planner(&world);
+    planner.plan_next(&mut BTreeMap::new()).await.unwrap();
+    assert!(planner.desks.iter().all(|desk| desk.more_urgent_than(3)), "those who send it know");
+    set_clock(&world, MORNING);
+    let engine = world.engine(&[]).await;
     world.until(|| async { world.got("+8611").len() == 1 }).await;
     engine.stop().await;
 }
@@ -149,4 +190,78 @@ async fn what_goes_on_while_it_is_planned_is_planned_once_more() {
     world.quiet("storm").await;
     engine.stop().await;
     assert_eq!(world.got("+8611").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_on_and_is_over_before_it_is_planned_keeps_nothing_waiting() {
+    let world = night(&[(1, "+8611", &[QINGPU])]).await;
+    let engine = world.engine(&[]).await;
+    planned(&world, 1).await;
+    engine.stop().await;
+    stop(&world).await;
+    go_on(&world).await;
+    world.release_parts("over", &[QINGPU, WUJIANG], &BOTH, &[Variant::Cancel], &["storm"]).await;
+    let rounds = plan_all(&planner(&world)).await;
+    for alert in ["storm", "over"] {
+        assert!(world.store.is_planned(alert).await.unwrap(), "{alert}");
+    }
+    assert_eq!(rounds, 4, "each part once");
+}
+
+/// Awake at the one place, asleep at the other: each of the two parts knows of one.
+async fn half_asleep(awake: &str, asleep_at: &str) -> World {
+    let world = night(&[]).await;
+    let places = [("家", awake, None, by(&[ChannelKind::Sms])), ("学校", asleep_at, None, asleep(ChannelKind::Sms))];
+    world.person(1, &[(ChannelKind::Sms, "+8611")], &places).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_to_be_told_at_once_is_left_to_no_part_that_lets_them_sleep() {
+    let world = half_asleep(WUJIANG, QINGPU).await;
+    let engine = world.engine(&[]).await;
+    world.until(|| async { world.got("+8611").len() == 1 }).await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_to_be_told_at_once_stays_in_a_part_that_goes_on_while_the_other_lets_them_sleep() {
+    let world = half_asleep(QINGPU, WUJIANG).await;
+    stop(&world).await;
+    let planner = planner(&world);
+    plan_all(&planner).await;
+    planned(&world, 2).await;
+    go_on(&world).await;
+    plan_all(&planner).await;
+    planned(&world, 2).await;
+    let engine = world.engine(&[]).await;
+    world.until(|| async { world.got("+8611").len() == 1 }).await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_first_address_has_failed_is_told_by_the_next_whichever_part_is_stopped() {
+    let world = night(&[]).await;
+    let addresses = [(ChannelKind::Sms, "+8611"), (ChannelKind::Email, "a@example.org"), (ChannelKind::Push, "push1")];
+    let places = [
+        ("家", QINGPU, None, by(&[ChannelKind::Sms, ChannelKind::Email])),
+        ("学校", WUJIANG, None, by(&[ChannelKind::Push])),
+    ];
+    world.person(1, &addresses, &places).await;
+    let planner = planner(&world);
+    plan_all(&planner).await;
+    let engine = world.engine_by(&[ChannelKind::Sms], &["+8611"]).await;
+    let mails = || async { world.store.states("storm").await.unwrap().get(&ChannelKind::Email).map(|all| all.waiting) };
+    world.until(|| async { mails().await == Some(1) }).await;
+    engine.stop().await;
+    stop(&world).await;
+    plan_all(&planner).await;
+    go_on(&world).await;
+    plan_all(&planner).await;
+    stop_part(&world, &world.store.releases_of(&["storm".to_owned()]).await.unwrap()[1]).await;
+    plan_all(&planner).await;
+    let engine = world.engine(&[]).await;
+    world.until(|| async { world.got("a@example.org").len() == 1 }).await;
+    engine.stop().await;
+    assert_eq!(world.got("push1"), [], "that part was stopped");
 }

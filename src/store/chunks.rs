@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::Row;
 use tocsin_channels::{ChannelKind, Class};
 
+use super::alerts::time;
 use super::{Store, StoreError, Tx, take_ids};
 use crate::delivery::{Members, StateCounts, WhenAmbiguous, WindowRecord, unpack_members};
 use crate::rules::Lane;
@@ -33,6 +34,8 @@ pub(crate) struct ChunkView {
     pub(crate) dispatch: i64,
     pub(crate) body: Vec<u8>,
     pub(crate) members: Members,
+    /// Its waiting members are not told before.
+    pub(crate) not_before: DateTime<Utc>,
     /// Whether it has come to its end: nothing of it changes any more.
     pub(crate) finished: bool,
 }
@@ -102,10 +105,19 @@ impl Store {
             .await?)
     }
 
+    /// A release's chunks, oldest first, with how many are in each.
+    pub(crate) async fn chunk_sizes(&self, release: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+        let rows = sqlx::query("SELECT id, n FROM chunk WHERE release = $1 ORDER BY id")
+            .bind(release)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter().map(|row| Ok((row.try_get("id")?, row.try_get("n")?))).collect()
+    }
+
     /// A chunk with where its members stand. `running` says that a worker may hold it: its last window without answers is in
     /// flight then.
     pub(crate) async fn chunk(&self, id: i64, running: bool) -> Result<Option<ChunkView>, StoreError> {
-        let row = sqlx::query("SELECT dispatch, lane, n, body, finals FROM chunk WHERE id = $1")
+        let row = sqlx::query("SELECT dispatch, lane, n, body, not_before, finals FROM chunk WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.read)
             .await?;
@@ -118,7 +130,9 @@ impl Store {
             Some(codes) => Members::finished(&codes),
             None => Members::replay(n, WhenAmbiguous::of_lane(lane), &self.history(id).await?, running),
         };
-        Ok(Some(ChunkView { dispatch: row.try_get("dispatch")?, body: row.try_get("body")?, members, finished }))
+        let not_before = time(row.try_get("not_before")?);
+        let (dispatch, body) = (row.try_get("dispatch")?, row.try_get("body")?);
+        Ok(Some(ChunkView { dispatch, body, members, not_before, finished }))
     }
 
     /// Unclaimed chunks whose release is over: superseded, or past its `expires`. As `(chunk, superseded)`.

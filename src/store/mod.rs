@@ -33,8 +33,8 @@ mod releases;
 mod reports;
 mod residents;
 mod sessions;
-mod set_aside;
 mod sources;
+mod stops;
 mod subscribers;
 mod sync;
 mod unasked;
@@ -80,8 +80,8 @@ pub(crate) use publications::{Printed, Released};
 pub use record::RecordFilter;
 pub(crate) use record::{Entry, record};
 pub(crate) use releases::{
-    NewRelease, Planned, Release, ReleaseKind, Unplanned, correction_name, escalation_of, hold_release,
-    insert_planned_chunk, insert_release, is_stopped, plan_parts_again, resume_release, supersede_release,
+    NewRelease, Planned, Release, ReleaseKind, Unplanned, correction_name, escalation_of, insert_planned_chunk,
+    insert_release,
 };
 pub(crate) use reports::{RegionCounts, SourceCount, Tally};
 pub(crate) use residents::{
@@ -92,9 +92,9 @@ pub(crate) use sessions::{
     TokenRow, end_old, end_session, end_sessions, end_token, fail_session, insert_invitation, insert_session,
     insert_token, prove_session, use_invitation,
 };
-pub(crate) use set_aside::Cut;
 pub(crate) use sources::EntryRow;
 pub use sources::SourceRow;
+pub(crate) use stops::{Cut, SetAside, hold_release, is_stopped, plan_parts_again, resume_release, supersede_release};
 pub use subscribers::AddressCount;
 pub(crate) use subscribers::{NewSubscriber, Stored};
 pub(crate) use unasked::{allow_again, forget_unasked, forget_unrefused, refuse};

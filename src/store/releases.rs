@@ -10,6 +10,7 @@ use tocsin_channels::ChannelKind;
 use super::alerts::time;
 use super::chunks::insert_chunks;
 use super::dispatches::{NewDispatch, insert_dispatches};
+use super::stops::is_any_stopped;
 use super::{NewChunk, Store, StoreError, Tx, readable, take_ids, take_ids_of};
 use crate::approval::{BY_RULE, HOLDS};
 use crate::messages::{Language, Scene};
@@ -249,7 +250,8 @@ impl Store {
     }
 
     /// Writes the last chunks of some releases, and marks them as planned: their chunks hold the whole audience. One of which an other
-    /// part that people were left to was stopped meanwhile is not marked, nor one that goes on since: it is planned once more.
+    /// part that people were left to was stopped meanwhile is not marked, nor one that goes on since: it is planned once more, unless it
+    /// is over.
     pub(crate) async fn end_plans(&self, plans: &[Planned], at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.begin_early().await?;
         insert_chunks(&mut tx, plans.iter().flat_map(|plan| &plan.chunks), at).await?;
@@ -258,7 +260,7 @@ impl Store {
                 continue;
             }
             let query = sqlx::query(
-                "UPDATE release SET planned_at = $2 WHERE id = $1 AND (held_at IS NOT NULL
+                "UPDATE release SET planned_at = $2 WHERE id = $1 AND (held_at IS NOT NULL OR superseded_at IS NOT NULL
                      OR NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.release = $1 AND chunk.state = 3))",
             );
             tx.later(query.bind(plan.release).bind(at.timestamp_millis()))?;
@@ -322,80 +324,6 @@ impl Store {
         }
         Ok(old.len() as u64)
     }
-}
-
-/// Whether one of these releases was stopped, or is over.
-pub(super) async fn is_any_stopped(tx: &mut Tx, releases: &BTreeSet<i64>) -> Result<bool, StoreError> {
-    for release in releases {
-        let sql = "SELECT id FROM release WHERE id = $1 AND (held_at IS NOT NULL OR superseded_at IS NOT NULL)";
-        if sqlx::query_scalar::<_, i64>(sql).bind(release).fetch_optional(&mut *tx).await?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Whether officers have stopped this alert for the people of this release: its jurisdiction's part, or the whole.
-pub(crate) async fn is_stopped(tx: &mut Tx, new: &NewRelease) -> Result<bool, StoreError> {
-    let n: i64 = sqlx::query_scalar(
-        "SELECT CAST(COUNT(*) AS BIGINT) FROM release WHERE alert = $1 AND held_at IS NOT NULL AND superseded_at IS NULL
-         AND (jurisdiction IS NULL OR jurisdiction = $2)",
-    )
-    .bind(&new.alert)
-    .bind(new.jurisdiction.as_ref().map(RegionCode::as_str))
-    .fetch_one(&mut *tx)
-    .await?;
-    Ok(n > 0)
-}
-
-/// Stops a release: no window opens any more, and what waits is held. False when it was stopped already.
-pub(crate) async fn hold_release(tx: &mut Tx, release: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE release SET held_at = $2 WHERE id = $1 AND held_at IS NULL")
-        .bind(release)
-        .bind(now.timestamp_millis())
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query("UPDATE chunk SET state = 3 WHERE release = $1 AND state = 0").bind(release).execute(&mut *tx).await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Parts of an alert that needed nobody's yes leave people to each other. Once some were stopped, corrected or let go on, those that
-/// stand are planned again: who was left to one that stands no more is theirs to tell. What is in their chunks stays there.
-pub(crate) fn plan_parts_again(tx: &mut Tx, alert: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let query = sqlx::query(
-        "UPDATE release SET planned_at = NULL WHERE alert = $1 AND kind = 'alert' AND signed_by = $2 AND planned_at IS NOT NULL
-         AND held_at IS NULL AND superseded_at IS NULL AND expires > $3 AND EXISTS (SELECT 1 FROM release AS other
-             WHERE other.alert = $1 AND other.kind = 'alert' AND other.signed_by = $2 AND other.id <> release.id)",
-    );
-    tx.later(query.bind(alert).bind(BY_RULE).bind(now.timestamp_millis()))
-}
-
-/// Lets a stopped release go on; false when it was not stopped. Of one that leaves people to other parts, and they to it, what was set
-/// aside waits until it is planned again: others may have told some of them meanwhile. One that is damaged is never planned.
-pub(crate) async fn resume_release(tx: &mut Tx, release: &Release) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE release SET held_at = NULL WHERE id = $1 AND held_at IS NOT NULL")
-        .bind(release.id)
-        .execute(&mut *tx)
-        .await?;
-    let shared = "SELECT other.id FROM release AS own JOIN release AS other ON other.alert = own.alert AND other.id <> own.id
-         WHERE own.id = $1 AND own.kind = 'alert' AND own.signed_by = $2 AND other.kind = 'alert' AND other.signed_by = $2 LIMIT 1";
-    let shared: Option<i64> =
-        sqlx::query_scalar(shared).bind(release.id).bind(BY_RULE).fetch_optional(&mut *tx).await?;
-    if shared.is_none() || release.damaged {
-        let go = sqlx::query("UPDATE chunk SET state = 0 WHERE release = $1 AND state = 3").bind(release.id);
-        go.execute(&mut *tx).await?;
-    }
-    Ok(done.rows_affected() == 1)
-}
-
-/// Closes one release for good: no window of it opens after this transaction commits.
-pub(crate) async fn supersede_release(tx: &mut Tx, release: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("UPDATE release SET superseded_at = $2 WHERE id = $1 AND superseded_at IS NULL")
-        .bind(release)
-        .bind(at.timestamp_millis())
-        .execute(&mut *tx)
-        .await?;
-    Ok(())
 }
 
 /// Writes the one chunk of a release whose recipients are known already, and marks it planned.

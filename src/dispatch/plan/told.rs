@@ -5,11 +5,13 @@ mod night;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use roaring::RoaringTreemap;
 use tocsin_channels::ChannelKind;
 
 use self::homes::{Census, Homes};
 use self::night::Night;
+use super::spared::Spared;
 use super::{Extra, Plan, because};
 use crate::delivery::{DeliveryState, ELSEWHERE, Recipient, address_of, unpack_why};
 use crate::dispatch::elsewhere::{Owners, recipients, same};
@@ -19,6 +21,9 @@ use crate::store::{Dispatch, Release, StoreError};
 
 /// Ids of addresses that have heard something, by channel and variant.
 pub(super) type Heard = BTreeMap<(ChannelKind, Variant), RoaringTreemap>;
+
+/// Where somebody stands, and before when they are not told who wait.
+type Stand = (DeliveryState, DateTime<Utc>);
 
 impl<'a> Plan<'a> {
     /// Nobody is told the same twice: not by an alert that says again what they have heard, nor by a second release of one alert to
@@ -46,21 +51,18 @@ impl<'a> Plan<'a> {
         heard.extend(store.releases_of(&store.replaced_by(&own.alert).await?).await?);
         heard.sort_by_key(|release| release.id);
         heard.dedup_by_key(|release| release.id);
-        let mut spared = Heard::new();
+        let (mut spared, now) = (Spared::default(), self.planner.clock.now());
         for old in &heard {
             let (same, goes_on) = (same.contains(&old.id), goes_on.contains(&old.id));
             // Of a part that was corrected they have heard since that it was wrong.
             let holds = old.alert != own.alert || old.superseded_at.is_none();
-            let mut note = |channel, variant, recipient: &Recipient, state: DeliveryState| {
-                let hears = (holds && state == DeliveryState::Accepted)
-                    || (goes_on && matches!(state, DeliveryState::Waiting | DeliveryState::Sending));
-                if same && hears && !recipient.is_region() {
-                    spared.entry((channel, variant)).or_default().insert(recipient.id);
-                } else if !same && state.may_have_been_told() {
-                    // What they heard last was something else.
-                    let all = spared.iter_mut().filter(|((own, _), _)| *own == channel);
-                    all.for_each(|(_, set)| _ = set.remove(recipient.id));
-                }
+            let mut note = |channel, variant, recipient: &Recipient, (state, due): (DeliveryState, _)| match state {
+                _ if !same && state.may_have_been_told() => spared.forget(channel, recipient.id),
+                _ if !same || recipient.is_region() => {}
+                DeliveryState::Accepted if holds => spared.hears((channel, variant), recipient.id),
+                DeliveryState::Sending if goes_on => spared.hears((channel, variant), recipient.id),
+                DeliveryState::Waiting if goes_on => spared.waits((channel, variant), recipient.id, due, now),
+                _ => {}
             };
             self.look_at(old, &mut note).await?;
         }
@@ -71,7 +73,7 @@ impl<'a> Plan<'a> {
     /// Who has heard last that all is over (Cancel), or that it is over where they are (Lifted): they do not hear it again.
     async fn ended(&self, older: &[Release]) -> Result<Heard, StoreError> {
         let mut ended = Heard::new();
-        let mut note = |channel, variant, recipient: &Recipient, state: DeliveryState| {
+        let mut note = |channel, variant, recipient: &Recipient, (state, _): (DeliveryState, _)| {
             let heard = state == DeliveryState::Accepted && !recipient.is_region();
             for end in [Variant::Cancel, Variant::Lifted] {
                 let set = ended.entry((channel, end)).or_default();
@@ -94,11 +96,11 @@ impl<'a> Plan<'a> {
         Ok(ended)
     }
 
-    /// Goes through the recipients of a release, with how they were told and where each stands.
+    /// Goes through the recipients of a release, with how they were told and where each stands, and until when each waits who waits.
     async fn look_at(
         &self,
         old: &Release,
-        note: &mut (dyn FnMut(ChannelKind, Variant, &Recipient, DeliveryState) + Send),
+        note: &mut (dyn FnMut(ChannelKind, Variant, &Recipient, Stand) + Send),
     ) -> Result<(), StoreError> {
         let store = &self.planner.store;
         let dispatches = store.dispatches(old.id).await?;
@@ -107,7 +109,7 @@ impl<'a> Plan<'a> {
             let Some(was) = dispatches.iter().find(|dispatch| dispatch.id == view.dispatch) else { continue };
             let recipients = recipients(chunk, &view.body);
             for (recipient, state) in recipients.iter().zip(view.members.states()) {
-                note(was.content.kind(), was.variant, recipient, *state);
+                note(was.content.kind(), was.variant, recipient, (*state, view.not_before));
             }
         }
         Ok(())
@@ -192,8 +194,8 @@ impl<'a> Plan<'a> {
         let owners = Owners::of(&self.planner.store, unreached.iter().map(|(_, id, ..)| *id)).await?;
         for (was, recipient, region, extra) in unreached {
             let hears = |(kind, id): &(ChannelKind, u64)| {
-                let heard = [ended, &self.spared].into_iter().filter_map(|heard| heard.get(&(*kind, was.variant)));
-                self.tells(*kind, *id) || heard.into_iter().any(|heard| heard.contains(*id))
+                let ended = ended.get(&(*kind, was.variant)).is_some_and(|heard| heard.contains(*id));
+                ended || self.tells(*kind, *id) || self.has_heard(*kind, was.variant, *id, extra.hold)
             };
             if owners.others(recipient).iter().any(hears) {
                 continue;
@@ -272,7 +274,7 @@ impl<'a> Plan<'a> {
             if repeat.origin != Some(origin) || repeat.id >= self.release.id {
                 continue;
             }
-            let mut note = |channel, _, recipient: &Recipient, state| {
+            let mut note = |channel, _, recipient: &Recipient, (state, _)| {
                 if !is_missed(state) {
                     reached.entry(channel).or_default().insert(recipient.id);
                 }

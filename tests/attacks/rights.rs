@@ -422,7 +422,7 @@ async fn pages_and_programs_ask_for_the_same_word_and_the_same_words_seen() {
     let red = Cma { colour: super::support::RED, code: "310115000000".into(), ..Cma::new("red") };
     assert_eq!(server.post(red.xml()).await.0, 201);
     // A grave one takes the place's name, in either language.
-    let grave = |word| [("seen", "0"), ("stage", "review"), ("word", word)];
+    let grave = |word| [("seen", "0"), ("stage", "sign"), ("word", word)];
     says(browser.post("/console/escalations/2/approve", &grave("")).await, 409, "T6014");
     let (_, page) = browser.post("/console/escalations/2/approve", &grave("上海市")).await;
     assert!(!page.contains("T6014"), "{page}");

@@ -151,13 +151,15 @@ pub(super) async fn states(
 ) -> Result<Json<Value>, Problem> {
     let id: AlertId = id.parse().map_err(|_| Problem::NotFound)?;
     let alert = app.store.alert(id.as_str()).await?.ok_or(Problem::NotFound)?;
+    // Asked first: whoever is planned by then is counted.
+    let planned = app.store.is_planned(id.as_str()).await?;
     let channels = app.store.states(id.as_str()).await?;
     let mut all = StateCounts::default();
     channels.values().for_each(|counts| all += *counts);
     Ok(Json(json!({
         "id": id,
         "state": alert.state,
-        "planned": app.store.is_planned(id.as_str()).await?,
+        "planned": planned,
         "audience": all.total(),
         "states": all,
         "channels": channels,

@@ -1,5 +1,6 @@
 //! The program put together: store, policy, intake, engine, and what keeps house.
 
+mod agreed;
 mod channels;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, Utc};
 use tocsin_channels::ChannelKind;
 use tocsin_channels::email::EmailError;
 use tocsin_channels::mqtt::MqttError;
@@ -15,6 +15,8 @@ use tocsin_channels::push::PushError;
 use tocsin_channels::sms::SmsError;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use agreed::use_agreed;
+use agreed::{agreed_channels, under};
 use channels::{in_force, prices, providers, rates};
 
 use crate::approval::{self, Desk};
@@ -27,7 +29,6 @@ use crate::dispatch::{Engine, EngineOptions, WaysOut};
 use crate::grave::GraveSettings;
 use crate::housekeeping;
 use crate::intake::Intake;
-use crate::messages::TemplateError;
 use crate::officers::{SealKey, SecretError};
 use crate::oidc::{Organisation, OrganisationError};
 use crate::organisations::Organisations;
@@ -39,7 +40,7 @@ use crate::residents::{self, Receipts, Residents};
 use crate::seal::key_bytes;
 use crate::sources::{self, Door, SourceConfig};
 use crate::staff::{Staff, StaffError, Standing};
-use crate::store::{Entry, Store, StoreError, StoreOptions, set_listening};
+use crate::store::{Store, StoreError, StoreOptions, set_listening};
 
 /// Everything that runs.
 pub struct App {
@@ -387,64 +388,6 @@ fn tell(standing: &Standing) {
     for change in &standing.waits {
         tracing::warn!(%change, "waits for an administrator's yes on the console's page of people; what was agreed to before stays in force");
     }
-}
-
-/// Whether this version of the program can use what was agreed to.
-///
-/// # Errors
-/// When it cannot; what it is, and who agreed to it when, is said.
-pub(crate) async fn use_agreed(config: &Config, agreed: &GraveSettings, staff: &Staff) -> Result<(), StartError> {
-    agreed_policy(Policy::build(config)?, agreed, staff).await?;
-    agreed_channels(agreed, config, staff).await?;
-    Ok(())
-}
-
-async fn agreed_policy(
-    policy: Policy,
-    agreed: &GraveSettings,
-    staff: &Staff,
-) -> Result<(Policy, Option<TemplateError>), StartError> {
-    let why = match policy.under(agreed) {
-        Err(PolicyError::Rules(why)) => why.to_string(),
-        done => return Ok(done?),
-    };
-    let digest = crate::hex(ring::digest::digest(&ring::digest::SHA256, agreed.rules.as_bytes()).as_ref());
-    let rules = format!("the rule set in force (SHA-256 {digest}");
-    Err(unusable(&rules, staff.since(|old| old.rules == agreed.rules).await?, why))
-}
-
-async fn agreed_channels(agreed: &GraveSettings, config: &Config, staff: &Staff) -> Result<ChannelsConfig, StartError> {
-    match agreed.channels(config) {
-        Ok(channels) => Ok(channels),
-        Err(why) => {
-            let since = staff.since(|old| old.channels == agreed.channels).await?;
-            Err(unusable("the channels in force (", since, why.to_string()))
-        }
-    }
-}
-
-fn unusable(what: &str, since: Option<(DateTime<Utc>, Option<String>)>, why: String) -> StartError {
-    let since = since.map_or_else(String::new, |(at, by)| {
-        let by = by.map_or_else(|| "nobody had to agree".to_owned(), |by| format!("{by} agreed"));
-        format!("; {by}, {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
-    });
-    StartError::Agreed { what: format!("{what}{since})"), why }
-}
-
-/// A policy under what was agreed to; where words of it do for this version no more, that is on record.
-async fn under(
-    policy: Policy,
-    agreed: &GraveSettings,
-    staff: &Staff,
-    (store, clock): (&Store, &dyn Clock),
-) -> Result<Policy, StartError> {
-    let (policy, unused) = agreed_policy(policy, agreed, staff).await?;
-    if let Some(error) = unused {
-        tracing::error!(%error, "words that were agreed to cannot be used; the shipped ones are, until an administrator agrees to others");
-        let detail = serde_json::json!({"error": error.to_string()});
-        store.record_one(clock.now(), Entry::new("tocsin", "settings.words", "settings", detail)).await?;
-    }
-    Ok(policy)
 }
 
 /// What else goes on at the broker, as config says: accounts kept current, devices listened to and watched.

@@ -278,15 +278,11 @@ async fn rules_are_read_again_and_a_broken_file_is_not_taken() {
     let stricter = include_str!("../rules/delta.toml").replace("approval = \"none\"", "approval = \"one\"");
     std::fs::write(&rules, "[[rule]]\nnam = 1").unwrap();
     reload(&server);
-    while !server.log().contains("the new configuration is refused") {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    server.logs("the new configuration is refused").await;
     assert_eq!(server.post(Cma::new("1").xml()).await.1["state"], "released", "the old rules stay in force");
     std::fs::write(&rules, stricter).unwrap();
     reload(&server);
-    while !server.log().contains("were read again") {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    server.logs("were read again").await;
     let (_, answer) = server.post(Cma { event: ("暴雨", "Rainstorm"), ..Cma::new("2") }.xml()).await;
     assert_eq!(answer["state"], "waiting");
     assert!(server.stop(), "a graceful stop: {}", server.log());

@@ -1,9 +1,10 @@
 //! `tocsin serve`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
@@ -23,9 +24,14 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<bool, Failure> {
     let config = context.config()?;
-    let app = Arc::new(App::start(&config, Arc::new(SystemClock)).await?);
+    // Before anything else: what nobody listens for kills the program.
+    let mut signals = Signals::listen()?;
+    let app = tokio::select! {
+        app = App::start(&config, Arc::new(SystemClock)) => Arc::new(app?),
+        () = signals.end() => return Ok(true),
+    };
     let stop = CancellationToken::new();
-    let signals = tokio::spawn(watch_signals(Arc::clone(&app), context.path.clone(), stop.clone()));
+    let signals = tokio::spawn(signals.heed(Arc::clone(&app), context.path.clone(), stop.clone()));
     let json = context.json;
     let ready = move |at: SocketAddr| {
         tracing::info!(address = %at, "taking alerts");
@@ -36,7 +42,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<bool, Failure> 
     let server = ServerConfig { listen: args.listen.unwrap_or(config.server.listen), ..config.server };
     let served = web::serve(Arc::clone(&app), &server, stop.clone(), ready).await;
     stop.cancel();
-    signals.await??;
+    signals.await?;
     tracing::info!("stopping: windows in flight are recorded first");
     match Arc::try_unwrap(app) {
         Ok(app) => app.stop().await,
@@ -46,21 +52,45 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<bool, Failure> 
     Ok(true)
 }
 
-async fn watch_signals(app: Arc<App>, config: std::path::PathBuf, stop: CancellationToken) -> std::io::Result<()> {
-    let (mut end, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut reload = signal(SignalKind::hangup())?;
-    loop {
+/// What an operator tells the running program: end it, or read rules and bureaus again.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    /// From here on none is lost.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until the program is told to end.
+    async fn end(&mut self) {
         tokio::select! {
-            _ = end.recv() => break,
-            _ = interrupt.recv() => break,
-            () = stop.cancelled() => break,
-            _ = reload.recv() => {
-                if let Err(error) = app.reload(&config).await {
-                    tracing::error!(%error, "the new configuration is refused; the old one stays in force");
+            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => (),
+        }
+    }
+
+    /// Does what they say, until one of them or somebody else ends the program.
+    async fn heed(mut self, app: Arc<App>, config: PathBuf, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+                () = stop.cancelled() => break,
+                _ = self.reload.recv() => {
+                    if let Err(error) = app.reload(&config).await {
+                        tracing::error!(%error, "the new configuration is refused; the old one stays in force");
+                    }
                 }
             }
         }
+        stop.cancel();
     }
-    stop.cancel();
-    Ok(())
 }

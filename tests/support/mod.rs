@@ -120,6 +120,17 @@ impl Server {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits until its log says this.
+    pub async fn logs(&self, part: &str) {
+        for _ in 0..6_000 {
+            if self.log().contains(part) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("it never says {part:?}:\n{}", self.log());
+    }
+
     pub fn tocsin(&self, arguments: &[&str]) -> (bool, String, String) {
         tocsin(&self.config(), arguments)
     }

@@ -57,12 +57,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// A test that waits for what never comes fails, after four times what the slowest program of tests takes; the last line names it.
+const LIMIT: &str = "target.'cfg(target_os = \"linux\")'.runner = ['timeout', '--foreground', '--verbose', '1200']";
+
 fn test(arguments: &[String]) -> Result<(), String> {
     let schema = tools::prepare()?;
-    let mut command = cargo();
     // The servers that tests need are started by the tests themselves, on ports of their own, and stopped with them.
+    let mut command = cargo();
     command
-        .args(["test", "--workspace"])
+        .args(["test", "--config", LIMIT, "--workspace"])
         .args(arguments)
         .env("TOCSIN_CAP_XSD", schema)
         .env("INSTA_UPDATE", "no")
@@ -72,7 +75,8 @@ fn test(arguments: &[String]) -> Result<(), String> {
         return Ok(());
     }
     // What is off by default: passkeys, in a browser.
-    run(cargo().args(["test", "--package", "tocsin", "--features", "passkeys", "--test", "passkeys"]))
+    let passkeys = ["--package", "tocsin", "--features", "passkeys", "--test", "passkeys"];
+    run(cargo().args(["test", "--config", LIMIT]).args(passkeys))
 }
 
 fn bench(name: Option<&str>, json: bool, runs: u32) -> Result<(), String> {

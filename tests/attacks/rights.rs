@@ -310,6 +310,7 @@ async fn the_record_of_others_is_for_auditors() {
     let crew = Crew::of(&server).await;
     let li = crew.officer("li", &["signer:310000"]).await.browser(&server).await;
     let auditor = crew.officer("auditor", &["auditor:*"]).await.browser(&server).await;
+    let local = crew.officer("local", &["auditor:310000", "administrator:310000"]).await.browser(&server).await;
     let alert = orange(&server).await;
     for (path, own, audited) in [
         ("/console/record", false, true),
@@ -319,6 +320,7 @@ async fn the_record_of_others_is_for_auditors() {
     ] {
         assert_eq!(li.get(path).await.1.contains("<td>root</td>"), own, "{path}");
         assert_eq!(auditor.get(path).await.1.contains("<td>root</td>"), audited, "{path}");
+        assert_eq!(local.get(path).await.1.contains("<td>root</td>"), own, "roles hold for their region alone: {path}");
     }
     let subject = format!("/console/record?subject={alert}");
     // Whoever does not see everything is told so.
@@ -333,6 +335,7 @@ async fn the_record_of_others_is_for_auditors() {
         "what became of an alert is everyone's"
     );
     assert_eq!(li.get("/console/record.csv").await.0, 403);
+    assert_eq!(local.get("/console/record.csv").await.0, 403);
     assert_eq!(auditor.get("/console/record.csv").await.0, 200);
     assert_eq!(li.get("/console/record?before=x").await.0, 400);
 }

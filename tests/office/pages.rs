@@ -127,6 +127,28 @@ async fn the_record_page_shows_a_broken_chain_and_gives_auditors_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_record_shows_the_kind_asked_for_and_turns_its_pages() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let auditor = crew.officer("audit", &["auditor:*"]).await.browser(&server).await;
+    for n in 0..101 {
+        let language = if n % 2 == 0 { "en" } else { "zh-CN" };
+        assert_eq!(auditor.post("/console/me/language", &[("language", language)]).await.0, 303);
+    }
+    assert!(auditor.get("/console/me").await.1.contains("<html lang=\"en\""), "pages come in the language chosen");
+    let (_, first) = auditor.get("/console/record?kind=officer.language").await;
+    let next = first.split("before=").nth(1).unwrap().split(['"', '&']).next().unwrap();
+    let (_, second) = auditor.get(&format!("/console/record?kind=officer.language&before={next}")).await;
+    let lines = |page: &str| {
+        let kinds = page.split("<code class=\"quiet\">").skip(1).map(|part| part.split('<').next().unwrap().to_owned());
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&first), vec!["officer.language"; 100]);
+    assert_eq!(lines(&second), ["officer.language"], "the first one");
+    assert!(second.contains("English") && !second.contains("before="), "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_reads_along_shows_how_far_behind_it_is_and_what_it_said_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");

@@ -72,8 +72,9 @@ pub(super) async fn show(
 ) -> Response {
     let frame = Frame::of::<Live>(&session, "record");
     let some = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
-    // Auditors read everything; others what concerns an alert, or themselves.
-    let auditor = session.officer.grants.has(Role::Auditor) || session.officer.grants.has(Role::Administrator);
+    // Auditors of everywhere read everything; others what concerns an alert, or themselves.
+    let grants = &session.officer.grants;
+    let auditor = grants.everywhere(Role::Auditor) || grants.everywhere(Role::Administrator);
     let mut filter = RecordFilter {
         subject: some(&wanted.subject),
         actor: some(&wanted.actor),
@@ -156,7 +157,7 @@ async fn broken(app: &App) -> Result<Option<String>, StoreError> {
 /// Everything, for an auditor's own tools.
 pub(super) async fn export(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
     let frame = Frame::of::<Live>(&session, "record");
-    if !session.officer.grants.has(Role::Auditor) {
+    if !session.officer.grants.everywhere(Role::Auditor) {
         return Fault::NotYours.show(&frame);
     }
     let store = &site.app.store;

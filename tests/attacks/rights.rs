@@ -192,6 +192,12 @@ async fn roles_are_not_to_be_had_alone() {
         let row = crew.store.officer_by_login(&login.parse().unwrap()).await.unwrap().unwrap();
         row.grants.has(tocsin::officers::Role::Signer)
     };
+    // Nor are these two offered it: they read that another administrator has to agree.
+    for (browser, own, others) in [(&root, 3, 0), (&second, 1, 2)] {
+        let (_, page) = browser.get("/console/people").await;
+        let counts = ["Another administrator agrees to it.", "name=\"agree\"", "name=\"refuse\""];
+        assert_eq!(counts.map(|part| page.matches(part).count()), [own, others, 3], "{page}");
+    }
     let agree = [("agree", "1")];
     for proposal in 1..=3 {
         says(root.post(&format!("/console/people/proposals/{proposal}"), &agree).await, 409, "T6106");

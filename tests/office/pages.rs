@@ -95,7 +95,13 @@ async fn the_record_page_shows_a_broken_chain_and_gives_auditors_all_of_it() {
     let crew = Crew::of(&server).await;
     let auditor = crew.officer("audit", &["auditor:*"]).await.browser(&server).await;
     let li = crew.officer("li", &["signer:310000"]).await.browser(&server).await;
-    assert_eq!(li.get("/console/record.csv").await.0, 403, "the whole record is for auditors");
+    // Whoever would be refused it is not offered it either; an administrator who keeps officers is no auditor.
+    let root = crew.root.browser(&server).await;
+    for (browser, status) in [(&auditor, 200), (&li, 403), (&root, 403)] {
+        assert_eq!(browser.get("/console/record.csv").await.0, status, "the whole record is for auditors");
+        let (_, page) = browser.get("/console/record").await;
+        assert_eq!(page.contains("href=\"/console/record.csv\""), status == 200, "{page}");
+    }
     let (_, page) = auditor.get("/console/record").await;
     assert!(page.contains("class=\"lamp up\"") && !page.contains("role=\"alert\">✕"), "{page}");
     // Each line in words, kinds and facts: nobody reads JSON.

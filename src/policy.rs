@@ -1,6 +1,7 @@
 //! What may be changed while the program runs: map, rules, templates, bureaus. Built whole or not at all.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::cap;
 use crate::config::{BureauConfig, Config, ConfigError, SigningConfig};
@@ -75,7 +76,7 @@ impl Policy {
                 return Err(PolicyError::Bureau { bureau: bureau.name.clone(), code: code.to_string() });
             }
         }
-        let keys = keys(&config.bureaus)?;
+        let keys = keys(&config.bureaus, &key_files(&config.bureaus)?)?;
         let signing = config.signing.as_ref();
         let load = |own: &SigningConfig| {
             let key = cap::SigningKey::load(&own.key_file, own.certificate_file.as_deref())?;
@@ -111,7 +112,8 @@ impl Policy {
             None => (self.templates, None),
         };
         let (bureaus, sources) = (settings.bureaus.clone(), settings.sources.clone());
-        Ok((Self { rules, templates, keys: keys(&bureaus)?, bureaus, sources, ..self }, unused))
+        let files = settings.keys.clone().map_or_else(|| key_files(&bureaus), Ok)?;
+        Ok((Self { rules, templates, keys: keys(&bureaus, &files)?, bureaus, sources, ..self }, unused))
     }
 
     /// A bureau as it speaks by one of its sources.
@@ -137,10 +139,30 @@ impl Policy {
     }
 }
 
-/// What bureaus sign with.
-fn keys(bureaus: &[BureauConfig]) -> Result<BTreeMap<String, cap::Keys>, cap::SignatureError> {
+/// What bureaus sign with, from files that were read before.
+fn keys(
+    bureaus: &[BureauConfig],
+    files: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, cap::Keys>, cap::SignatureError> {
     let signers = bureaus.iter().filter(|bureau| !bureau.keys.is_empty());
-    signers.map(|bureau| Ok((bureau.name.clone(), cap::Keys::load(&bureau.keys)?))).collect()
+    let of = |bureau: &BureauConfig| {
+        let text = |path: &PathBuf| files.get(&path.display().to_string());
+        let own = bureau.keys.iter().filter_map(|path| Some((path.as_path(), text(path)?.as_str())));
+        Ok((bureau.name.clone(), cap::Keys::of(own)?))
+    };
+    signers.map(of).collect()
+}
+
+/// The texts of the files that bureaus' keys lie in, by their paths.
+pub(crate) fn key_files(bureaus: &[BureauConfig]) -> Result<BTreeMap<String, String>, ConfigError> {
+    let read = |path: &PathBuf| {
+        let name = path.display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => Ok((name, String::from_utf8_lossy(&bytes).into_owned())),
+            Err(source) => Err(ConfigError::Read { path: name, source }),
+        }
+    };
+    bureaus.iter().flat_map(|bureau| &bureau.keys).map(read).collect()
 }
 
 /// The text of the rule set that a configuration names.
@@ -176,6 +198,24 @@ mod tests {
         let settings = GraveSettings { templates: Some(agreed), ..GraveSettings::of(&config).unwrap() };
         let (policy, unused) = policy.under(&settings).unwrap();
         (policy.templates.advice(Hazard::Earthquake, Language::Chinese).unwrap(), unused)
+    }
+
+    #[cfg(feature = "signatures")]
+    #[test]
+    fn keys_are_those_that_were_agreed_to_whatever_lies_in_their_files_now() {
+        let bureau = format!(
+            "[[bureau]]\nname = \"a\"\ntoken_sha256 = \"{}\"\nregions = [\"310000\"]\nsignature = \"required\"\nkeys = [\"/nowhere.pem\"]\n",
+            "a".repeat(64)
+        );
+        let bureaus = Config::parse(&bureau, "config.toml").unwrap().bureaus;
+        let under = |text: &str| {
+            let keys = Some(BTreeMap::from([("/nowhere.pem".to_owned(), text.to_owned())]));
+            let config = Config::default();
+            let settings = GraveSettings { bureaus: bureaus.clone(), keys, ..GraveSettings::of(&config).unwrap() };
+            Policy::build(&config).unwrap().under(&settings).map(|(policy, _)| policy.keys)
+        };
+        assert!(under(include_str!("../tests/cases/signatures/bureau.pem")).unwrap().contains_key("a"));
+        assert!(under("what somebody put there").unwrap_err().to_string().contains("/nowhere.pem"));
     }
 
     #[test]

@@ -30,8 +30,9 @@ impl std::fmt::Display for Change {
 pub fn changes(old: &GraveSettings, new: &GraveSettings) -> Vec<Change> {
     let mut found = Vec::new();
     let mut old = old.clone();
-    // What was agreed to before words counted says nothing of them.
+    // What was agreed to before words and keys counted says nothing of them.
     old.templates = old.templates.or_else(|| new.templates.clone());
+    old.keys = old.keys.or_else(|| new.keys.clone());
     walk(&mut Vec::new(), Some(&view(&old)), Some(&view(new)), &mut found);
     found
 }
@@ -46,6 +47,10 @@ fn view(settings: &GraveSettings) -> Value {
     let lines = |text: &String| text.lines().map(Value::from).collect::<Vec<_>>();
     let templates = settings.templates.iter().flatten().map(|(name, text)| (name.clone(), lines(text).into()));
     tree.insert("template".into(), Value::Object(templates.collect()));
+    let print = |text: &String| crate::hex(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref());
+    let keys =
+        settings.keys.iter().flatten().map(|(file, text)| (file.clone(), format!("SHA-256 {}", print(text)).into()));
+    tree.insert("key".into(), Value::Object(keys.collect()));
     match settings.rules.parse::<toml::Table>().map(|table| json!(table)) {
         Ok(Value::Object(rules)) => {
             let names = |kind: &Value| {

@@ -33,12 +33,16 @@ pub struct GraveSettings {
     /// agreed before words counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub templates: Option<BTreeMap<String, String>>,
+    /// What bureaus' keys are, by their files: another one in the same place is another key. None where it was agreed before that
+    /// counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<BTreeMap<String, String>>,
     /// Who carries messages, as it is written in the configuration.
     pub channels: BTreeMap<String, Value>,
 }
 
 impl GraveSettings {
-    /// Those of a configuration; the files of rules and templates are read.
+    /// Those of a configuration; the files of rules, templates and keys are read.
     ///
     /// # Errors
     /// When one of them cannot be read.
@@ -48,6 +52,7 @@ impl GraveSettings {
             sources: config.source_terms(),
             rules: policy::rules_text(config)?,
             templates: Some(policy::template_files(config).map_err(unread)?),
+            keys: Some(policy::key_files(&config.bureaus)?),
             channels: config.channels.written.clone(),
         })
     }

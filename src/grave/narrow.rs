@@ -25,7 +25,14 @@ pub fn in_force(agreed: &GraveSettings, wanted: &GraveSettings, map: &RegionMap)
     });
     let bureaus: Vec<BureauConfig> = bureaus.collect();
     let sources = sources(agreed, wanted, &bureaus);
-    GraveSettings { bureaus, sources, rules: rules.clone(), templates, channels: channels.collect() }
+    let keys = agreed.keys.as_ref().map_or_else(|| wanted.keys.clone(), |agreed| Some(keys_of(&bureaus, agreed)));
+    GraveSettings { bureaus, sources, rules: rules.clone(), templates, keys, channels: channels.collect() }
+}
+
+/// The keys that these bureaus have.
+fn keys_of(bureaus: &[BureauConfig], files: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let names = bureaus.iter().flat_map(|bureau| &bureau.keys).map(|path| path.display().to_string());
+    names.filter_map(|name| Some((name.clone(), files.get(&name)?.clone()))).collect()
 }
 
 /// What is asked of single sources: never less than was agreed to, of a new one never less than of its bureau.

@@ -4,8 +4,12 @@ use super::*;
 use crate::regions::RegionMap;
 
 fn settings(config: &str, rules: &str) -> GraveSettings {
-    let config = Config::parse(config, "config.toml").unwrap();
-    GraveSettings { rules: rules.into(), ..GraveSettings::of(&config).unwrap() }
+    let mut config = Config::parse(config, "config.toml").unwrap();
+    let bureaus = config.bureaus.clone();
+    let files = bureaus.iter().flat_map(|bureau| &bureau.keys).map(|path| path.display().to_string());
+    let keys = Some(files.map(|file| (file.clone(), format!("the key in {file}"))).collect());
+    config.bureaus.iter_mut().for_each(|bureau| bureau.keys.clear());
+    GraveSettings { rules: rules.into(), bureaus, keys, ..GraveSettings::of(&config).unwrap() }
 }
 
 fn bureau(name: &str, more: &str) -> String {
@@ -95,6 +99,25 @@ fn the_pace_of_a_channel_is_the_operators_and_its_provider_is_not() {
     let none = settings("", "");
     assert_eq!(in_force(&old, &none, &map).channels, old.channels);
     assert!(in_force(&none, &old, &map).channels.is_empty());
+}
+
+#[test]
+fn another_key_in_the_same_file_waits_and_one_taken_away_is_gone_at_once() {
+    let map = RegionMap::delta().unwrap();
+    let with = |keys: &str| {
+        settings(&bureau("a", &format!("regions = [\"310000\"]\nsignature = \"required\"\nkeys = [{keys}]")), "")
+    };
+    let old = with("\"a.pem\", \"b.pem\"");
+    let mut swapped = old.clone();
+    swapped.keys.as_mut().unwrap().insert("a.pem".into(), "somebody else's".into());
+    let kept = in_force(&old, &swapped, &map);
+    assert_eq!(kept, old);
+    let told = changes(&kept, &swapped);
+    assert!(told.len() == 1 && told[0].place == "key a.pem" && told[0].new[0].starts_with("SHA-256 "), "{told:?}");
+    let less = with("\"b.pem\"");
+    assert_eq!(in_force(&old, &less, &map), less);
+    // Agreed to before keys counted: those that are there at the update are agreed to with it.
+    assert_eq!(in_force(&GraveSettings { keys: None, ..old.clone() }, &old, &map), old);
 }
 
 #[test]

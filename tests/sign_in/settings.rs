@@ -184,6 +184,41 @@ async fn words_in_which_earthquakes_go_out_without_an_officer_wait_for_an_admini
     assert_eq!(advice(&house), "请留在原地");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_in_the_place_of_a_bureaus_waits_for_an_administrator() {
+    const KEY: &str = include_str!("../cases/signatures/bureau.pem");
+    let config = format!(
+        "[[bureau]]\nname = \"a\"\ntoken_sha256 = \"{}\"\nregions = [\"310000\"]\nsignature = \"required\"\nkeys = [\"{{folder}}/a.pem\"]\n",
+        "a".repeat(64)
+    );
+    let mut house = House::start_with(&config, |folder| std::fs::write(folder.join("a.pem"), KEY).unwrap()).await;
+    let [li, _] = house.officers(ADMINISTRATORS).await.try_into().ok().unwrap();
+    let other = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=x"])
+        .args(["-days", "2", "-keyout", "/dev/null"])
+        .output()
+        .unwrap();
+    let other = String::from_utf8(other.stdout).unwrap();
+    assert!(other.contains("BEGIN CERTIFICATE"), "{other}");
+    std::fs::write(house.folder.path().join("a.pem"), &other).unwrap();
+    let held = async |house: &House| {
+        let config = Config::load(&house.config()).unwrap();
+        let map = &house.app().policy.load_full().map;
+        let standing = house.app().staff.standing(&GraveSettings::of(&config).unwrap(), map).await.unwrap();
+        standing.in_force.keys.unwrap().into_values().collect::<String>()
+    };
+    house.app().reload(&house.config()).await.unwrap();
+    assert_eq!(held(&house).await, KEY, "nobody has agreed");
+    house.stop().await;
+    house.run().await;
+    assert_eq!(held(&house).await, KEY, "nor by a new start");
+    let browser = house.signed_in(&li).await;
+    let page = browser.get("/console/people").await.body;
+    assert!(page.contains("a.pem") && page.contains("<ins>SHA-256 "), "{page}");
+    agree(&browser, &li.code()).await;
+    assert_eq!(held(&house).await, other);
+}
+
 /// What was agreed to before words counted says nothing of them: those that are there at the update are agreed to with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn words_that_are_there_at_the_update_that_made_them_grave_hold_and_others_wait_from_then_on() {

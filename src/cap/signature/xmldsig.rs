@@ -35,7 +35,15 @@ impl Keys {
     /// # Errors
     /// When one of them cannot be read.
     pub fn load(paths: &[PathBuf]) -> Result<Self, SignatureError> {
-        paths.iter().map(|path| pinned(path)).collect::<Result<_, _>>().map(Self)
+        paths.iter().map(|path| pinned(path, &read(path)?)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Keys whose files were read before.
+    ///
+    /// # Errors
+    /// When one of them is no key.
+    pub fn of<'a>(files: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Result<Self, SignatureError> {
+        files.into_iter().map(|(path, text)| pinned(path, text.as_bytes())).collect::<Result<_, _>>().map(Self)
     }
 
     /// Whether these bytes are an alert that one of the keys signed, and the alert is what was signed.
@@ -164,14 +172,13 @@ fn read(path: &Path) -> Result<Vec<u8>, SignatureError> {
     std::fs::read(path).map_err(|e| SignatureError::Key { path: path.to_owned(), why: e.to_string() })
 }
 
-fn pinned(path: &Path) -> Result<Pinned, SignatureError> {
+fn pinned(path: &Path, text: &[u8]) -> Result<Pinned, SignatureError> {
     let bad = |why: String| SignatureError::Key { path: path.to_owned(), why };
-    let text = read(path)?;
     if text.windows(11).any(|part| part == b"PRIVATE KEY") {
         return Err(bad("it holds a private key; a bureau's public key or certificate belongs here".into()));
     }
-    let Ok(key) = load_x509_cert_pem(&text) else {
-        let key = load_spki_pem(&text).map_err(|_| bad("neither a certificate nor a public key in PEM".into()))?;
+    let Ok(key) = load_x509_cert_pem(text) else {
+        let key = load_spki_pem(text).map_err(|_| bad("neither a certificate nor a public key in PEM".into()))?;
         return Ok(Pinned { key, valid: None });
     };
     let der = key.x509_chain.first().map(Vec::as_slice).unwrap_or_default();

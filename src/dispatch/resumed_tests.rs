@@ -13,7 +13,7 @@ use super::test_world::{Post, QINGPU, World, by};
 use super::{EngineOptions, WaysOut};
 use crate::clock::Clock as _;
 use crate::delivery::pack_members;
-use crate::messages::Variant;
+use crate::messages::{Language, Variant};
 use crate::residents::{Quiet, Wishes};
 use crate::store::{Journal, Planned, Release, hold_release, plan_parts_again, resume_release};
 
@@ -208,6 +208,31 @@ async fn what_goes_on_and_is_over_before_it_is_planned_keeps_nothing_waiting() {
     assert_eq!(rounds, 4, "each part once");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_of_which_nobody_can_read_when_it_was_stopped_or_ended_counts_as_stopped_and_keeps_nobody_waiting() {
+    for column in ["held_at", "superseded_at"] {
+        let world = night(&[(1, "+8611", &[QINGPU, WUJIANG])]).await;
+        let planner = planner(&world);
+        assert!(planner.plan_next(&mut BTreeMap::new()).await.unwrap(), "Qingpu's part has them");
+        let (part, mut tx) = (first_part(&world).await, world.store.begin().await.unwrap());
+        let damage = sqlx::AssertSqlSafe(format!("UPDATE release SET {column} = '?' WHERE id = $1"));
+        sqlx::query(damage).bind(part.id).execute(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(plan_all(&planner).await, 1, "{column}: the other part, once");
+        planned(&world, 2).await;
+        set_clock(&world, MORNING);
+        let engine = world.engine(&[]).await;
+        world.until(|| async { world.got("+8611").len() == 1 }).await;
+        // What can go no more is put away with what else is over.
+        let put_away = || async { world.store.states("storm").await.unwrap()[&ChannelKind::Sms].superseded == 1 };
+        if column == "superseded_at" {
+            world.until(put_away).await;
+        }
+        engine.stop().await;
+        assert_eq!(world.got("+8611").len(), 1, "{column}");
+    }
+}
+
 /// Awake at the one place, asleep at the other: each of the two parts knows of one.
 async fn half_asleep(awake: &str, asleep_at: &str) -> World {
     let world = night(&[]).await;
@@ -222,6 +247,55 @@ async fn who_is_to_be_told_at_once_is_left_to_no_part_that_lets_them_sleep() {
     let engine = world.engine(&[]).await;
     world.until(|| async { world.got("+8611").len() == 1 }).await;
     engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_at_once_for_one_place_is_not_told_again_in_the_morning_for_another() {
+    for (awake, asleep_at) in [(QINGPU, WUJIANG), (WUJIANG, QINGPU)] {
+        let world = half_asleep(awake, asleep_at).await;
+        // They sleep less long at the one place than at the other.
+        let early = Wishes { quiet: Some(Quiet { from: 44, to: 12, severe_wakes: false }), ..asleep(ChannelKind::Sms) };
+        let places = [("家", awake, None, early), ("学校", asleep_at, None, asleep(ChannelKind::Sms))];
+        world.person(2, &[(ChannelKind::Sms, "+8622")], &places).await;
+        // What the one place would be told by leads nowhere; it would be told in one language of two.
+        let places =
+            [("家", awake, None, by(&[ChannelKind::Email])), ("学校", asleep_at, None, asleep(ChannelKind::Sms))];
+        world.person(3, &[(ChannelKind::Sms, "+8633")], &places).await;
+        let both = Wishes { languages: Language::ALL.into(), ..asleep(ChannelKind::Sms) };
+        let places = [("家", awake, None, by(&[ChannelKind::Sms])), ("学校", asleep_at, None, both)];
+        world.person(4, &[(ChannelKind::Sms, "+8644")], &places).await;
+        plan_all(&planner(&world)).await;
+        planned(&world, 5).await;
+        let engine = world.engine(&[]).await;
+        world.until(|| async { world.got("+8611").len() == 1 && world.got("+8644").len() == 1 }).await;
+        set_clock(&world, "2026-07-01T22:15:00Z");
+        world.until(|| async { world.got("+8622").len() == 1 }).await;
+        set_clock(&world, MORNING);
+        world.quiet("storm").await;
+        engine.stop().await;
+        let got = ["+8611", "+8622", "+8633", "+8644"].map(|to| world.got(to).len());
+        assert_eq!(got, [1, 1, 1, 2], "awake in {awake}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_a_part_would_have_woken_that_is_stopped_before_hears_of_the_other_in_the_morning() {
+    for planned_before in [false, true] {
+        let world = half_asleep(WUJIANG, QINGPU).await;
+        let planner = planner(&world);
+        planner.plan_next(&mut BTreeMap::new()).await.unwrap();
+        assert!(world.store.states("storm").await.unwrap().is_empty(), "Qingpu's part leaves them to the other");
+        if planned_before {
+            plan_all(&planner).await;
+        }
+        stop_part(&world, &world.store.releases_of(&["storm".to_owned()]).await.unwrap()[1]).await;
+        plan_all(&planner).await;
+        planned(&world, 2).await;
+        let engine = world.engine(&[]).await;
+        set_clock(&world, MORNING);
+        world.until(|| async { world.got("+8611").len() == 1 }).await;
+        engine.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

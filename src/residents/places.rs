@@ -92,7 +92,7 @@ impl Residents {
     }
 
     /// What its owner calls it, else its county's name.
-    fn called(&self, name: &str, region: &RegionCode, wishes: &Wishes) -> String {
+    pub(crate) fn called(&self, name: &str, region: &RegionCode, wishes: &Wishes) -> String {
         let language = wishes.languages.first().copied().unwrap_or(Language::Chinese);
         let county = || self.policy.load().map.get(region).map_or_else(String::new, |r| r.name_in(language).to_owned());
         if name.is_empty() { county() } else { name.to_owned() }

@@ -257,6 +257,19 @@ async fn stop_by_short_message_ends_a_number_and_is_confirmed_once() {
 }
 
 #[tokio::test]
+async fn a_mailbox_is_one_however_its_host_is_spelled() {
+    let world = World::new().await;
+    let me = world.sign_up("Ann@example.org").await;
+    for spelled in ["Ann@Example.ORG", " Ann@EXAMPLE.org "] {
+        assert_eq!(world.sign_up(spelled).await, me, "{spelled}");
+    }
+    let own = world.store.own_addresses(me).await.unwrap();
+    assert_eq!(own.into_iter().map(|(_, address)| address.value).collect::<Vec<_>>(), ["Ann@example.org"]);
+    // Before the @ a host may tell capitals apart: its other mailbox must not open these settings.
+    assert_ne!(world.sign_up("ann@example.org").await, me);
+}
+
+#[tokio::test]
 async fn tests_of_ones_own_channels_are_few_and_their_result_is_shown() {
     let world = World::new().await;
     let me = world.sign_up("13812345678").await;

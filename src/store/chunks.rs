@@ -139,7 +139,7 @@ impl Store {
     pub(crate) async fn overdue_chunks(&self, now: DateTime<Utc>, limit: i64) -> Result<Vec<(i64, bool)>, StoreError> {
         let rows = sqlx::query(
             // By way of the few releases with open chunks: there are many more that are over and done with.
-            "SELECT chunk.id AS id, superseded_at
+            "SELECT chunk.id AS id, CAST(CASE WHEN superseded_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS superseded
              FROM (SELECT DISTINCT release AS id FROM chunk WHERE state IN (0, 3)) AS open
              JOIN release ON release.id = open.id JOIN chunk ON chunk.release = release.id AND chunk.state IN (0, 3)
              WHERE superseded_at IS NOT NULL OR expires <= $1 LIMIT $2",
@@ -148,9 +148,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.read)
         .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get("id")?, row.try_get::<Option<i64>, _>("superseded_at")?.is_some())))
-            .collect()
+        rows.iter().map(|row| Ok((row.try_get("id")?, row.try_get::<i64, _>("superseded")? == 1))).collect()
     }
 
     /// Takes an unclaimed chunk out of the queue, so that only the caller may end it; false if a worker was quicker.

@@ -407,7 +407,9 @@ fn release_or_remains(row: &AnyRow) -> Result<Release, StoreError> {
     let lane = lane.and_then(|lane| Lane::try_from(u8::try_from(lane).ok()?).ok());
     let jurisdiction: Option<String> = row.try_get("jurisdiction").ok().flatten();
     let text = |name: &str| row.try_get::<String, _>(name).unwrap_or_default();
-    let moment = |name: &str| row.try_get::<Option<i64>, _>(name).ok().flatten().map(time);
+    let moment = |name: &str| row.try_get::<Option<i64>, _>(name).map(|at| at.map(time));
+    // Whatever stands there stops it, for statements too: no window of it opens, and so nobody is left to it.
+    let done = |name: &str| moment(name).unwrap_or(Some(DateTime::UNIX_EPOCH));
     Ok(Release {
         id,
         name: text("name"),
@@ -417,15 +419,15 @@ fn release_or_remains(row: &AnyRow) -> Result<Release, StoreError> {
         within: parse(row, "within").ok(),
         origin: row.try_get("origin").ok().flatten(),
         signed_by: text("signed_by"),
-        superseded_at: moment("superseded_at"),
-        held: moment("held_at").is_some(),
+        superseded_at: done("superseded_at"),
+        held: done("held_at").is_some(),
         lane: lane.unwrap_or(Lane::EXTREME),
         // An exercise's release reaches the drill's list whatever stands here.
         reach: parse(row, "audience").unwrap_or(Reach::Live { public: true, officials: true }),
         regions: parse(row, "regions").unwrap_or_default(),
         channels: parse(row, "channels").unwrap_or_else(|_| ChannelKind::ALL.into()),
-        expires: moment("expires")
-            .or_else(|| Some(moment("created_at")? + HOLDS))
+        expires: (moment("expires").ok().flatten())
+            .or_else(|| Some(moment("created_at").ok().flatten()? + HOLDS))
             .unwrap_or(DateTime::<Utc>::MAX_UTC - HOLDS),
         watermark: row.try_get("watermark").unwrap_or_default(),
         scene: None,

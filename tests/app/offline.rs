@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::stage::Stage;
 use crate::support::browser::{Browser, Look};
-use crate::support::{Cma, ORANGE};
+use crate::support::{Cma, ORANGE, axe};
 use crate::worker;
 
 const PHONE: Look = Look { size: (390, 844), script: true, language: "zh-CN" };
@@ -106,19 +106,13 @@ fn a_page_in_a_language_that_nobody_here_reads_holds_up_no_installation() {
     }
 }
 
-/// axe-core, where `cargo xtask test` has fetched it.
-fn axe() -> Option<String> {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules/axe-core/axe.min.js");
-    std::fs::read_to_string(file).ok()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_apps_own_pages_read_well_for_everybody_on_a_small_screen_in_light_and_dark() {
     let stage = Stage::start().await;
     stage.release(&Cma { colour: ORANGE, ..Cma::new("a") }).await;
     let browser = Browser::open(&stage.server.url, "pages", PHONE).await;
     browser.resize((320, 640)).await;
-    let Some(axe) = axe() else {
+    let Some(axe) = axe::script() else {
         println!("skipped in part: npm's axe-core is not in target/tools (`cargo xtask test` fetches it)");
         return;
     };

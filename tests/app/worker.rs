@@ -95,3 +95,32 @@ fn a_subscription_that_is_to_end_within_a_week_is_renewed_at_a_push_once_and_the
         assert!(renewed.len() == 2 && renewed.iter().all(Vec::is_empty), "{own} {ends}: {renewed:?}");
     }
 }
+
+#[test]
+fn a_subscription_that_the_browser_changed_is_told_to_the_server_by_the_worker_alone_and_the_person_hears_of_it_quietly()
+ {
+    let own = json!({"word": "w", "key": "BA", "lang": "en"});
+    let shape = |endpoint: &str| json!({"endpoint": endpoint, "keys": {}}).to_string();
+    let moved = |new: &str| json!({"posted": "/app/subscription", "word": "w", "old": "old", "new": shape(new)});
+    let anew = json!({"subscribed": "new", "userVisibleOnly": true});
+    let word = json!("renewed");
+    // What the browser gives, what the server says; what is done, and which subscription the worker goes on from.
+    let scenes = [
+        (json!({"own": own, "given": "given"}), vec![moved("given"), word.clone()], json!(shape("given"))),
+        (json!({"own": own}), vec![anew.clone(), moved("new"), word], json!(shape("new"))),
+        // A page that is opened later does it then.
+        (json!({"own": own, "refused": 503}), vec![anew, moved("new")], json!("old")),
+        // An officer's, which the console looks after.
+        (json!({"given": "given"}), vec![], Value::Null),
+    ];
+    for (scene, does, known) in scenes {
+        let said = run(include_str!("changes.js"), &["zh-CN", &scene.to_string()]);
+        let mut did: Vec<Value> = serde_json::from_str(&said).unwrap();
+        assert_eq!(did.pop().unwrap()["known"], known, "{scene}");
+        for word in did.iter_mut().filter(|one| one["title"].is_string()) {
+            assert_eq!((&word["title"], &word["silent"]), (&json!("Goes on"), &json!(true)), "{scene}");
+            *word = word["tag"].take();
+        }
+        assert_eq!(did, does, "{scene}");
+    }
+}

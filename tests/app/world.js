@@ -47,9 +47,11 @@ const self = {
   registration, clients: { matchAll: async () => [] },
 };
 const caches = { open };
+// What the server answers.
+let answer = { ok: true, status: 204, text: async () => "" };
 const fetch = async (path, { body }) => {
   did.push({ posted: path, ...Object.fromEntries(body) });
-  return { ok: true, status: 204, text: async () => "" };
+  return answer;
 };
 // One after the other, as the browser's own locks.
 const queues = new Map();

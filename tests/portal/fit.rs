@@ -13,6 +13,18 @@ use crate::support::axe;
 
 const SIZES: [(u32, u32); 2] = [DESKTOP.size, (320, 640)];
 
+/// Addresses that lead to nothing, or to nothing any more.
+const WHERE_NOTHING_IS: [(&str, &str); 8] = [
+    ("missing", "/a/aaaaaaaa"),
+    ("missing-event", "/events/aaaaaaaaaaaaaaaa"),
+    ("missing-region", "/regions/000000"),
+    ("missing-source", "/sources/nobody"),
+    ("missing-drill", "/drills/aaaaaaaaaaaaaaaa"),
+    ("find-nothing", "/regions?q=nowhere"),
+    ("never-unknown", "/sign-up/never/forged"),
+    ("leave-unknown", "/leave/forged"),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_fit_for_everybody_in_chinese() {
     walk("fit-zh", "zh-CN", "13812345678").await;
@@ -137,6 +149,16 @@ async fn walk(journey: &'static str, language: &'static str, number: &str) {
     walk.browser.run("document.querySelector('#mine [name=csrf]').value = 'of another session'").await;
     walk.browser.follow("#mine [action='/me/export'] button").await;
     walk.look("stale").await;
+    walk.browser.goto("/me").await;
+    walk.browser.unfold("#places fieldset.card details:has([name$='-from'])").await;
+    walk.browser.set("#places fieldset.card [name$='-from']", "44").await;
+    walk.browser.follow("#places button.wide").await;
+    walk.look("settings-refused").await;
+    walk.browser.goto("/me").await;
+    walk.browser.unfold("#addresses details").await;
+    walk.browser.fill("#addresses [name=address]", "12345").await;
+    walk.browser.follow("#addresses details button").await;
+    walk.look("address-refused").await;
     walk.visit("app", "/app").await;
     walk.visit("offline", "/offline").await;
     let drill = stage.drill("nmc-yellow").await;
@@ -150,12 +172,16 @@ async fn walk(journey: &'static str, language: &'static str, number: &str) {
     walk.browser.goto("/").await;
     let event = walk.browser.run(event).await;
     walk.visit("event", event.as_str().unwrap()).await;
-    walk.visit("missing", "/a/aaaaaaaa").await;
+    for (name, path) in WHERE_NOTHING_IS {
+        walk.visit(name, path).await;
+    }
     walk.visit("leave", &mail::leave(&told)).await;
     walk.browser.follow("button.wide").await;
     walk.look("left").await;
-    walk.visit("leave-unknown", "/leave/forged").await;
-    walk.browser.goto("/me").await;
+    // And with the number too: nothing reaches them now.
+    assert!(!stage.hear(&format!("+86{number}"), "TD").await.is_empty());
+    walk.visit("settings-left", "/me").await;
+    assert!(!walk.browser.has("#addresses li").await);
     walk.browser.click("[name=sure]").await;
     walk.browser.follow("button.grave").await;
     walk.look("deleted").await;

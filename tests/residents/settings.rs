@@ -82,6 +82,25 @@ async fn a_long_pause_names_its_year_and_a_refusal_leads_back_to_ones_settings()
 }
 
 #[tokio::test]
+async fn a_place_whose_name_is_taken_away_is_called_by_its_county_as_one_that_never_had_a_name() {
+    let site = Site::start();
+    let me = site.sign_up("13812345678").await;
+    for (before, typed, kept) in [("家", "", "青浦区"), ("青浦区", "外婆家", "外婆家"), ("外婆家", "  ", "青浦区")]
+    {
+        let page = site.get("/me", &me).await.body;
+        let shown = format!("placeholder=\"青浦区\" value=\"{before}\"");
+        assert!(page.contains(&shown), "the form says what it would be called: {page}");
+        let (csrf, place) = (field(&page, "csrf"), page.split("name=\"p").nth(1).unwrap().split('-').next().unwrap());
+        let [name, level, language] = ["name", "level", "language"].map(|part| format!("p{place}-{part}"));
+        let fields = [("csrf", csrf.as_str()), (&name, typed), (&level, "blue"), (&language, "zh-CN")];
+        assert_eq!(site.post("/me/places", &me, &fields).await.status, 303);
+        let all = site.post("/me/export", &me, &[("csrf", &csrf)]).await.body;
+        let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+        assert_eq!(all["places"][0]["name"], kept, "{typed:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_go_together_is_refused_in_words_and_stays_in_the_form() {
     let site = Site::start();
     let evening = "<option value=\"44\" selected>22:00</option>";

@@ -250,10 +250,7 @@ async fn changed(site: &Site, Own { session, form }: &Own) -> Result<Vec<Place>,
         // A place that this form does not show was added elsewhere: it stays as it is.
         if has_wishes(fields, &at) {
             place.wishes = wishes(fields, &at, &offered, language).map_err(|error| (place.name.clone(), error))?;
-            let name = place_name(fields, &at);
-            if !name.is_empty() {
-                place.name = name;
-            }
+            place.name = residents.called(&place_name(fields, &at), &place.region, &place.wishes);
         }
     }
     let new =

@@ -6,6 +6,7 @@ use crate::mail;
 use crate::stage::{Stage, eventually};
 
 const DOWN: &str = "\u{e015}";
+const HOME: &str = "\u{e011}";
 const HAND: Look = Look { size: (320, 640), script: true, language: "zh-CN" };
 
 /// Goes on with the tabulator until something has the focus, as far as a page goes.
@@ -22,9 +23,10 @@ async fn to(browser: &Browser, css: &str) {
     panic!("no key leads to {css}");
 }
 
-/// Chooses in a list with the arrow.
+/// Chooses in a list with the arrows, from its beginning.
 async fn choose(browser: &Browser, css: &str, value: &str) {
     to(browser, css).await;
+    browser.press(HOME).await;
     for _ in 0..300 {
         if browser.run("return document.activeElement.value").await == value {
             return;
@@ -163,6 +165,13 @@ async fn whatever_somebody_may_change_later_is_changed_by_keyboard_alone() {
         assert_eq!(browser.has("main > .alarm").await, paused, "{days}");
     }
 
+    // In another language, and back.
+    for language in ["en", "zh-CN"] {
+        choose(&browser, "#pause [name=lang]", language).await;
+        enter(&browser, "#pause button").await;
+        assert_eq!(browser.run("return document.documentElement.lang").await, language);
+    }
+
     // Taken along.
     let folder = tempfile::tempdir().unwrap();
     let here = serde_json::json!({"behavior": "allow", "downloadPath": folder.path()});
@@ -198,8 +207,12 @@ async fn somebody_reads_of_an_event_and_leaves_by_the_link_of_a_mail_by_keyboard
     stage.muifa("sh-typhoon-yellow", &mut sent).await;
     let letter = stage.mail("li@example.org", "台风").await;
 
-    // From the first page to a region by its name, and to the event.
+    // From the first page, in another language and back, to a region by its name, and to the event.
     browser.goto("/").await;
+    for language in ["en", "zh-CN"] {
+        enter(&browser, &format!("header a[hreflang={language}]")).await;
+        assert_eq!(browser.run("return document.documentElement.lang").await, language);
+    }
     to(&browser, "[name=q]").await;
     browser.press("青浦").await;
     leads_on(&browser).await;

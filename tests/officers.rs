@@ -156,7 +156,7 @@ async fn the_desk_is_the_same_from_a_terminal() {
 fn what_asks_a_server_is_said_and_takes_its_address() {
     let config = std::path::Path::new("config.toml");
     let (_, help, _) = support::tocsin(config, &["--help"]);
-    let said = help.split("ask: ").nth(1).unwrap().split("All others").next().unwrap();
+    let said = help.split("--token-file FILE): ").nth(1).unwrap().split("All others").next().unwrap();
     let said: Vec<_> = said.split(|c: char| !c.is_ascii_lowercase()).collect();
     let guide = include_str!("../docs/officers.md").split("ask a server: ").nth(1).unwrap().split(';').next().unwrap();
     let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();

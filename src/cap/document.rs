@@ -142,12 +142,13 @@ pub(crate) fn several_in_json(bytes: &[u8]) -> Option<Vec<Listed>> {
 /// What a message in JSON calls itself, in any of the shapes that are read.
 fn named(item: &Value) -> Option<String> {
     let name = ["identifier", "alertid", "id"].iter().find_map(|name| item.get(name)).filter(|name| !name.is_null())?;
-    Some(in_short(name.as_str().map_or_else(|| name.to_string(), str::to_owned).as_str()))
+    in_short(&name.as_str().map_or_else(|| name.to_string(), str::to_owned))
 }
 
-/// A foreign name as it may be shown.
-fn in_short(name: &str) -> String {
-    name.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
+/// A foreign name as it may be shown; None where nothing stands there.
+fn in_short(name: &str) -> Option<String> {
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect())
 }
 
 /// Whether an object is CAP by its own members, whatever else it holds.
@@ -218,7 +219,7 @@ fn wrapped(tree: &Tree, entry: &str, wanted: &[&str]) -> Document {
     tree.root.descendants(entry, &mut entries);
     tree.root.descendants("alert", &mut alerts);
     let enclosed = |node: &Node| Enclosed {
-        identifier: node.text_of("identifier").map(in_short),
+        identifier: node.text_of("identifier").and_then(in_short),
         reading: read::alert(node, tree),
         standalone: xml::standalone(node, &tree.text).into_bytes(),
     };
@@ -231,7 +232,7 @@ fn wrapped(tree: &Tree, entry: &str, wanted: &[&str]) -> Document {
     let packed = entries.iter().filter(bare).filter_map(|node| packed(node));
     alerts.extend(packed.map(|bytes| {
         let reading = read(&bytes);
-        let identifier = reading.alert.as_ref().map(|alert| in_short(&alert.identifier));
+        let identifier = reading.alert.as_ref().and_then(|alert| in_short(&alert.identifier));
         Enclosed { identifier, reading, standalone: bytes }
     }));
     let mut findings = Vec::new();
@@ -378,6 +379,21 @@ mod tests {
             };
             assert_eq!(found, wanted, "{n} in a list");
         }
+    }
+
+    #[test]
+    fn a_plain_list_is_read_as_any_other_and_each_is_called_as_it_calls_itself() {
+        let list = json!([cap(json!({"identifier": " a\nb "})), {"alertid": "c"}, {"id": 7}, {"id": ""}, 8]);
+        let Document::Wrapped { alerts, .. } = read_json_document(list.to_string().as_bytes()) else {
+            panic!("{list}")
+        };
+        let named: Vec<_> = alerts.iter().map(|one| one.identifier.as_deref()).collect();
+        assert_eq!(named, [Some("a b"), Some("c"), Some("7"), None, None]);
+        assert_eq!(codes(&json!([cap(json!({}))])), codes(&cap(json!({}))), "a list of one is that one");
+        for nothing in [json!([8, []]), json!(8), json!("x")] {
+            assert_eq!(codes(&nothing), [Code::NotJson], "{nothing}");
+        }
+        assert_eq!(codes(&json!([])), [Code::NotOne]);
     }
 
     #[test]

@@ -33,8 +33,9 @@ The five commands that a new user needs:
   tocsin serve                     take alerts and tell people
   tocsin status                    what became of them
 
-Of a server (--server URL, --token-file FILE) ask: submit, with a bureau's token; queue, take, approve, return, reject,
-withdraw, amend, split, stop, resume and correct, with an officer's. All others work on this machine, with its configuration and store.
+These ask a server (--server URL, --token-file FILE): submit, queue, take, approve,
+return, reject, withdraw, amend, split, stop, resume, correct. All others work on this
+machine, with its configuration and store.
 
 Exit codes: 0 done, 1 refused or failed, 2 not understood. NO_COLOR is honoured.";
 

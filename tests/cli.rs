@@ -258,6 +258,12 @@ fn whoever_reads_where_nothing_is_is_told_so_and_makes_nothing() {
     }
     let (code, said) = run(&["config", "check"]);
     assert_eq!((code, std::fs::read_dir(folder.path()).unwrap().count()), (Some(0), 1), "{said} {config:?}");
+
+    // Accounts of no store would shut every organisation and device out of the broker.
+    write_config(folder.path(), "[channels.mqtt]\nvia = { host = \"127.0.0.1\", port = 1 }\n");
+    let (code, said) = run(&["mqtt", "accounts", "--out", "accounts"]);
+    assert!(code == Some(1) && said.contains("there is no store at"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "neither a store nor accounts");
 }
 
 #[cfg(unix)]

@@ -129,6 +129,20 @@ async fn contacts_come_in_with_their_consent_and_a_table_brings_nobody_back() {
     assert_eq!(status, 200, "{page}");
     let back = rows(server.folder.path(), "SELECT id FROM address WHERE left_at IS NOT NULL").await;
     assert_eq!(back.len(), 1, "who has left stays away");
+    // Nor when what is left of the contact is taken away, or the organisation ends and is brought again.
+    let contact = "SELECT subscriber AS id FROM address WHERE left_at IS NOT NULL";
+    let id = rows(server.folder.path(), contact).await[0].get::<i64, _>("id").to_string();
+    assert_eq!(root.post("/console/organisations/qp-port/contact-end", &[("id", &id)]).await.0, 303);
+    for end in [false, true] {
+        if end {
+            assert_eq!(root.post("/console/organisations/qp-port/end", &[("word", "qp-port")]).await.0, 303);
+        }
+        assert_eq!(root.post("/console/organisations/import", &[("file", again[0].1.as_str())]).await.0, 200);
+        let told =
+            rows(server.folder.path(), "SELECT language FROM address WHERE left_at IS NULL AND subscriber > 0").await;
+        let told: Vec<String> = told.iter().map(|row| row.get("language")).collect();
+        assert_eq!(told, ["en", "en"], "the other contact is there with both addresses, who has left stays away");
+    }
 }
 
 /// A program of the port.

@@ -58,8 +58,9 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Prints a measurement; ratios are of the pairs of one turn, so that a machine that slows down slows both.
-pub(crate) fn print(json: bool, line: &Line) {
+/// Prints a measurement, and says whether its goal was held; ratios are of the pairs of one turn, so that a machine that slows down
+/// slows both.
+pub(crate) fn print(json: bool, line: &Line) -> bool {
     let ratio = median(line.ours.iter().zip(&line.raw).map(|(ours, raw)| ours.per_second / raw.per_second));
     let (ours, raw) = (median(line.ours.iter().map(|r| r.per_second)), median(line.raw.iter().map(|r| r.per_second)));
     let cores = |pick: fn(&Rate) -> f64, list: &[Rate]| (median(list.iter().map(pick)) * 100.0).round() / 100.0;
@@ -79,7 +80,7 @@ pub(crate) fn print(json: bool, line: &Line) {
         let told = json!({"name": line.name, "ratio": round(ratio), "ours": own_round(ours), "raw": own_round(raw), "unit": line.unit,
             "goal": goal, "held": held, "cores": own, "sink_cores": sink, "sink_bound": sink > 0.95, "runs": line.ours.len()});
         println!("{told}");
-        return;
+        return held;
     }
     let bound = if sink > 0.95 { ", sink-bound" } else { "" };
     println!(
@@ -91,4 +92,5 @@ pub(crate) fn print(json: bool, line: &Line) {
         own_round(raw),
         line.unit,
     );
+    held
 }

@@ -119,9 +119,14 @@ impl<W: World> Escalation<W> {
         }
     }
 
-    /// Whether the first call for it was for nothing: a step went by and nobody looks at it, or nobody could be called.
+    /// Whether it needs somebody now: a step went by and the next one's call nobody has answered, by a look or a yes; its time is over,
+    /// or nobody could be called.
     pub fn is_unanswered(&self) -> bool {
-        let passed = self.step > 0 && self.taken.as_ref().is_none_or(|taken| taken.step != self.step);
+        let looks = self.taken.as_ref().map(|taken| taken.step);
+        let answered = |step: usize| step == self.step;
+        let passed = self.step > 0
+            && !looks.is_some_and(answered)
+            && !self.signatures.iter().any(|signature| answered(signature.step));
         match self.state {
             State::Waiting => passed || self.overdue || self.uncalled,
             State::Returned { .. } | State::Approved => self.overdue || self.uncalled,
@@ -366,7 +371,7 @@ impl<W: World> Escalation<W> {
 
     fn approve(&mut self, stage: Stage, who: &Who, now: DateTime<Utc>) -> Result<Vec<Effect>, ActError> {
         self.may_approve(stage, who)?;
-        self.signatures.push(Signature { by: who.id, name: who.name.clone(), stage, at: now });
+        self.signatures.push(Signature { by: who.id, name: who.name.clone(), stage, at: now, step: self.step });
         Ok(match self.missing().as_slice() {
             [] => self.approved(self.signers(), now),
             _ if stage == Stage::Sign && self.one_is_enough() => self.approved(self.signers_in_time(), now),

@@ -21,6 +21,7 @@ pub use desk::{Desk, DeskError, Wake};
 pub use duty::{Override, Roster, Rotation};
 pub use escalation::{Act, ActError, Effect, Escalation, Signature, State, Taken, Who};
 pub use recall::Correction;
+pub(crate) use recall::Rest;
 pub(crate) use split::{Asked, split};
 pub(crate) use watch::watch;
 

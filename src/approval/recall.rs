@@ -30,6 +30,19 @@ pub struct Correction {
     pub en: String,
 }
 
+/// What becomes of an alert where parts of it are corrected, beside these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Parts of it stand.
+    Stands,
+    /// The parts that stand are stopped.
+    Stopped,
+    /// What has not gone out may still.
+    Open,
+    /// Nothing more of it goes out.
+    Over,
+}
+
 impl Desk {
     /// Stops what waits of an alert, in the jurisdictions where this officer may; returns how many releases.
     ///
@@ -221,6 +234,19 @@ impl Desk {
         let releases = self.store.releases_of(&[alert.to_owned()]).await?;
         let Some(correction) = self.store.corrections_of(&releases).await?.pop() else { return Ok(None) };
         Ok(self.store.alert(&correction).await?)
+    }
+
+    /// What becomes of the parts of an alert that nobody has corrected.
+    pub(crate) async fn rest(&self, alert: &str) -> Result<Rest, DeskError> {
+        let now = self.clock.now();
+        let mut standing = self.store.releases_of(&[alert.to_owned()]).await?;
+        standing.retain(|release| release.superseded_at.is_none() && release.expires > now);
+        if !standing.is_empty() {
+            return Ok(if standing.iter().all(|release| release.held) { Rest::Stopped } else { Rest::Stands });
+        }
+        let parts = self.store.escalation_states(alert).await?;
+        let open = parts.iter().any(|(_, state)| matches!(state.as_str(), "approved" | "waiting" | "returned"));
+        Ok(if open { Rest::Open } else { Rest::Over })
     }
 
     /// Those of an officer's releases of an alert whose place nothing has taken.

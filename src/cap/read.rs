@@ -452,6 +452,25 @@ fn default_language(info: &Node) -> &'static str {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn a_message_ends_with_its_last_info_and_has_no_end_where_one_has_none() {
+        let text = include_str!("../../tests/cases/cap/qingpu-typhoon-red.xml");
+        let (from, to) = (text.find("<info>").unwrap(), text.rfind("</info>").unwrap() + "</info>".len());
+        let first = &text[from..text.find("</info>").unwrap() + "</info>".len()];
+        let info = |expires: &str| first.replace("<expires>2022-09-15T08:00:00+08:00</expires>", expires);
+        let (early, late) = (
+            info("<expires>2022-09-14T22:00:00+08:00</expires>"),
+            info("<expires>2022-09-15T08:00:00+08:00</expires>"),
+        );
+        let ends = |infos: &str| {
+            let text = format!("{}{infos}{}", &text[..from], &text[to..]);
+            crate::cap::read(text.as_bytes()).alert.unwrap().expires().map(|at| at.to_rfc3339())
+        };
+        let last = Some("2022-09-15T08:00:00+08:00".to_owned());
+        assert_eq!((ends(&format!("{early}{late}")), ends(&format!("{late}{early}"))), (last.clone(), last));
+        assert_eq!(ends(&format!("{early}{}", info(""))), None);
+    }
+
+    #[test]
     fn unknown_elements_are_kept_wherever_they_stand() {
         let text = include_str!("../../tests/cases/cap/qingpu-typhoon-red.xml")
             .replacen("<areaDesc>", "<x:mark xmlns:x='urn:x'>a<b/></x:mark><areaDesc>", 1)

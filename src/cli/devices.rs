@@ -146,7 +146,7 @@ pub(crate) async fn mqtt(context: &Context, command: MqttCommand) -> Result<bool
     let config = context.config()?;
     let Some(mqtt) = &config.channels.mqtt else { return Err("needs [channels.mqtt] in config.toml".into()) };
     let policy = Policy::build(&config)?;
-    let (passwords, acl) = account_files(&context.store().await?, &policy.map, &mqtt.via).await?;
+    let (passwords, acl) = account_files(&context.standing_store().await?, &policy.map, &mqtt.via).await?;
     match write(&out, &passwords, &acl)? {
         Written::Changed => said(context, "written: the broker must read its files again (SIGHUP)"),
         Written::Same => said(context, "the files say so already"),

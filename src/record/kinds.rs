@@ -1,5 +1,5 @@
 /// Every kind of line, in order. Officers read each in words (`docs/officers.md` lists them).
-pub const KINDS: [&str; 82] = [
+pub const KINDS: [&str; 84] = [
     "alert.accept",
     "alert.refuse",
     "device.account",
@@ -32,6 +32,7 @@ pub const KINDS: [&str; 82] = [
     "officer.grant",
     "officer.invite",
     "officer.invite-again",
+    "officer.language",
     "officer.restore",
     "officer.revoke",
     "officer.suspend",
@@ -50,6 +51,7 @@ pub const KINDS: [&str; 82] = [
     "passkey.add",
     "passkey.end",
     "person.export",
+    "person.import",
     "person.view",
     "proof",
     "proof.failed",

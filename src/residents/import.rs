@@ -64,7 +64,7 @@ pub enum ImportError {
 }
 
 /// Adds the subscribers of a CSV. A row whose region, language or audience is bad is left out whole; a bad address alone.
-/// `progress` is told after each batch how many rows were read.
+/// `progress` is told after each batch how many rows were read. What came in goes on record, also where the file broke off.
 ///
 /// # Errors
 /// When the file or the store cannot be used.
@@ -73,26 +73,44 @@ pub async fn import(
     map: &RegionMap,
     file: impl Read,
     now: chrono::DateTime<chrono::Utc>,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64),
 ) -> Result<ImportReport, ImportError> {
+    let mut report = ImportReport::default();
+    let done = read(store, map, file, now, (&mut report, progress)).await;
+    if report.rows > 0 {
+        let counts = serde_json::json!({"addresses": report.addresses, "known": report.repeated});
+        let told = store.record_one(now, Entry::new("operator", "person.import", "subscribers", counts)).await;
+        done?;
+        told?;
+        return Ok(report);
+    }
+    done.map(|()| report)
+}
+
+async fn read(
+    store: &Store,
+    map: &RegionMap,
+    file: impl Read,
+    now: chrono::DateTime<chrono::Utc>,
+    (report, mut progress): (&mut ImportReport, impl FnMut(u64)),
+) -> Result<(), ImportError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(Lines::of(file));
     let places = columns(reader.byte_headers()?)?;
-    let mut report = ImportReport::default();
     let mut batch = Vec::with_capacity(BATCH);
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record)? {
         report.rows += 1;
         let line = reader.get_mut().line_of(record.position());
         let row = Row { record: &record, places: &places, line };
-        batch.extend(row.subscriber(map, &mut report));
+        batch.extend(row.subscriber(map, report));
         if batch.len() >= BATCH {
-            write(store, &mut batch, now, &mut report).await?;
+            write(store, &mut batch, now, report).await?;
             progress(report.rows);
         }
     }
-    write(store, &mut batch, now, &mut report).await?;
+    write(store, &mut batch, now, report).await?;
     progress(report.rows);
-    Ok(report)
+    Ok(())
 }
 
 /// Writes every subscriber as CSV, as [`import`] reads it; returns how many. That it is done goes on record first.

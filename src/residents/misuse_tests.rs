@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use chrono::TimeDelta;
+use tocsin_channels::ChannelKind;
 
 use super::sign_up::{Ask, ResidentError};
 use super::test_world::{HERE, World};
 use super::{SignUpLimits, work};
 use crate::clock::Clock as _;
+use crate::delivery::Address;
+use crate::messages::Language;
+use crate::rules::Audience;
+use crate::store::{NewContact, NewSubscriber, insert_contact};
 
 #[tokio::test]
 async fn an_owners_click_gives_their_address_to_nobody_else() {
@@ -336,6 +341,31 @@ async fn who_wants_no_codes_gets_none_for_ever_also_a_number_that_never_signed_u
         world.store.prune_residents(chrono::DateTime::UNIX_EPOCH, now).await.unwrap();
     }
     assert_eq!(world.sent().await.len(), 1);
+    // Nor does a list bring in who was told "no more warnings".
+    let listed = |address: Address| NewSubscriber {
+        audience: Audience::Public,
+        region: "310118".parse().unwrap(),
+        language: Language::Chinese,
+        addresses: vec![address],
+    };
+    let address = |number: &str| Address::parse(ChannelKind::Sms, number).unwrap();
+    let list = [listed(address("13812345678")), listed(address("13812345679"))];
+    let added = world.store.add_subscribers(&list, world.clock.now()).await.unwrap();
+    assert_eq!((added.subscribers, added.addresses, added.repeated), (1, 1, 1));
+    let contact = NewContact {
+        organisation: "port".parse().unwrap(),
+        name: "Li".into(),
+        duty: "watch".into(),
+        language: Language::Chinese,
+        consent: ("2026-1".into(), world.clock.now()),
+        source: String::new(),
+        entered_by: "operator".into(),
+        addresses: vec![address("13812345678")],
+        places: Vec::new(),
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    assert_eq!(insert_contact(&world.store, &mut tx, &contact).await.unwrap(), 0, "nor an organisation");
+    tx.commit().await.unwrap();
     // Forged senders bring about few answers.
     let mut answers = 0;
     for _ in 0..20 {

@@ -13,7 +13,7 @@ use crate::officers::{Grant, Login, OfficerId, Role, Totp, hash_password, random
 use crate::store::{
     Entry, OfficerRow, Tx, administrators, decide_proposal, end_override, end_rotation, insert_invitation,
     insert_officer, insert_override, insert_proposal, is_suspended, officer_named, open_proposals, record, set_active,
-    set_addresses, set_credentials, set_grant, set_rotation, set_subject, use_invitation,
+    set_addresses, set_credentials, set_grant, set_language, set_rotation, set_subject, use_invitation,
 };
 
 /// An invitation holds so long.
@@ -254,6 +254,19 @@ impl Staff {
         let masked: Vec<_> = kept.iter().map(|a| crate::delivery::mask(&a.value)).collect();
         let detail = json!({"addresses": masked});
         record(&mut tx, now, Entry::new(officer.login.as_str(), "officer.addresses", &officer.login, detail));
+        Ok(tx.commit().await?)
+    }
+
+    /// Sets the language of an officer's pages and calls.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn set_own_language(&self, officer: &OfficerRow, language: Language) -> Result<(), StaffError> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        set_language(&mut tx, officer.id, language).await?;
+        let detail = json!({"language": language.tag()});
+        record(&mut tx, now, Entry::new(officer.login.as_str(), "officer.language", &officer.login, detail));
         Ok(tx.commit().await?)
     }
 

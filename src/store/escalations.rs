@@ -117,7 +117,7 @@ impl Store {
         Ok(found)
     }
 
-    /// How many calls nobody has answered.
+    /// How many need somebody now: the red cards of the queue.
     pub(crate) async fn unanswered<W: World>(&self) -> Result<i64, StoreError> {
         // The column of what is overdue, by way of its index.
         let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM escalation

@@ -65,7 +65,7 @@ pub(crate) use notices::NoticeRow;
 pub use officers::OfficerRow;
 pub(crate) use officers::{
     Credentials, administrators, count_failure, insert_officer, is_suspended, officer_named, set_active, set_addresses,
-    set_credentials, set_failures, set_grant, set_subject, use_totp_step,
+    set_credentials, set_failures, set_grant, set_language, set_subject, use_totp_step,
 };
 pub(crate) use organisations::{
     ContactRow, HookRow, NewContact, delete_contact, delete_hook, delete_organisation, insert_contact, insert_hook,

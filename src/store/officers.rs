@@ -132,17 +132,6 @@ impl Store {
             .collect()
     }
 
-    /// Sets the language of an officer's pages and calls.
-    pub(crate) async fn set_language(&self, id: OfficerId, language: Language) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        sqlx::query("UPDATE officer SET language = $2 WHERE id = $1")
-            .bind(id.0)
-            .bind(language.tag())
-            .execute(&mut tx)
-            .await?;
-        tx.commit().await
-    }
-
     async fn with_grants(&self, row: &AnyRow) -> Result<OfficerRow, StoreError> {
         let id: i64 = row.try_get("id")?;
         let grants = sqlx::query("SELECT role, region FROM officer_grant WHERE officer = $1")
@@ -292,6 +281,16 @@ pub(crate) async fn set_grant(tx: &mut Tx, id: OfficerId, grant: &Grant, given: 
         "DELETE FROM officer_grant WHERE officer = $1 AND role = $2 AND region = $3"
     };
     sqlx::query(sql).bind(id.0).bind(grant.role.as_str()).bind(grant.place()).execute(&mut *tx).await?;
+    Ok(())
+}
+
+/// Sets the language of an officer's pages and calls.
+pub(crate) async fn set_language(tx: &mut Tx, id: OfficerId, language: Language) -> Result<(), StoreError> {
+    sqlx::query("UPDATE officer SET language = $2 WHERE id = $1")
+        .bind(id.0)
+        .bind(language.tag())
+        .execute(&mut *tx)
+        .await?;
     Ok(())
 }
 

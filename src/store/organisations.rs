@@ -5,8 +5,9 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::alerts::time;
-use super::erasure::erase_resident;
+use super::erasure::{erase_resident, keep_departures};
 use super::residents::insert_resident;
+use super::unasked::refused_among;
 use super::{Place, Store, StoreError, Tx, replace_places, take_ids};
 use crate::cap::Colour;
 use crate::delivery::Address;
@@ -171,13 +172,16 @@ pub(crate) async fn delete_organisation(tx: &mut Tx, code: &Slug) -> Result<bool
     Ok(gone.rows_affected() == 1)
 }
 
-/// Adds a contact with those of their addresses that nobody has, and that nobody has left: a file brings nobody back. Gives how many;
+/// Adds a contact with those of their addresses that nobody has, that nobody has left, and whose owner has not refused all: a file
+/// brings nobody back. Gives how many;
 /// without one there is no contact.
 pub(crate) async fn insert_contact(store: &Store, tx: &mut Tx, new: &NewContact) -> Result<usize, StoreError> {
     let (consent, at) = (&new.consent.0, new.consent.1);
     let subscriber = insert_resident(tx, (new.language, new.language.tag()), consent, at).await?;
     let mut added = 0;
-    for address in &new.addresses {
+    let names: Vec<_> = new.addresses.iter().map(|address| store.refused_name(address)).collect();
+    let refused = refused_among(tx, &names).await?;
+    for (address, _) in new.addresses.iter().zip(&names).filter(|(_, name)| !refused.contains(*name)) {
         let id = take_ids(tx, "address", 1).await?;
         let done = sqlx::query(
             "INSERT INTO address (id, subscriber, audience, channel, language, region, value, digest)
@@ -212,8 +216,9 @@ pub(crate) async fn insert_contact(store: &Store, tx: &mut Tx, new: &NewContact)
     Ok(added)
 }
 
-/// Deletes a contact with everything of theirs.
+/// Deletes a contact with everything of theirs; that they have left holds.
 pub(crate) async fn delete_contact(tx: &mut Tx, subscriber: i64) -> Result<(), StoreError> {
+    keep_departures(tx, subscriber).await?;
     erase_resident(tx, subscriber, &[]).await
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sqlx::{QueryBuilder, Row};
 use tocsin_channels::ChannelKind;
 
+use super::unasked::refused_among;
 use super::{Store, StoreError, take_ids};
 use crate::delivery::Address;
 use crate::messages::Language;
@@ -54,11 +55,11 @@ pub struct AddressCount {
 }
 
 /// Rows of one INSERT: SQLite takes 32,766 values, PostgreSQL 65,535.
-const ROWS: usize = 1_000;
+pub(super) const ROWS: usize = 1_000;
 
 impl Store {
-    /// Adds subscribers in one transaction. An address on record already stays where it is; a subscriber with no new address
-    /// is not added.
+    /// Adds subscribers in one transaction. An address on record already stays where it is, and one whose owner wants nothing stays
+    /// away; a subscriber with no new address is not added.
     pub(crate) async fn add_subscribers(&self, new: &[NewSubscriber], now: DateTime<Utc>) -> Result<Added, StoreError> {
         let mut added = Added::default();
         if new.is_empty() {
@@ -74,6 +75,13 @@ impl Store {
             .zip(first_address..)
             .collect();
         for rows in rows.chunks(ROWS) {
+            let names: Vec<_> = rows.iter().map(|((_, _, address), _)| self.refused_name(address)).collect();
+            let refused = refused_among(&mut tx, &names).await?;
+            let wanted = rows.iter().zip(&names).filter(|(_, name)| !refused.contains(*name));
+            let rows: Vec<_> = wanted.map(|(row, _)| row).collect();
+            if rows.is_empty() {
+                continue;
+            }
             let sealed = rows.iter().map(|((_, _, address), _)| Ok((self.seal(address)?, self.digest(address))));
             let sealed = sealed.collect::<Result<Vec<_>, StoreError>>()?;
             let mut sql = QueryBuilder::new(

@@ -1,9 +1,12 @@
 //! How much was sent to an address that its owner has not confirmed, and whether they want none of it any more.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::QueryBuilder;
 use tocsin_channels::ChannelKind;
 
+use super::subscribers::ROWS;
 use super::{Store, StoreError, Tx};
 use crate::delivery::Address;
 
@@ -63,6 +66,21 @@ impl Store {
             .await?;
         Ok(row.map(|refused_at| refused_at.is_some()))
     }
+}
+
+/// Those of these names by which somebody wants nothing unasked: no list brings them in.
+pub(super) async fn refused_among(tx: &mut Tx, names: &[String]) -> Result<HashSet<String>, StoreError> {
+    let mut refused = HashSet::new();
+    for names in names.chunks(ROWS) {
+        let mut sql = QueryBuilder::new("SELECT digest FROM unasked WHERE refused_at IS NOT NULL AND digest IN (");
+        let mut list = sql.separated(", ");
+        for name in names {
+            list.push_bind(name.as_str());
+        }
+        sql.push(")");
+        refused.extend(sql.build_query_scalar::<String>().fetch_all(&mut *tx).await?);
+    }
+    Ok(refused)
 }
 
 /// An address's owner wants nothing unasked any more; false if they had said so before.

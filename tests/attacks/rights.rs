@@ -192,6 +192,12 @@ async fn roles_are_not_to_be_had_alone() {
         let row = crew.store.officer_by_login(&login.parse().unwrap()).await.unwrap().unwrap();
         row.grants.has(tocsin::officers::Role::Signer)
     };
+    // Nor are these two offered it: they read that another administrator has to agree.
+    for (browser, own, others) in [(&root, 3, 0), (&second, 1, 2)] {
+        let (_, page) = browser.get("/console/people").await;
+        let counts = ["Another administrator agrees to it.", "name=\"agree\"", "name=\"refuse\""];
+        assert_eq!(counts.map(|part| page.matches(part).count()), [own, others, 3], "{page}");
+    }
     let agree = [("agree", "1")];
     for proposal in 1..=3 {
         says(root.post(&format!("/console/people/proposals/{proposal}"), &agree).await, 409, "T6106");
@@ -310,6 +316,7 @@ async fn the_record_of_others_is_for_auditors() {
     let crew = Crew::of(&server).await;
     let li = crew.officer("li", &["signer:310000"]).await.browser(&server).await;
     let auditor = crew.officer("auditor", &["auditor:*"]).await.browser(&server).await;
+    let local = crew.officer("local", &["auditor:310000", "administrator:310000"]).await.browser(&server).await;
     let alert = orange(&server).await;
     for (path, own, audited) in [
         ("/console/record", false, true),
@@ -319,6 +326,7 @@ async fn the_record_of_others_is_for_auditors() {
     ] {
         assert_eq!(li.get(path).await.1.contains("<td>root</td>"), own, "{path}");
         assert_eq!(auditor.get(path).await.1.contains("<td>root</td>"), audited, "{path}");
+        assert_eq!(local.get(path).await.1.contains("<td>root</td>"), own, "roles hold for their region alone: {path}");
     }
     let subject = format!("/console/record?subject={alert}");
     // Whoever does not see everything is told so.
@@ -333,6 +341,7 @@ async fn the_record_of_others_is_for_auditors() {
         "what became of an alert is everyone's"
     );
     assert_eq!(li.get("/console/record.csv").await.0, 403);
+    assert_eq!(local.get("/console/record.csv").await.0, 403);
     assert_eq!(auditor.get("/console/record.csv").await.0, 200);
     assert_eq!(li.get("/console/record?before=x").await.0, 400);
 }

@@ -164,3 +164,41 @@ async fn nobody_is_called_alone_who_could_not_decide() {
     let detail: Value = serde_json::from_str(&line.detail).unwrap();
     assert_eq!(detail["called"], serde_json::json!(["wang·名"]), "Li may not sign any more");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_answers_a_call_as_a_look_does_and_the_next_call_is_open_again() {
+    let bench = Bench::new(&climbing().replace("release_signed", "next")).await;
+    let reviewer = bench.crew.officer("reviewer", &["reviewer:310000"]).await;
+    let signer = bench.crew.officer("signer", &["signer:310000"]).await;
+    for (position, officer, phone) in [
+        (Position::Primary, &reviewer, "+8613800000001"),
+        (Position::Secondary, &signer, "+8613800000002"),
+        (Position::Chief, &signer, "+8613800000002"),
+    ] {
+        bench.on_duty(position, officer).await;
+        bench.reach(officer, phone).await;
+    }
+    let red = |county: &str| Cma { colour: RED, code: format!("{county}000000"), ..Cma::new(county) };
+    let (signed, taken) = (bench.post(&red("310118")).await, bench.post(&red("310120")).await);
+    let ids = [bench.waiting(&signed).await[0].id, bench.waiting(&taken).await[0].id];
+    // What the red bar counts, which is the red cards.
+    let red = async || {
+        let mut rows = bench.waiting(&signed).await;
+        rows.extend(bench.waiting(&taken).await);
+        let cards = rows.iter().filter(|row| row.escalation.is_unanswered()).count();
+        let sql = "SELECT COUNT(*) FROM escalation WHERE closed_at IS NULL AND overdue = 1";
+        let bar = bench::count(&bench.folder.path().join("t.db"), sql).await;
+        assert_eq!(bar, cards as i64);
+        bar
+    };
+    assert_eq!(red().await, 0, "the first call has its time");
+    bench.pass(TimeDelta::minutes(3)).await;
+    assert_eq!(red().await, 2, "nobody came");
+    assert!(bench.act(ids[0], Act::Approve(Stage::Review), 0, &reviewer).await);
+    assert_eq!(red().await, 1, "whoever says yes has come");
+    assert!(bench.act(ids[1], Act::Take, 0, &signer).await);
+    assert_eq!(red().await, 0);
+    // The calls after that nobody has answered, of what is signed neither: without a signature it goes to nobody.
+    bench.pass(TimeDelta::minutes(3)).await;
+    assert_eq!(red().await, 2);
+}

@@ -117,14 +117,20 @@ async fn stop_and_correct_are_offered_to_those_who_may() {
 /// An alert over two counties as its sender and the console know it, each county released as a part of its own.
 async fn in_two_parts(server: &Server, signer: &Browser) -> (Cma, String) {
     let alert = Cma { colour: ORANGE, code: codes(&["310118", "310120"]), ..Cma::new("two") };
+    let page = parts_of(server, signer, &alert, &[1, 2]).await;
+    (alert, page)
+}
+
+/// The page of an alert over two counties, each a part of its own, of which these are released; the first part is the first in this list.
+async fn parts_of(server: &Server, signer: &Browser, alert: &Cma, released: &[u32]) -> String {
     let page = format!("/console/alerts/{}", server.post(alert.xml()).await.1["id"].as_str().unwrap());
-    let split = [("seen", "0"), ("region", "310120")];
-    assert_eq!(signer.post("/console/escalations/1/split", &split).await.0, 303);
-    for part in [1, 2] {
+    let (split, first) = ([("seen", "0"), ("region", "310120")], released[0]);
+    assert_eq!(signer.post(&format!("/console/escalations/{first}/split"), &split).await.0, 303);
+    for part in released {
         let yes = [("seen", "1"), ("stage", "sign"), ("word", "")];
         assert_eq!(signer.post(&format!("/console/escalations/{part}/approve"), &yes).await.0, 303);
     }
-    (alert, page)
+    page
 }
 
 const CORRECT: [(&str, &str); 3] = [("word", "CORRECT"), ("zh", "有误"), ("en", "wrong")];
@@ -154,7 +160,7 @@ async fn what_is_corrected_leads_to_its_correction_and_offers_only_what_still_do
     assert_eq!(qingpu.post(&format!("{alert}/correct"), &CORRECT).await.0, 303);
     let (_, page) = qingpu.get(&live).await;
     assert_eq!(offered(&page), [false; 3], "nothing of theirs goes on");
-    let part = leads_to(&page, "Parts of it are corrected; the others go on:");
+    let part = leads_to(&page, "Parts of it are corrected; others stand:");
     assert!(!alert.ends_with(&part), "{part}");
     let (status, refused) = qingpu.post(&stop, &[]).await;
     assert!(status == 409 && refused.contains(&format!("corrected by {part}")), "{status} {refused}");
@@ -170,6 +176,34 @@ async fn what_is_corrected_leads_to_its_correction_and_offers_only_what_still_do
     }
     let (status, refused) = shanghai.post(&stop, &[]).await;
     assert!(status == 409 && refused.contains("corrected by"), "{status} {refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_parts_that_nobody_corrected_the_live_page_says_what_is_true() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let shanghai = crew.officer("sh", &["signer:310000"]).await.browser(&server).await;
+    let qingpu = crew.officer("qingpu", &["signer:310118"]).await.browser(&server).await;
+    let unsent = "What went out of it is corrected; the rest has not gone out yet:";
+    let whole = "It is corrected, and nothing more of it goes out:";
+    let (others, stopped) =
+        ("Parts of it are corrected; others stand:", "Parts of it are corrected; the others are stopped:");
+    // Which danger and which parts of it are released, what is done about the rest, and what is said before and after.
+    for (event, released, act, before, after) in [
+        (("台风", "Typhoon"), vec![1], "/console/escalations/2/reject", unsent, whole),
+        (("暴雨", "Rainstorm"), vec![3], "/console/escalations/4/withdraw", unsent, whole),
+        (("风暴潮", "Storm surge"), vec![5, 6], "stop", others, stopped),
+    ] {
+        let alert = Cma { colour: ORANGE, event, code: codes(&["310118", "310120"]), ..Cma::new(event.1) };
+        let page = parts_of(&server, &shanghai, &alert, &released).await;
+        assert_eq!(qingpu.post(&format!("{page}/correct"), &CORRECT).await.0, 303);
+        let live = format!("{page}/live");
+        leads_to(&shanghai.get(&live).await.1, before);
+        let path = if act == "stop" { format!("{page}/stop") } else { act.to_owned() };
+        let (status, said) = shanghai.post(&path, &[("seen", "1"), ("reason", "wrong")]).await;
+        assert_eq!(status, 303, "{act}: {said}");
+        leads_to(&shanghai.get(&live).await.1, after);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

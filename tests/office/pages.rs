@@ -95,7 +95,13 @@ async fn the_record_page_shows_a_broken_chain_and_gives_auditors_all_of_it() {
     let crew = Crew::of(&server).await;
     let auditor = crew.officer("audit", &["auditor:*"]).await.browser(&server).await;
     let li = crew.officer("li", &["signer:310000"]).await.browser(&server).await;
-    assert_eq!(li.get("/console/record.csv").await.0, 403, "the whole record is for auditors");
+    // Whoever would be refused it is not offered it either; an administrator who keeps officers is no auditor.
+    let root = crew.root.browser(&server).await;
+    for (browser, status) in [(&auditor, 200), (&li, 403), (&root, 403)] {
+        assert_eq!(browser.get("/console/record.csv").await.0, status, "the whole record is for auditors");
+        let (_, page) = browser.get("/console/record").await;
+        assert_eq!(page.contains("href=\"/console/record.csv\""), status == 200, "{page}");
+    }
     let (_, page) = auditor.get("/console/record").await;
     assert!(page.contains("class=\"lamp up\"") && !page.contains("role=\"alert\">✕"), "{page}");
     // Each line in words, kinds and facts: nobody reads JSON.
@@ -124,6 +130,28 @@ async fn the_record_page_shows_a_broken_chain_and_gives_auditors_all_of_it() {
         let (_, page) = browser.get("/console/record").await;
         assert!(page.contains("role=\"alert\">✕") && !page.contains("class=\"lamp up\""), "{who} sees it: {page}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_shows_the_kind_asked_for_and_turns_its_pages() {
+    let server = Server::start("");
+    let crew = Crew::of(&server).await;
+    let auditor = crew.officer("audit", &["auditor:*"]).await.browser(&server).await;
+    for n in 0..101 {
+        let language = if n % 2 == 0 { "en" } else { "zh-CN" };
+        assert_eq!(auditor.post("/console/me/language", &[("language", language)]).await.0, 303);
+    }
+    assert!(auditor.get("/console/me").await.1.contains("<html lang=\"en\""), "pages come in the language chosen");
+    let (_, first) = auditor.get("/console/record?kind=officer.language").await;
+    let next = first.split("before=").nth(1).unwrap().split(['"', '&']).next().unwrap();
+    let (_, second) = auditor.get(&format!("/console/record?kind=officer.language&before={next}")).await;
+    let lines = |page: &str| {
+        let kinds = page.split("<code class=\"quiet\">").skip(1).map(|part| part.split('<').next().unwrap().to_owned());
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&first), vec!["officer.language"; 100]);
+    assert_eq!(lines(&second), ["officer.language"], "the first one");
+    assert!(second.contains("English") && !second.contains("before="), "{second}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tocsin::publish::{Fields, Filter, Publication};
+use chrono::{TimeDelta, Utc};
+use tocsin::publish::{Entry, Fields, Filter, Publication};
 use tocsin::regions::RegionCode;
 
 use super::{MAP, sample};
@@ -37,12 +38,28 @@ fn filters_let_through_what_they_say() {
         ("message_type=cancel", ""),
         ("urgency=Expected&certainty=Likely", "typhoon rain surge"),
         ("certainty=Observed", ""),
+        ("urgency=Immediate", ""),
     ] {
-        let filter = Filter::parse(query, Fields::Active, &MAP).unwrap_or_else(|e| panic!("{query}: {e}"));
-        let found: Vec<_> = entries.iter().filter(|entry| filter.takes(entry)).collect();
-        let found: Vec<_> = found.iter().map(|entry| entry.publication.shown.identifier.as_str()).collect();
-        assert_eq!(found.join(" "), wanted, "{query}");
+        assert_eq!(taken(query, Fields::Active, &entries), wanted, "{query}");
     }
+    let from_now = |hours| (Utc::now() + TimeDelta::hours(hours)).format("%FT%TZ").to_string();
+    for (query, wanted) in [
+        (format!("start={}", from_now(-1)), "typhoon rain surge"),
+        (format!("start={}", from_now(1)), ""),
+        (format!("end={}", from_now(-1)), ""),
+        (format!("end={}", from_now(1)), "typhoon rain surge"),
+        ("active=true".into(), "typhoon rain surge"),
+        ("active=false".into(), ""),
+    ] {
+        assert_eq!(taken(&query, Fields::Archive, &entries), wanted, "{query}");
+    }
+}
+
+fn taken(query: &str, fields: Fields, entries: &[Entry]) -> String {
+    let filter = Filter::parse(query, fields, &MAP).unwrap_or_else(|e| panic!("{query}: {e}"));
+    let found: Vec<_> = entries.iter().filter(|entry| filter.takes(entry)).collect();
+    let found: Vec<_> = found.iter().map(|entry| entry.publication.shown.identifier.as_str()).collect();
+    found.join(" ")
 }
 
 /// The coast is drawn coarsely: a pier, or a rock just off the shore, is asked about on the land beside it as well.

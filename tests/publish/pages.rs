@@ -50,6 +50,8 @@ async fn pages_answer_in_one_line_in_both_languages_without_script_or_strangers(
     assert_eq!((found.status().as_u16(), header(&found, "location").as_str()), (303, "/regions/310118?lang=en"));
     let steps = text(&server, "/regions/310118?lang=zh-CN").await;
     assert!(steps.contains("<ol class=\"steps\" lang=\"zh-CN\" dir=\"auto\"><li>"), "{steps}");
-    let map = text(&server, "/").await;
-    assert!(map.contains("url(#h-yellow)") && map.contains("<svg class=\"map\" role=\"img\""));
+    for path in ["/", "/regions/310118", "/sources/shanghai", &format!("/events/{id}")] {
+        let page = text(&server, path).await;
+        assert!(page.contains("url(#h-yellow)") && page.contains("<svg class=\"map\" role=\"img\""), "{path}");
+    }
 }

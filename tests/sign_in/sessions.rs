@@ -26,6 +26,34 @@ async fn a_session_ends_when_idle_and_however_busy_after_a_watch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_rests_twice_as_long_each_time_and_comes_back() {
+    let house = House::start("").await;
+    let [li] = house.officers(&[("li", &["author:*"])]).await.try_into().ok().unwrap();
+    let attempt = async |password: &str| {
+        let code = li.code();
+        house.browser().post("/sign-in", &[("login", "li"), ("password", password), ("code", &code)]).await.status
+    };
+    let rests = async || {
+        let lines = house.app().store.record_from(1, 1_000).await.unwrap();
+        let failed = lines.iter().filter(|line| line.kind == "sign-in.failed");
+        let rest = |detail: &str| serde_json::from_str::<serde_json::Value>(detail).unwrap()["rests_seconds"].as_i64();
+        failed.filter_map(|line| rest(&line.detail)).collect::<Vec<_>>()
+    };
+    for _ in 0..5 {
+        attempt("wrong").await;
+    }
+    assert_eq!(rests().await, [0, 0, 0, 0, 30]);
+    for rest in [60, 120, 240, 480, 900, 900] {
+        house.clock.forward(TimeDelta::seconds(i64::from(rest)));
+        attempt("wrong").await;
+        assert_eq!(rests().await.last(), Some(&i64::from(rest)));
+    }
+    assert_ne!(attempt(&li.password).await, 303, "it rests");
+    house.clock.forward(TimeDelta::seconds(900));
+    assert_eq!(attempt(&li.password).await, 303, "the right one comes in when the rest is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn signing_out_everywhere_ends_every_session_of_mine_and_no_other() {
     let house = House::start("").await;
     let [li, wang] = house.officers(&[("li", &["author:*"]), ("wang", &["author:*"])]).await.try_into().ok().unwrap();

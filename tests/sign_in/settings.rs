@@ -35,6 +35,18 @@ async fn house_of(config: &str) -> (House, Own, Browser) {
     (house, li, browser)
 }
 
+/// A house whose words lie in a folder of its own, as they are shipped.
+async fn with_own_words() -> House {
+    let ready = |folder: &std::path::Path| {
+        for (name, text) in Templates::shipped_files() {
+            let path = folder.join("words").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    };
+    House::start_with("[templates]\nfolder = \"{folder}/words\"\n", ready).await
+}
+
 /// Agrees to the first thing that waits.
 async fn agree(browser: &Browser, code: &str) -> Page {
     let page = browser.get("/console/people").await;
@@ -150,15 +162,7 @@ async fn rules_that_ask_fewer_officers_wait_and_a_comment_does_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_in_which_earthquakes_go_out_without_an_officer_wait_for_an_administrator() {
-    let shipped = Templates::shipped_files();
-    let ready = |folder: &std::path::Path| {
-        for (name, text) in &shipped {
-            let path = folder.join("words").join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-    };
-    let mut house = House::start_with("[templates]\nfolder = \"{folder}/words\"\n", ready).await;
+    let mut house = with_own_words().await;
     let [li, _] = house.officers(ADMINISTRATORS).await.try_into().ok().unwrap();
     let words = house.folder.path().join("words");
     let advice =
@@ -178,6 +182,26 @@ async fn words_in_which_earthquakes_go_out_without_an_officer_wait_for_an_admini
     assert!(page.contains("template sms/zh-CN/message.earthquake.txt") && page.contains("<ins>请转账</ins>"), "{page}");
     agree(&browser, &li.code()).await;
     assert_eq!(advice(&house), "请留在原地");
+}
+
+/// What was agreed to before words counted says nothing of them: those that are there at the update are agreed to with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_are_there_at_the_update_that_made_them_grave_hold_and_others_wait_from_then_on() {
+    let mut house = with_own_words().await;
+    let older =
+        GraveSettings { templates: None, ..GraveSettings::of(&Config::load(&house.config()).unwrap()).unwrap() };
+    let map = &house.app().policy.load_full().map;
+    house.app().staff.take_settings(&older, map).await.unwrap();
+    house.officers(ADMINISTRATORS).await;
+    house.stop().await;
+    let advice = house.folder.path().join("words/common/zh-CN/advice.txt");
+    for (text, holds) in [("请留在原地", "请留在原地"), ("请转账", "请留在原地")] {
+        std::fs::write(&advice, text).unwrap();
+        house.run().await;
+        let policy = house.app().policy.load_full();
+        assert_eq!(policy.templates.advice(Hazard::Earthquake, Language::Chinese).unwrap(), holds);
+        house.stop().await;
+    }
 }
 
 /// A version that said less has left the words that were agreed to; this one says more.

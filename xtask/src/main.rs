@@ -57,8 +57,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// A test that waits for what never comes fails, after four times what the slowest program of tests takes; the last line names it.
-const LIMIT: &str = "target.'cfg(target_os = \"linux\")'.runner = ['timeout', '--foreground', '--verbose', '1200']";
+/// A test that waits for what never comes fails, after six times what the slowest program of tests takes; the last line names it.
+const LIMIT: &str = "target.'cfg(target_os = \"linux\")'.runner = ['timeout', '--foreground', '--verbose', '1800']";
 
 fn test(arguments: &[String]) -> Result<(), String> {
     let schema = tools::prepare()?;

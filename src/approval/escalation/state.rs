@@ -75,6 +75,9 @@ pub struct Signature {
     pub stage: Stage,
     /// When.
     pub at: DateTime<Utc>,
+    /// In which step of the ladder.
+    #[serde(default)]
+    pub step: usize,
 }
 
 /// Somebody who has said that they look at it.

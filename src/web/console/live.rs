@@ -22,6 +22,7 @@ use super::preview::channel_name;
 use super::refused::Refused;
 use super::told::{Column, Tallies, state_name};
 use crate::app::App;
+use crate::approval::{DeskError, Rest};
 use crate::delivery::DeliveryState;
 use crate::dispatch::Lamp;
 use crate::messages::Language;
@@ -325,8 +326,8 @@ struct LivePage {
     frame: Frame,
     alert: AlertRow,
     mark: Mark,
-    /// The correction of it, or of some parts of it.
-    correction: Option<AlertRow>,
+    /// The correction of it, or of some parts of it, and what it says of the rest.
+    correction: Option<(&'static str, AlertRow)>,
     /// What else has taken its place.
     newer: Option<AlertRow>,
     can_stop: bool,
@@ -377,6 +378,21 @@ pub(super) async fn answer<W: World>(app: &App, session: &Session, id: &str, ref
     }
 }
 
+/// What is said of an alert that is corrected, or of which parts are.
+async fn corrected(app: &App, alert: &AlertRow, replaced: bool, words: Words) -> Result<&'static str, DeskError> {
+    let rest = match alert.superseded_by {
+        Some(_) => Rest::Over,
+        None => app.desk.rest(&alert.id).await?,
+    };
+    Ok(match rest {
+        _ if replaced => words.s("Parts of it were corrected:"),
+        Rest::Stands => words.s("Parts of it are corrected; others stand:"),
+        Rest::Stopped => words.s("Parts of it are corrected; the others are stopped:"),
+        Rest::Open => words.s("What went out of it is corrected; the rest has not gone out yet:"),
+        Rest::Over => words.s("It is corrected, and nothing more of it goes out:"),
+    })
+}
+
 async fn load<W: World>(
     app: &App,
     session: &Session,
@@ -399,6 +415,10 @@ async fn load<W: World>(
     let is_correction = |id: &String| correction.as_ref().is_some_and(|correction| correction.id == *id);
     let newer = match alert.superseded_by.as_ref().filter(|id| !is_correction(id)) {
         Some(newer) => app.store.alert(newer).await?,
+        None => None,
+    };
+    let correction = match correction {
+        Some(correction) => Some((corrected(app, &alert, newer.is_some(), frame.t).await?, correction)),
         None => None,
     };
     let regions: Vec<_> = material.decision.regions.iter().map(crate::regions::RegionCode::as_str).collect();

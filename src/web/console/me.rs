@@ -161,7 +161,7 @@ async fn keep(site: &Site, posted: &Posted, addresses: Vec<Address>) -> Result<(
 
 pub(super) async fn language(State(site): State<Site>, posted: Posted) -> Response {
     let language = Language::of_tag(posted.fields.get("language")).unwrap_or(Language::Chinese);
-    let done = site.app.store.set_language(posted.session.officer.id, language).await;
+    let done = site.app.staff.set_own_language(&posted.session.officer, language).await;
     back(&posted, done.map_err(Fault::from))
 }
 

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::officers::Role;
 pub(super) use crate::record::harmless;
 use crate::record::{Chain, Line};
+use crate::staff::Session;
 use crate::store::{RecordFilter, StoreError};
 use crate::web::page::{Fault, Frame, clock, page};
 use crate::web::session::SignedIn;
@@ -56,6 +57,8 @@ struct RecordPage {
     subject: String,
     actor: String,
     kind: String,
+    /// All of it is given to this reader's own tools.
+    may_export: bool,
     /// Others' lines are hidden from this reader.
     own_only: bool,
     rows: Vec<Row>,
@@ -72,8 +75,9 @@ pub(super) async fn show(
 ) -> Response {
     let frame = Frame::of::<Live>(&session, "record");
     let some = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
-    // Auditors read everything; others what concerns an alert, or themselves.
-    let auditor = session.officer.grants.has(Role::Auditor) || session.officer.grants.has(Role::Administrator);
+    // Auditors of everywhere read everything; others what concerns an alert, or themselves.
+    let grants = &session.officer.grants;
+    let auditor = grants.everywhere(Role::Auditor) || grants.everywhere(Role::Administrator);
     let mut filter = RecordFilter {
         subject: some(&wanted.subject),
         actor: some(&wanted.actor),
@@ -126,6 +130,7 @@ pub(super) async fn show(
                 subject,
                 actor,
                 kind,
+                may_export: may_export(&session),
                 own_only,
                 older,
                 lines,
@@ -153,10 +158,15 @@ async fn broken(app: &App) -> Result<Option<String>, StoreError> {
     Ok(walked.and_then(|()| chain.end_at_least(written)).err().map(|why| why.to_string()))
 }
 
+/// The whole record goes to auditors of everywhere alone.
+fn may_export(session: &Session) -> bool {
+    session.officer.grants.everywhere(Role::Auditor)
+}
+
 /// Everything, for an auditor's own tools.
 pub(super) async fn export(State(site): State<Site>, SignedIn(session): SignedIn) -> Response {
     let frame = Frame::of::<Live>(&session, "record");
-    if !session.officer.grants.has(Role::Auditor) {
+    if !may_export(&session) {
         return Fault::NotYours.show(&frame);
     }
     let store = &site.app.store;

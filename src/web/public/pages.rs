@@ -76,6 +76,7 @@ struct SourcePage {
     calm: bool,
     active: Vec<Told>,
     ended: Vec<Told>,
+    map: String,
 }
 
 #[derive(Template)]
@@ -299,6 +300,7 @@ pub(super) async fn source(
             calm: active.is_empty(),
             active: all_told(&active, &shown, words),
             ended: all_told(&ended, &shown, words),
+            map: map::draw(&shown, &active, &[], words),
             bureau: path.clone(),
             name,
             around,

@@ -62,7 +62,7 @@ async fn a_call_that_nobody_takes_climbs_to_the_chief_and_the_card_turns_red() {
     at_duty.enter(&chief.session).await;
     at_duty.goto("/console/duty").await;
     at_duty.until("the page is red", "return !document.querySelector('#unanswered').hidden").await;
-    assert!(at_duty.text("#unanswered").await.contains("Calls that nobody has answered: 1"));
+    assert!(at_duty.text("#unanswered").await.contains("What needs somebody now: 1"));
     at_duty.shot("unanswered").await;
     at_duty.assert_quiet().await;
     browser

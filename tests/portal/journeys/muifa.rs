@@ -81,6 +81,10 @@ async fn a_phone_and_a_mailbox_sign_up_and_are_told_of_the_warning_its_update_an
     assert_eq!(stage.mails_to(MAIL).len(), 1 + 3, "each once, beside the link");
     assert_eq!(stage.texts_to(PHONE).len(), 1 + 3 * 2, "each once in each language, beside the code");
     browser.assert_quiet().await;
+    let log = stage.server.log();
+    for own in [PHONE.trim_start_matches("+86"), MAIL] {
+        assert!(!log.contains(own), "addresses are masked in logs: {log}");
+    }
 }
 
 /// Opens a page anew until its head says this.

@@ -33,6 +33,7 @@ fn other(kind: &str, t: Words) -> Option<&'static str> {
         "duty.test" => t.s("officer called as a test"),
         "officer.accept" => t.s("invitation accepted"),
         "officer.addresses" => t.s("officer's addresses changed"),
+        "officer.language" => t.s("officer's language changed"),
         "officer.grant" => t.s("role given"),
         "officer.invite" => t.s("officer invited"),
         "officer.invite-again" => t.s("officer invited again"),
@@ -53,6 +54,7 @@ fn other(kind: &str, t: Words) -> Option<&'static str> {
         "passkey.add" => t.s("passkey added"),
         "passkey.end" => t.s("passkey removed"),
         "person.export" => t.s("addresses of residents exported"),
+        "person.import" => t.s("addresses of residents imported"),
         "person.view" => t.s("data of people looked at"),
         "proof" => t.s("identity proved again"),
         "proof.failed" => t.s("wrong code"),
@@ -199,6 +201,7 @@ fn name(key: &str, t: Words) -> Option<&'static str> {
         "jurisdiction" => t.s("for"),
         "kind" => t.s("kind"),
         "known" => t.s("known before"),
+        "language" => t.s("language"),
         "lane" => t.s("lane"),
         "lat" => t.s("latitude"),
         "links" => t.s("stands with"),
@@ -276,37 +279,66 @@ mod tests {
         assert!(KINDS.is_sorted(), "in order, each once");
     }
 
-    /// Kinds are texts in the code: whatever looks like one there is among them. Webhooks name what happens in a like way.
+    /// Kinds are texts in the code: whatever looks like one there is among them.
     #[test]
     fn no_kind_is_written_that_is_not_known() {
         let first = |kind: &str| kind.split('.').next().unwrap_or_default().to_owned();
         let families: std::collections::BTreeSet<String> =
             KINDS.iter().filter(|kind| kind.contains('.')).map(|kind| first(kind)).collect();
         let mut unknown = Vec::new();
-        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
-        while let Some(folder) = folders.pop() {
-            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("publish/hook.rs") {
-                    let text = std::fs::read_to_string(&path).unwrap();
-                    let like = |part: &&str| {
-                        let fits = |c: char| c.is_ascii_lowercase() || c == '.' || c == '-';
-                        part.contains('.')
-                            && !part.ends_with('.')
-                            && part.chars().all(fits)
-                            && families.contains(&first(part))
-                    };
-                    let files =
-                        |part: &&str| !part.ends_with(".rs") && !part.ends_with(".html") && !part.ends_with(".js");
-                    let texts = text.split('"').filter(like).filter(files);
-                    unknown.extend(
-                        texts.filter(|kind| !KINDS.contains(kind)).map(|kind| format!("{}: {kind}", path.display())),
-                    );
+        for (path, text) in sources() {
+            // Webhooks name what happens in a like way.
+            if path.ends_with("publish/hook.rs") {
+                continue;
+            }
+            let like = |part: &&str| {
+                let fits = |c: char| c.is_ascii_lowercase() || c == '.' || c == '-';
+                part.contains('.') && !part.ends_with('.') && part.chars().all(fits) && families.contains(&first(part))
+            };
+            let files = |part: &&str| !part.ends_with(".rs") && !part.ends_with(".html") && !part.ends_with(".js");
+            let texts = text.split('"').filter(like).filter(files);
+            unknown
+                .extend(texts.filter(|kind| !KINDS.contains(kind)).map(|kind| format!("{}: {kind}", path.display())));
+        }
+        assert!(unknown.is_empty(), "{unknown:#?}");
+    }
+
+    /// The facts that are written with a line are texts in the code too: nobody reads one by the program's name.
+    #[test]
+    fn every_fact_that_is_written_has_a_name_in_every_language() {
+        let mut named = std::collections::BTreeSet::new();
+        for (path, text) in sources() {
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let lines = ["let detail =", "Entry::new("].into_iter().flat_map(|begins| code.split(begins).skip(1));
+            for line in lines.filter_map(|rest| rest.split(';').next()) {
+                for (before, after) in line.match_indices("\":").map(|(at, _)| line.split_at(at)) {
+                    let key = before.rsplit('"').next().unwrap_or_default();
+                    for t in Language::ALL.map(Words::from) {
+                        let said = name(key, t).unwrap_or_else(|| panic!("{}: {key}{after}", path.display()));
+                        let chinese = said.chars().any(|c| c > '\u{2fff}');
+                        assert_eq!(chinese, t.language == Language::Chinese, "{key}: {said}");
+                    }
+                    named.insert(key.to_owned());
                 }
             }
         }
-        assert!(unknown.is_empty(), "{unknown:#?}");
+        assert!(named.len() > 50 && named.contains("jurisdiction"), "they are found: {named:?}");
+    }
+
+    /// The program's own sources.
+    fn sources() -> Vec<(std::path::PathBuf, String)> {
+        let (mut found, mut folders) = (Vec::new(), vec![concat!(env!("CARGO_MANIFEST_DIR"), "/src").into()]);
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir::<std::path::PathBuf>(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|kind| kind == "rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    found.push((path, text));
+                }
+            }
+        }
+        found
     }
 
     /// What is read of facts, on the afternoon of 28 September 2026 in Beijing.

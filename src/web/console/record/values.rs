@@ -12,6 +12,7 @@ use super::super::people::role_name;
 use super::super::preview::channel_name;
 use crate::approval::BY_RULE;
 use crate::devices::DeviceKind;
+use crate::messages::Language;
 use crate::officers::Role;
 use crate::organisations::OrganisationKind;
 use crate::rules::{Audience, Withheld};
@@ -26,6 +27,11 @@ pub(super) fn word(key: &str, word: &str, t: Words) -> Option<&'static str> {
         "channel" | "channels" => Some(channel_name(read(word)?, t)),
         "how" => way(word, t),
         "kind" => kind(word, t),
+        // By its own name, as on the page where it is chosen.
+        "language" => Some(match Language::of_tag(word)? {
+            Language::Chinese => "中文",
+            Language::English => "English",
+        }),
         "links" => link(word, t),
         "lowest" => Some(level_name(read(word)?, t)),
         // Whoever wrote what came back is called as that.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tocsin_channels::ChannelKind;
 use tocsin_channels::email::EmailConfig;
 use tocsin_channels::mqtt::MqttConfig;
 use tocsin_channels::push::PushConfig;
@@ -356,6 +357,18 @@ pub struct ChannelsConfig {
     /// The same as it was written, to be agreed to.
     #[serde(skip)]
     pub(crate) written: BTreeMap<String, serde_json::Value>,
+}
+
+impl ChannelsConfig {
+    /// Whether anybody can be reached by a channel.
+    pub const fn has(&self, kind: ChannelKind) -> bool {
+        match kind {
+            ChannelKind::Sms => self.sms.is_some(),
+            ChannelKind::Email => self.email.is_some(),
+            ChannelKind::Mqtt => self.mqtt.is_some(),
+            ChannelKind::Push => self.push.is_some(),
+        }
+    }
 }
 
 /// One channel.

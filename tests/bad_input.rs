@@ -65,6 +65,25 @@ async fn each_kind_of_bad_alert_has_its_answer() {
     for (json_text, status) in [("{", 422), ("[]", 422), ("{\"identifier\": true}", 422)] {
         assert_eq!(server.post_as(support::TOKEN, "application/json", json_text).await.0, status);
     }
+    // What wraps alerts says how to bring them.
+    let (atom, edxl) = ("http://www.w3.org/2005/Atom", "urn:oasis:names:tc:emergency:EDXL:DE:1.0");
+    let bare = good.xml().split_once("?>").unwrap().1.to_owned();
+    for feed in [
+        format!("<feed xmlns=\"{atom}\"><entry><id>1</id><content>{bare}</content></entry></feed>"),
+        format!("<EDXLDistribution xmlns=\"{edxl}\"><contentObject>{bare}</contentObject></EDXLDistribution>"),
+    ] {
+        let (status, answer) = server.post(feed).await;
+        assert_eq!((status, codes(&answer)), (422, vec!["T1016"]), "{answer}");
+        assert!(
+            answer["findings"][0]["en"].as_str().unwrap().contains("submit each alert in it by itself"),
+            "{answer}"
+        );
+    }
+    for (text, says) in [("[1]", "[{…}, {…}] are several"), ("7", "{…} is one alert")] {
+        let (status, answer) = server.post_as(support::TOKEN, "application/json", text).await;
+        assert_eq!((status, codes(&answer)), (422, vec!["T1011"]), "{answer}");
+        assert!(answer["findings"][0]["en"].as_str().unwrap().contains(says), "which shapes are taken: {answer}");
+    }
     assert_eq!(server.get("/api/v1/alerts?limit=0").await.status(), 400);
     assert_eq!(server.get("/api/v1/alerts?nothing=1").await.status(), 400);
     assert_eq!(server.get("/api/v1/alerts/aaaaaaaaaaaaaaaa").await.status(), 404);

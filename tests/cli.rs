@@ -46,6 +46,94 @@ fn check_tells_people_what_is_off_in_both_languages() {
 }
 
 #[test]
+fn check_names_which_alert_of_several_it_speaks_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(folder.path(), "");
+    let warning = |id: &str, code: &str| {
+        serde_json::json!({"id": id, "headline": "气象台发布台风黄色预警", "senderName": "气象台", "issuedTime": "2025-07-01T20:00+08:00",
+            "messageType": "alert", "areas": [{"code": code}]})
+    };
+    let list = serde_json::json!([warning("w1", "310118"), {"title": 1}, warning("w3", "320100")]);
+    // Regions of others: two refusals in one feed.
+    let entry = |n: &str, code: &str| {
+        let xml = Cma { code: code.into(), ..Cma::new(n) }.xml();
+        format!("<entry><id>{n}</id><content>{}</content></entry>", xml.split_once("?>").unwrap().1)
+    };
+    let entries = entry("f1", "330400000000") + &entry("f2", "320100000000");
+    let feed = format!("<feed xmlns=\"http://www.w3.org/2005/Atom\"><id>f</id>{entries}</feed>");
+    for (name, text, wanted) in [
+        ("list.json", list.to_string(), ["[2] 未写标识 / names no identifier", "[3] w3"]),
+        ("feed.xml", feed, ["[1] f1\n  T4004", "[2] f2\n  T4004"]),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let (well, out, error) = tocsin(&config, &["check", "--source", "shanghai", file.to_str().unwrap()]);
+        let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what}: {out}{error}"));
+        assert!(!well && at(wanted[0]) < at(wanted[1]), "{out}");
+    }
+    let file = folder.path().join("list.json");
+    let (_, out, _) = tocsin(&config, &["check", "--source", "shanghai", file.to_str().unwrap()]);
+    let (second, third) = out.split_once("[3] w3").unwrap();
+    assert!(second.contains("T2003") && third.contains("T4004") && !second.contains("T4004"), "{out}");
+    let (_, out, _) = tocsin(&config, &["--json", "check", "--source", "shanghai", file.to_str().unwrap()]);
+    let line: Value = serde_json::from_str(&out).unwrap();
+    let refusal = &line["refusals"][0];
+    assert_eq!(
+        (&refusal["code"], &refusal["item"], &refusal["identifier"]),
+        (&"T4004".into(), &3.into(), &"w3".into())
+    );
+    let of_second = line["findings"].as_array().unwrap().iter().find(|finding| finding["item"] == 2);
+    assert!(of_second.is_some_and(|finding| finding["code"] == "T2003" && finding["identifier"].is_null()), "{line}");
+}
+
+#[test]
+fn a_token_file_that_holds_more_than_the_token_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(folder.path(), "");
+    let (token, alert) = (folder.path().join("token"), folder.path().join("alert.xml"));
+    std::fs::write(&alert, Cma::new("1").xml()).unwrap();
+    let at = ["--server", "http://127.0.0.1:1", "--token-file", token.to_str().unwrap()];
+    // What `tocsin token` prints, kept as it is, is the usual way to it.
+    let (_, printed, _) = tocsin(&config, &["token"]);
+    for (held, fits) in [
+        ("tocsin_a", true),
+        ("\u{feff} tocsin_a \r\n\r\n", true),
+        ("tocsin_a\r\n# of the port\r\n", false),
+        ("tocsin_a # of the port", false),
+        ("\"tocsin_a\"", false),
+        (&printed, false),
+        ("\n", false),
+    ] {
+        std::fs::write(&token, held).unwrap();
+        for command in [vec!["submit", alert.to_str().unwrap()], vec!["queue"]] {
+            let (well, _, error) = tocsin(&config, &[&command[..], &at].concat());
+            let words =
+                error.contains(&format!("{} 里应只有令牌本身", token.display())) && error.contains("the token alone");
+            let sent = error.contains("does not answer");
+            assert!(!well && (words, sent) == (!fits, fits) && !error.contains("builder"), "{held:?}: {error}");
+            assert!(!error.contains("tocsin_"), "no secret is shown: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_channel_that_is_not_set_up_is_named_with_those_whom_nothing_reaches() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(
+        folder.path(),
+        "[channels.email.via]\nrelays = [{ host = \"127.0.0.1\", port = 25, tls = \"none\" }]\nfrom = \"t@example.org\"\n\
+         domain = \"example.org\"\n",
+    );
+    let (well, out, error) = tocsin(&config, &["config", "check"]);
+    let missing = "not set up: [channels.sms] (telephone numbers), [channels.mqtt] (sirens, signs, programs), [channels.push] (browsers); \
+                   whoever has no other address is told nothing";
+    assert!(well && out.contains(missing), "{out}{error}");
+    let (_, out, _) = tocsin(&config, &["--json", "config", "check"]);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert!(found["remarks"].as_array().unwrap().contains(&missing.into()), "{out}");
+}
+
+#[test]
 fn explain_shows_what_would_become_of_an_alert() {
     let folder = tempfile::tempdir().unwrap();
     let config = write_config(folder.path(), "[messages]\nlink_base = \"https://t.example/a/\"");
@@ -152,6 +240,14 @@ fn whoever_reads_where_nothing_is_is_told_so_and_makes_nothing() {
     }
     let (code, said) = run(&["config", "check"]);
     assert!(code == Some(1) && said.contains("there is no config.toml in this folder"), "{said}");
+    let alert = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/cap/qingpu-typhoon-red.xml");
+    for command in ["check", "explain"] {
+        let (code, said) = run(&[command, "--source", "shanghai", alert.to_str().unwrap()]);
+        assert!(
+            code == Some(1) && said.contains("there is no config.toml in this folder, so that no bureau"),
+            "{said}"
+        );
+    }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made");
 
     // With a configuration, and before the first start.
@@ -235,6 +331,14 @@ async fn submit_and_status_speak_to_people_and_machines() {
         let (_, out, _) = server.tocsin(&["status", out.split(' ').next().unwrap()]);
         assert!(out.contains(later), "{status}: {out}");
     }
+    // Of a list, each answer says whose it is.
+    let list = serde_json::json!([{"identifier": "l1", "msgType": "Alert"}, {"title": 1}]);
+    std::fs::write(path("list.json"), list.to_string()).unwrap();
+    let (well, out, error) =
+        server.tocsin(&["submit", &path("list.json"), "--server", &server.url, "--token-file", &path("token")]);
+    let (first, second) =
+        out.split_once("[2] 未写标识 / names no identifier\n").unwrap_or_else(|| panic!("{out}{error}"));
+    assert!(!well && first.starts_with("[1] l1\nT4001") && second.starts_with("T4001"), "{out}");
     let address = "127.0.0.1:18460";
     let (well, _, error) = server.tocsin(&["submit", &path("alert.xml"), "--server", address]);
     assert!(!well && error.contains("http:// or https://"), "{error}");

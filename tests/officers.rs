@@ -122,6 +122,21 @@ async fn the_desk_is_the_same_from_a_terminal() {
     at_li.no(&["take", "3", "--exercise"], "T6001");
     let nobody = Terminal { server: &server, token: "none".into() };
     nobody.no(&["queue"], "T5001");
+    // A bureau's token opens another door, and the refusal says which one opens this.
+    let bureau = Terminal { server: &server, token: support::TOKEN.into() };
+    for says in [
+        "需要值班员的令牌（可 read）",
+        "“程序令牌”",
+        "an officer's token that may read, not a bureau's",
+        "\"Tokens for programs\"",
+    ] {
+        bureau.no(&["queue"], says);
+    }
+    bureau.no(&["take", "3"], "an officer's token that may approve");
+    bureau.no(&["stop", "aaaabbbbccccdddd", "--reason", "x"], "an officer's token that may stop");
+    let alert = server.folder.path().join("alert.xml");
+    std::fs::write(&alert, Cma::new("by-an-officer").xml()).unwrap();
+    at_li.no(&["submit", alert.to_str().unwrap()], "this takes a bureau's token");
     let (well, _, error) = server.tocsin(&["queue", "--server", "http://127.0.0.1:9"]);
     assert!(!well && error.contains("no token"), "{error}");
     let path = server.folder.path().join("token");
@@ -134,6 +149,27 @@ async fn the_desk_is_the_same_from_a_terminal() {
     for line in at_li.run(&["queue"]).1.lines().chain(verified.lines()).chain(officers.lines()) {
         assert!(unicode_width::UnicodeWidthStr::width(line) <= 80, "{line}");
     }
+}
+
+/// The first help says which commands ask a server, and so does the guide; each of these, and no other, takes the server's address.
+#[test]
+fn what_asks_a_server_is_said_and_takes_its_address() {
+    let config = std::path::Path::new("config.toml");
+    let (_, help, _) = support::tocsin(config, &["--help"]);
+    let said = help.split("--token-file FILE): ").nth(1).unwrap().split("All others").next().unwrap();
+    let said: Vec<_> = said.split(|c: char| !c.is_ascii_lowercase()).collect();
+    let guide = include_str!("../docs/officers.md").split("ask a server: ").nth(1).unwrap().split(';').next().unwrap();
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let commands = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let (mut all, mut asking) = (0, 0);
+    for command in commands.filter(|name| !name.is_empty() && *name != "help") {
+        let (_, own, _) = support::tocsin(config, &[command, "--help"]);
+        let asks = own.contains("--server");
+        assert_eq!(said.contains(&command), asks, "{command}: {help}");
+        assert_eq!(guide.contains(&format!("`{command}`")), asks, "{command}: {guide}");
+        (all, asking) = (all + 1, asking + usize::from(asks));
+    }
+    assert!(all > 25 && asking == 12, "{all} commands, {asking} of them ask a server");
 }
 
 #[test]

@@ -24,9 +24,20 @@ pub enum Document {
     },
 }
 
+/// A message of a list in JSON.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its identifier as it stands there, whether or not the rest can be read.
+    pub identifier: Option<String>,
+    /// It as a document of its own.
+    pub standalone: Vec<u8>,
+}
+
 /// An alert inside a feed, an envelope or a list.
 #[derive(Debug, Clone)]
 pub struct Enclosed {
+    /// Its identifier as it stands there, whether or not the rest can be read.
+    pub identifier: Option<String>,
     /// What it says.
     pub reading: Reading,
     /// It as a document of its own, which its signature is over.
@@ -62,8 +73,11 @@ impl Document {
 /// Reads one CAP message in XML.
 pub fn read(bytes: &[u8]) -> Reading {
     match xml::parse(bytes) {
-        Ok(tree) if tree.root.name == "alert" => read_tree(&tree),
-        Ok(tree) => Reading::refused(Code::NotCap, &tree.root.name),
+        Ok(tree) => match tree.root.name.as_str() {
+            "alert" => read_tree(&tree),
+            wrapping @ ("feed" | "rss" | "RDF" | "EDXLDistribution") => Reading::refused(Code::NotBare, wrapping),
+            other => Reading::refused(Code::NotCap, other),
+        },
         Err(error) => refused(&error),
     }
 }
@@ -83,6 +97,9 @@ pub fn read_json(bytes: &[u8]) -> Reading {
         Some(list) => return Reading::refused(Code::NotOne, list.len().to_string()),
         None => value,
     };
+    if !value.is_object() {
+        return Reading::refused(Code::NotJson, "{…} is one alert, [{…}, {…}] are several");
+    }
     let foreign =
         if says_cap(&value) { None } else { json_nmc::to_cap(&value).or_else(|| json_qweather::to_cap(&value)) };
     let (value, mut findings) = match foreign {
@@ -105,19 +122,33 @@ pub fn read_json(bytes: &[u8]) -> Reading {
 /// Reads a file in JSON: one message, or a list of them; a list that is too long is refused as a whole.
 pub fn read_json_document(bytes: &[u8]) -> Document {
     let Some(items) = several_in_json(bytes) else { return Document::Alert(Box::new(read_json(bytes))) };
-    let enclosed = |standalone: Vec<u8>| Enclosed { reading: read_json(&standalone), standalone };
+    let enclosed =
+        |Listed { identifier, standalone }| Enclosed { identifier, reading: read_json(&standalone), standalone };
     Document::Wrapped { alerts: items.into_iter().map(enclosed).collect(), findings: Vec::new() }
 }
 
 /// The warnings of a list in JSON that holds several, each as a message of its own; None where it is anything else, or too long.
-pub(crate) fn several_in_json(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn several_in_json(bytes: &[u8]) -> Option<Vec<Listed>> {
     if bytes.len() > xml::MAX_BYTES {
         return None;
     }
     let value: Value = serde_json::from_slice(bytes).ok()?;
     let list = list_in_json(&value).filter(|_| !says_cap(&value))?;
     let several = (2..=MOST_LISTED).contains(&list.items.len());
-    several.then(|| list.items.iter().map(|item| item.to_string().into_bytes()).collect())
+    let listed = |item: &Value| Listed { identifier: named(item), standalone: item.to_string().into_bytes() };
+    several.then(|| list.items.iter().map(listed).collect())
+}
+
+/// What a message in JSON calls itself, in any of the shapes that are read.
+fn named(item: &Value) -> Option<String> {
+    let name = ["identifier", "alertid", "id"].iter().find_map(|name| item.get(name)).filter(|name| !name.is_null())?;
+    in_short(&name.as_str().map_or_else(|| name.to_string(), str::to_owned))
+}
+
+/// A foreign name as it may be shown; None where nothing stands there.
+fn in_short(name: &str) -> Option<String> {
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect())
 }
 
 /// Whether an object is CAP by its own members, whatever else it holds.
@@ -133,7 +164,7 @@ pub(crate) struct JsonList<'a> {
     pub(crate) whole: bool,
 }
 
-/// The list that a JSON document holds: the national centre's, or a weather service's of either form.
+/// The list that a JSON document holds: the national centre's, a weather service's of either form, or a plain one.
 pub(crate) fn list_in_json(value: &Value) -> Option<JsonList<'_>> {
     if let Some(page) = value.pointer("/data/page").or_else(|| value.get("page")) {
         let items = page.get("list")?.as_array()?;
@@ -143,7 +174,8 @@ pub(crate) fn list_in_json(value: &Value) -> Option<JsonList<'_>> {
         let whole = count.is_none_or(|count| count <= items.len() as u64) && pages.is_none_or(|pages| pages <= 1);
         return Some(JsonList { items, whole });
     }
-    let items = value.get("warning").or_else(|| value.get("alerts"))?.as_array()?;
+    let plain = || value.as_array().filter(|items| items.is_empty() || items.iter().any(Value::is_object));
+    let items = value.get("warning").or_else(|| value.get("alerts")).map_or_else(plain, Value::as_array)?;
     Some(JsonList { items, whole: true })
 }
 
@@ -186,7 +218,8 @@ fn wrapped(tree: &Tree, entry: &str, wanted: &[&str]) -> Document {
     let (mut entries, mut alerts) = (Vec::new(), Vec::new());
     tree.root.descendants(entry, &mut entries);
     tree.root.descendants("alert", &mut alerts);
-    let enclosed = |node| Enclosed {
+    let enclosed = |node: &Node| Enclosed {
+        identifier: node.text_of("identifier").and_then(in_short),
         reading: read::alert(node, tree),
         standalone: xml::standalone(node, &tree.text).into_bytes(),
     };
@@ -197,7 +230,11 @@ fn wrapped(tree: &Tree, entry: &str, wanted: &[&str]) -> Document {
         inside.is_empty()
     };
     let packed = entries.iter().filter(bare).filter_map(|node| packed(node));
-    alerts.extend(packed.map(|bytes| Enclosed { reading: read(&bytes), standalone: bytes }));
+    alerts.extend(packed.map(|bytes| {
+        let reading = read(&bytes);
+        let identifier = reading.alert.as_ref().and_then(|alert| in_short(&alert.identifier));
+        Enclosed { identifier, reading, standalone: bytes }
+    }));
     let mut findings = Vec::new();
     let inline = entries.iter().filter(|node| node.children.iter().any(is_cap)).count();
     if entry == "contentObject" || !alerts.is_empty() {
@@ -342,6 +379,21 @@ mod tests {
             };
             assert_eq!(found, wanted, "{n} in a list");
         }
+    }
+
+    #[test]
+    fn a_plain_list_is_read_as_any_other_and_each_is_called_as_it_calls_itself() {
+        let list = json!([cap(json!({"identifier": " a\nb "})), {"alertid": "c"}, {"id": 7}, {"id": ""}, 8]);
+        let Document::Wrapped { alerts, .. } = read_json_document(list.to_string().as_bytes()) else {
+            panic!("{list}")
+        };
+        let named: Vec<_> = alerts.iter().map(|one| one.identifier.as_deref()).collect();
+        assert_eq!(named, [Some("a b"), Some("c"), Some("7"), None, None]);
+        assert_eq!(codes(&json!([cap(json!({}))])), codes(&cap(json!({}))), "a list of one is that one");
+        for nothing in [json!([8, []]), json!(8), json!("x")] {
+            assert_eq!(codes(&nothing), [Code::NotJson], "{nothing}");
+        }
+        assert_eq!(codes(&json!([])), [Code::NotOne]);
     }
 
     #[test]

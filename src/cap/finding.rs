@@ -62,6 +62,7 @@ findings! {
     ForeignJson = 1013 Note "JSON of other services" "以其他服务的 JSON 形式书写（{}），已转为 CAP" "written in another service's JSON ({}), put into CAP";
     TitleDecides = 1014 Remark "JSON of other services" "标题与所附编码不符，以标题为准：{}" "the title and the codes disagree; the title holds: {}";
     NotOne = 1015 Error "JSON of other services" "此处应为一条预警，却有 {} 条；列表可提交或设为来源，一次最多 500 条" "one alert is read here, and here are {}: a list may be submitted or set up as a source, 500 at most at once";
+    NotBare = 1016 Error "CAP 1.2 §3.2" "此处应为一条预警，根元素却是 {}（订阅源或信封）：请把其中的预警逐条提交，或将其设为来源，由本系统读取" "one alert is read here, and the root element is {}, a feed or an envelope: submit each alert in it by itself, or have it set up as a source that is fetched";
 
     Namespace = 2001 Remark "CAP 1.2 §3.3.1" "命名空间不是 CAP 的：{}" "the namespace is not CAP's: {}";
     OldVersion = 2002 Note "CAP 1.2" "以 CAP {} 书写" "written in CAP {}";

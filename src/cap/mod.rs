@@ -27,7 +27,7 @@ pub use alert::{
 };
 pub use china::NationalId;
 pub(crate) use china::{colour_field, event_code};
-pub use document::{Document, Enclosed, read, read_document, read_json, read_json_document};
+pub use document::{Document, Enclosed, Listed, read, read_document, read_json, read_json_document};
 pub(crate) use document::{list_in_json, other_content, packed, refused, several_in_json};
 pub use finding::{Code, Finding, Gravity, Verdict};
 pub use hazard::{Colour, Hazard};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::Context;
+use super::check::which;
 use super::client::{Answer, Server};
 use crate::cap::AlertId;
 use crate::rules::Withheld;
@@ -27,12 +28,18 @@ pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, 
     let kind = if json { "application/json" } else { "application/cap+xml" };
     let answer = args.server.post(context, "/api/v1/alerts", kind, body).await?;
     // A list has an answer for each.
-    let each = answer.body.get("alerts").and_then(|list| list.as_array()).map(|list| list.iter().map(Answer::part));
-    let answers: Vec<Answer> = each.map_or_else(|| vec![answer.clone()], Iterator::collect);
+    let each = answer.body.get("alerts").and_then(|list| list.as_array());
+    let answers: Vec<Answer> =
+        each.map_or_else(|| vec![answer.clone()], |list| list.iter().map(Answer::part).collect());
     if context.json {
         println!("{}", answer.body);
     } else {
-        answers.iter().for_each(tell);
+        for (n, one) in (1..).zip(&answers) {
+            if each.is_some() {
+                println!("{}", which(n, one.body.get("identifier").and_then(|name| name.as_str())));
+            }
+            tell(one);
+        }
     }
     Ok(answers.iter().all(|answer| answer.well))
 }

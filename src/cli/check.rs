@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, GO_THERE, NO_CONFIG};
 use crate::cap::{self, Document, Enclosed, Finding, Gravity, ProfileName, Reading, Verdict};
 use crate::config::{BureauConfig, Config};
 use crate::intake::{self, Format, Refusal};
@@ -38,9 +38,29 @@ struct Measure {
 /// What a file turned out to be.
 struct Judged {
     verdict: Verdict,
+    /// What is said of its wrapping or of its one alert, then of each alert inside.
+    parts: Vec<Part>,
+}
+
+/// What is said of one alert.
+struct Part {
+    /// Which one of several, from 1, and what it calls itself.
+    item: Option<(usize, Option<String>)>,
     findings: Vec<Finding>,
-    /// The front door's refusals of alerts in it.
-    refusals: Vec<Refusal>,
+    /// The front door's.
+    refusal: Option<Refusal>,
+}
+
+impl Part {
+    /// A finding or refusal with the alert that it is about.
+    fn as_json(&self, said: impl serde::Serialize) -> Value {
+        let mut said = json!(said);
+        if let (Some((n, identifier)), Some(members)) = (&self.item, said.as_object_mut()) {
+            members.insert("item".into(), (*n).into());
+            members.insert("identifier".into(), json!(identifier));
+        }
+        said
+    }
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
@@ -80,6 +100,9 @@ fn measure(context: &Context, args: &Args) -> Result<Measure, Failure> {
 
 /// The bureau of this name, or the one that a source of this name speaks as, with what is agreed on for that source.
 pub(super) fn speaks_as(context: &Context, config: &Config, name: &str) -> Result<BureauConfig, Failure> {
+    if context.lacks_config() {
+        return Err(format!("{NO_CONFIG}, so that no bureau or source `{name}` is known: {GO_THERE}").into());
+    }
     let bureau = config.bureaus.iter().find(|bureau| bureau.name == name).cloned();
     let by = || config.sources.iter().find(|source| source.name() == name).and_then(|one| config.bureau_by(one));
     let known = || config.bureaus.iter().map(|bureau| bureau.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -116,44 +139,60 @@ impl Measure {
             Format::Json => cap::read_json_document(bytes),
             Format::Xml => cap::read_document(bytes),
         };
-        let mut refusals = Vec::new();
-        match &mut document {
-            Document::Alert(reading) => self.weigh(reading, (bytes, format), &mut refusals),
+        let refusals: Vec<Option<Refusal>> = match &mut document {
+            Document::Alert(reading) => vec![self.weigh(reading, (bytes, format))],
             Document::Wrapped { alerts, .. } => {
-                for Enclosed { reading, standalone } in alerts {
-                    self.weigh(reading, (standalone, format), &mut refusals);
-                }
+                let each = |one: &mut Enclosed| self.weigh(&mut one.reading, (&one.standalone, format));
+                alerts.iter_mut().map(each).collect()
             }
-        }
-        let verdict = if refusals.is_empty() { document.verdict() } else { Verdict::Refused };
-        Judged { verdict, findings: document.findings(), refusals }
+        };
+        let verdict = if refusals.iter().any(Option::is_some) { Verdict::Refused } else { document.verdict() };
+        Judged { verdict, parts: parts(document, refusals) }
     }
 
-    fn weigh(&self, reading: &mut Reading, message: (&[u8], Format), refusals: &mut Vec<Refusal>) {
-        let Reading { alert: Some(alert), findings } = reading else { return };
+    fn weigh(&self, reading: &mut Reading, message: (&[u8], Format)) -> Option<Refusal> {
+        let Reading { alert: Some(alert), findings } = reading else { return None };
         cap::hold_against(&self.profiles, alert, findings);
-        let Some((policy, bureau)) = &self.source else { return };
-        if let Err(mut refusal) = intake::weigh(policy, bureau, message, alert, findings, chrono::Utc::now()) {
-            // What was found goes with the file, once.
-            if findings.is_empty() {
-                findings.append(&mut refusal.findings);
-            }
-            refusal.findings.clear();
-            refusals.push(refusal);
+        let (policy, bureau) = self.source.as_ref()?;
+        let mut refusal = intake::weigh(policy, bureau, message, alert, findings, chrono::Utc::now()).err()?;
+        // What was found goes with the file, once.
+        if findings.is_empty() {
+            findings.append(&mut refusal.findings);
+        }
+        refusal.findings.clear();
+        Some(refusal)
+    }
+}
+
+/// What is said, by the alert that it is about; the refusals are in their order.
+fn parts(document: Document, refusals: Vec<Option<Refusal>>) -> Vec<Part> {
+    let mut refusals = refusals.into_iter();
+    match document {
+        Document::Alert(reading) => {
+            vec![Part { item: None, findings: reading.findings, refusal: refusals.next().flatten() }]
+        }
+        Document::Wrapped { alerts, findings } => {
+            let wrapping = Part { item: None, findings, refusal: None };
+            let each = (1..).zip(alerts).zip(refusals).map(|((n, alert), refusal)| Part {
+                item: Some((n, alert.identifier)),
+                findings: alert.reading.findings,
+                refusal,
+            });
+            std::iter::once(wrapping).chain(each).collect()
         }
     }
 }
 
 fn check(context: &Context, args: &Args, measure: &Measure, file: &Path) -> Verdict {
     let format = if file.extension().is_some_and(|e| e == "json") { Format::Json } else { Format::Xml };
-    let (Judged { verdict, findings, refusals }, unreadable) = match std::fs::read(file) {
+    let (Judged { verdict, parts }, unreadable) = match std::fs::read(file) {
         Ok(bytes) => (measure.judge(&bytes, format), None),
-        Err(error) => {
-            let nothing = Judged { verdict: Verdict::Refused, findings: Vec::new(), refusals: Vec::new() };
-            (nothing, Some(error.to_string()))
-        }
+        Err(error) => (Judged { verdict: Verdict::Refused, parts: Vec::new() }, Some(error.to_string())),
     };
     if context.json {
+        let findings: Vec<_> =
+            parts.iter().flat_map(|part| part.findings.iter().map(|finding| part.as_json(finding))).collect();
+        let refusals: Vec<_> = parts.iter().filter_map(|part| Some(part.as_json(part.refusal.as_ref()?))).collect();
         let mut line = json!({"file": file.display().to_string(), "verdict": verdict, "findings": findings});
         if let Some(line) = line.as_object_mut() {
             if !refusals.is_empty() {
@@ -167,16 +206,29 @@ fn check(context: &Context, args: &Args, measure: &Measure, file: &Path) -> Verd
         return verdict;
     }
     println!("{:9} {}", verdict.as_str(), file.display());
-    for refusal in &refusals {
-        let (zh, en) = refusal.code.sentences();
-        println!("  {} {}\n        {zh}\n        {en}", refusal.code.as_str(), refusal.detail);
-    }
-    for finding in findings.iter().filter(|finding| args.all || finding.gravity > Gravity::Note) {
-        println!("  T{} {}", finding.code.number(), finding.path);
-        println!("        {}\n        {}  ({})", finding.zh(), finding.en(), finding.source);
-    }
+    parts.iter().for_each(|part| tell(part, args.all));
     if let Some(error) = unreadable {
         println!("  cannot be read: {error}");
     }
     verdict
+}
+
+fn tell(part: &Part, all: bool) {
+    let findings: Vec<_> = part.findings.iter().filter(|finding| all || finding.gravity > Gravity::Note).collect();
+    if let Some((n, identifier)) = part.item.as_ref().filter(|_| part.refusal.is_some() || !findings.is_empty()) {
+        println!("  {}", which(*n, identifier.as_deref()));
+    }
+    if let Some(refusal) = &part.refusal {
+        let (zh, en) = refusal.code.sentences();
+        println!("  {} {}\n        {zh}\n        {en}", refusal.code.as_str(), refusal.detail);
+    }
+    for finding in findings {
+        println!("  T{} {}", finding.code.number(), finding.path);
+        println!("        {}\n        {}  ({})", finding.zh(), finding.en(), finding.source);
+    }
+}
+
+/// Which alert of several something is about: its place, from 1, and what it calls itself.
+pub(super) fn which(n: usize, identifier: Option<&str>) -> String {
+    format!("[{n}] {}", identifier.unwrap_or("未写标识 / names no identifier"))
 }

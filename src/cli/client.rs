@@ -16,7 +16,7 @@ pub(crate) struct Server {
     /// The server; the one of the configuration where left out.
     #[arg(long, value_name = "URL", value_parser = address)]
     server: Option<String>,
-    /// File that holds the token, alone; TOCSIN_TOKEN where left out.
+    /// File that holds the token, alone: a bureau's to submit, an officer's for all else; TOCSIN_TOKEN where left out.
     #[arg(long)]
     token_file: Option<PathBuf>,
 }
@@ -25,6 +25,14 @@ pub(crate) struct Server {
 fn address(text: &str) -> Result<String, &'static str> {
     let web = reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if web { Ok(text.to_owned()) } else { Err("it begins with http:// or https://, as in http://127.0.0.1:8460") }
+}
+
+/// The token that a text holds, where nothing but white space stands around it.
+fn alone(text: &str) -> Option<&str> {
+    // Some editors begin a file with this mark.
+    let token = text.trim_start_matches('\u{feff}').trim();
+    let fits = !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\''));
+    fits.then_some(token)
 }
 
 /// What a server answered.
@@ -55,6 +63,28 @@ impl Answer {
 }
 
 impl Server {
+    /// The token, where what holds it holds nothing else: a comment or a second line cannot be sent along.
+    fn token(&self) -> Result<String, Failure> {
+        let (held, place) = match &self.token_file {
+            Some(path) => {
+                let held = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+                (held, path.display().to_string())
+            }
+            None => {
+                let held =
+                    std::env::var_os("TOCSIN_TOKEN").ok_or("no token: name --token-file, or set TOCSIN_TOKEN")?;
+                (held.into_encoded_bytes(), "TOCSIN_TOKEN".to_owned())
+            }
+        };
+        let token = std::str::from_utf8(&held).ok().and_then(alone).map(str::to_owned);
+        Ok(token.ok_or_else(|| {
+            format!(
+                "{place} 里应只有令牌本身：一行，不加引号、注释或其他文字 / \
+                 {place} has to hold the token alone: one line, without quotes, comments or anything else"
+            )
+        })?)
+    }
+
     /// Asks for what stands at a path.
     pub(crate) async fn get(&self, context: &Context, path: &str) -> Result<Answer, Failure> {
         self.send(context, (reqwest::Method::GET, path), "application/json", Vec::new()).await
@@ -78,17 +108,14 @@ impl Server {
         kind: &str,
         body: Vec<u8>,
     ) -> Result<Answer, Failure> {
-        let token = match &self.token_file {
-            Some(path) => std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?,
-            None => std::env::var("TOCSIN_TOKEN").map_err(|_| "no token: name --token-file, or set TOCSIN_TOKEN")?,
-        };
+        let token = self.token()?;
         let server = match &self.server {
             Some(server) => server.clone(),
             None => own(&context.config()?.server),
         };
         let url = format!("{}{path}", server.trim_end_matches('/'));
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
-        let request = client.request(method, &url).header("content-type", kind).bearer_auth(token.trim()).body(body);
+        let request = client.request(method, &url).header("content-type", kind).bearer_auth(token).body(body);
         let response = request
             .send()
             .await
@@ -117,6 +144,23 @@ fn own(server: &ServerConfig) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
+
+    #[test]
+    fn a_token_stands_alone() {
+        for (text, token) in [
+            ("tocsin_a-B_9", Some("tocsin_a-B_9")),
+            ("\u{feff} \t tocsin_a\r\n\r\n", Some("tocsin_a")),
+            ("tocsin_a\n# of the port", None),
+            ("tocsin_a # of the port", None),
+            ("tocsin_a\ntocsin_b", None),
+            ("\"tocsin_a\"", None),
+            ("令牌", None),
+            ("tocsin_\u{0}", None),
+            (" \r\n", None),
+        ] {
+            assert_eq!(alone(text), token, "{text:?}");
+        }
+    }
 
     #[test]
     fn the_server_is_that_of_the_configuration_where_none_is_named() {

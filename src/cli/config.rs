@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde_json::json;
+use tocsin_channels::ChannelKind;
 
 use super::{Context, GO_THERE, NO_CONFIG, missing_store};
 use crate::app::key_file;
@@ -53,10 +54,23 @@ pub(super) async fn check(context: &Context) -> Result<bool, Failure> {
 }
 
 /// What holds, and is better otherwise.
-fn remarks(config: &Config) -> Vec<&'static str> {
+fn remarks(config: &Config) -> Vec<String> {
     let nowhere = config.server.public_url.is_none();
     let calls = "[server] public_url is not set: calls to officers carry no link to take or decide by";
-    nowhere.then_some(calls).into_iter().collect()
+    nowhere.then(|| calls.to_owned()).into_iter().chain(unreached(config)).collect()
+}
+
+/// Whom nothing reaches, because a channel is not set up.
+fn unreached(config: &Config) -> Option<String> {
+    let who = |kind| match kind {
+        ChannelKind::Sms => "[channels.sms] (telephone numbers)",
+        ChannelKind::Email => "[channels.email] (mailboxes)",
+        ChannelKind::Mqtt => "[channels.mqtt] (sirens, signs, programs)",
+        ChannelKind::Push => "[channels.push] (browsers)",
+    };
+    let missing: Vec<_> = ChannelKind::ALL.into_iter().filter(|kind| !config.channels.has(*kind)).map(who).collect();
+    let missing = (!missing.is_empty()).then(|| missing.join(", "))?;
+    Some(format!("not set up: {missing}; whoever has no other address is told nothing"))
 }
 
 /// What would wait; nothing where there is no store yet: the first configuration needs nobody.

@@ -144,16 +144,20 @@ async fn forecast(
             of_channel.insert(language, n);
             texts.push((language, content));
         }
-        let (set_up, rate) = match channel {
-            ChannelKind::Sms => (config.channels.sms.is_some(), config.channels.sms.as_ref().and_then(|c| c.rate)),
-            ChannelKind::Email => {
-                (config.channels.email.is_some(), config.channels.email.as_ref().and_then(|c| c.rate))
-            }
-            ChannelKind::Mqtt => (config.channels.mqtt.is_some(), config.channels.mqtt.as_ref().and_then(|c| c.rate)),
-            ChannelKind::Push => (config.channels.push.is_some(), config.channels.push.as_ref().and_then(|c| c.rate)),
+        let rate = match channel {
+            ChannelKind::Sms => config.channels.sms.as_ref().and_then(|c| c.rate),
+            ChannelKind::Email => config.channels.email.as_ref().and_then(|c| c.rate),
+            ChannelKind::Mqtt => config.channels.mqtt.as_ref().and_then(|c| c.rate),
+            ChannelKind::Push => config.channels.push.as_ref().and_then(|c| c.rate),
         };
         let seconds = rate.map(|rate| units as f64 / f64::from(rate.per_second.get()));
-        forecasts.push(Forecast { channel: *channel, people: of_channel, texts, seconds, set_up });
+        forecasts.push(Forecast {
+            channel: *channel,
+            people: of_channel,
+            texts,
+            seconds,
+            set_up: config.channels.has(*channel),
+        });
     }
     Ok(forecasts)
 }

@@ -33,6 +33,10 @@ The five commands that a new user needs:
   tocsin serve                     take alerts and tell people
   tocsin status                    what became of them
 
+These ask a server (--server URL, --token-file FILE): submit, queue, take, approve,
+return, reject, withdraw, amend, split, stop, resume, correct. All others work on this
+machine, with its configuration and store.
+
 Exit codes: 0 done, 1 refused or failed, 2 not understood. NO_COLOR is honoured.";
 
 /// Multi-channel early-warning alert broadcaster: CAP in, rules and officers decide, SMS, e-mail, MQTT and web push out.
@@ -61,7 +65,7 @@ enum Command {
     Explain(explain::Args),
     /// Submit an alert to a running server
     Submit(alerts::SubmitArgs),
-    /// List alerts, or show what became of one
+    /// List alerts, or show what became of one, from the store of this machine
     Status(alerts::StatusArgs),
     /// Show what waits for officers, most urgent first
     Queue(desk::QueueArgs),

@@ -1,7 +1,7 @@
-//! Lists of alerts in JSON, as other services write them.
+//! Lists of alerts in JSON: plain ones, and as other services write them.
 
 use super::{Intake, Refusal, RefusalCode, aside};
-use crate::cap::{self, AlertId};
+use crate::cap::{self, AlertId, Listed};
 use crate::config::BureauConfig;
 
 impl Intake {
@@ -9,7 +9,7 @@ impl Intake {
     ///
     /// # Errors
     /// When too much of its bureau waits already.
-    pub async fn several(&self, bureau: &BureauConfig, raw: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
+    pub async fn several(&self, bureau: &BureauConfig, raw: &[u8]) -> Result<Option<Vec<Listed>>, Refusal> {
         if !aside::is_large(raw) {
             return Ok(cap::several_in_json(raw));
         }

@@ -432,6 +432,7 @@ mod tests {
             read(br#"{"code": "401", "warning": []}"#, None, None, 10).unwrap_err().code,
             ProblemCode::Unreadable
         );
+        assert_eq!(read(br#"[{"id": 1}, {"id": 2}]"#, None, None, 10).unwrap().entries.len(), 2, "a plain list");
         assert!(read(b"[1]", None, None, 10).is_err() && read(b"{", None, None, 10).is_err());
     }
 

@@ -150,7 +150,7 @@ async fn the_alert_page_says_why_whom_it_reaches_how_long_it_takes_and_what_it_c
     let minutes = format!("{} min", units / 10 / 60);
     assert_eq!(row[1..], ["6,000".to_owned(), minutes, cost.clone()], "{units} parts");
     let row = table.iter().find(|row| row.first().is_some_and(|cell| cell == "e-mail")).unwrap();
-    assert_eq!(row[1..], ["1", "not set up", "—"].map(str::to_owned));
+    assert_eq!(row[1..], ["0", "not set up; known: 1", "—"].map(str::to_owned), "it reaches nobody");
     assert!(page.contains("addresses: 6,000"), "what is not set up reaches nobody: {page}");
     let rule =
         |name: &str| page.split(name).nth(1).unwrap_or_else(|| panic!("{name}: {page}")).split("</details>").next();

@@ -114,6 +114,14 @@ async fn what_does_not_go_together_is_refused_in_words_and_stays_in_the_form() {
         let got = site.post("/sign-up", "", &with(changes)).await;
         assert!(got.status == 422 && got.body.contains(why) && got.body.contains(kept), "{why}: {}", got.body);
     }
+    // Programs may leave out what has a usual value: what they do say stays all the same.
+    let mut bare = with(&[("from", "44"), ("wakes", "1"), ("drills", "1"), ("language", "en")]);
+    bare.retain(|(name, _)| *name != "level");
+    let page = site.post("/sign-up", "", &bare).await.body;
+    for kept in [evening, "name=\"wakes\" value=\"1\" checked", "name=\"drills\" value=\"1\" checked"] {
+        assert!(page.contains("须同时选开始和结束") && page.contains(kept), "{kept}: {page}");
+    }
+    assert!(page.contains("value=\"en\" checked") && !page.contains("value=\"zh-CN\" checked"), "{page}");
     let drawn = [("lat", "31.15"), ("lon", "121.12"), ("shape", "31,121 31,122 32,122"), ("from", "44")];
     let page = site.post("/sign-up", "", &with(&drawn)).await.body;
     for (name, value) in &drawn[..3] {

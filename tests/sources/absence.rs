@@ -130,6 +130,10 @@ async fn answers_that_fail_are_cut_off_or_old_end_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_force_is_not_forgotten_however_long_the_source_was_away() {
     let mut listing = Listing::start("ends_by_absence = true").await;
+    // What was listed is written down once all of it is taken.
+    let before = store(&listing.server).await;
+    until_source(&listing.server, &before, "list", |row| row.good_at.is_some()).await;
+    before.close().await;
     assert!(listing.server.stop());
     // Nothing was heard of the source for eight days; the first answer after that is none either.
     let ago = chrono::Utc::now() - chrono::TimeDelta::days(8);

@@ -129,8 +129,11 @@ async fn each_alert_of_a_list_that_is_posted_has_the_answer_that_it_would_have_a
     let (status, answer) =
         server.post_as(TOKEN, "application/json", json!({"warning": [{"title": 1}, {"title": 2}]}).to_string()).await;
     assert_eq!((status, said(&answer)), (422, vec![of(422, "T4001"), of(422, "T4001")]), "not taken at all: {answer}");
-    let (_, again) = server.post_as(TOKEN, "application/json", list.to_string()).await;
-    assert_eq!(said(&again)[0], of(200, "released"), "{again}");
+    // A plain list is one as well, and each answer says which alert it is about.
+    let (status, again) = server.post_as(TOKEN, "application/json", list["warning"].to_string()).await;
+    assert_eq!((status, &said(&again)[0]), (207, &of(200, "released")), "{again}");
+    let named: Vec<_> = again["alerts"].as_array().unwrap().iter().map(|one| one["identifier"].clone()).collect();
+    assert_eq!(named, [json!("w1"), json!("elsewhere"), Value::Null, json!("w2")], "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

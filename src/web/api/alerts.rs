@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Caller, Problem};
 use crate::app::App;
-use crate::cap::{self, AlertId};
+use crate::cap::{self, AlertId, Listed};
 use crate::config::BureauConfig;
 use crate::delivery::StateCounts;
 use crate::intake::{Format, Refusal};
@@ -66,11 +66,11 @@ async fn take(app: &App, bureau: &BureauConfig, raw: &[u8], format: Format) -> R
 
 /// Takes in the alerts of a list, one after the other: 207 with the answer that each would have alone, in their order; where none
 /// was taken and all for one cause, the status of that.
-async fn take_each(app: &App, bureau: &BureauConfig, alerts: &[Vec<u8>]) -> Response {
+async fn take_each(app: &App, bureau: &BureauConfig, alerts: &[Listed]) -> Response {
     let (mut answers, mut statuses, mut wait) = (Vec::new(), BTreeSet::new(), None);
     // One was counted with the request.
     let mut counted = true;
-    for raw in alerts {
+    for Listed { identifier, standalone: raw } in alerts {
         let is_free = app.intake.is_known(raw).await || std::mem::take(&mut counted);
         let may = if is_free { Ok(()) } else { app.intake.count(bureau).map_err(Problem::TooMany) };
         let answer = match may {
@@ -80,7 +80,7 @@ async fn take_each(app: &App, bureau: &BureauConfig, alerts: &[Vec<u8>]) -> Resp
         let answer = answer.into_response();
         wait = answer.headers().get(header::RETRY_AFTER).cloned().or(wait);
         statuses.insert(answer.status());
-        answers.push(as_part(answer).await);
+        answers.push(as_part(answer, identifier.as_deref()).await);
     }
     let only = statuses.pop_first().filter(|status| statuses.is_empty() && !status.is_success());
     let status = only.unwrap_or(StatusCode::MULTI_STATUS);
@@ -91,13 +91,14 @@ async fn take_each(app: &App, bureau: &BureauConfig, alerts: &[Vec<u8>]) -> Resp
     answer
 }
 
-/// An answer as a part of another one, with its `status`.
-async fn as_part(answer: Response) -> Value {
+/// An answer as a part of another one, with its `status` and the identifier that it is about.
+async fn as_part(answer: Response, identifier: Option<&str>) -> Value {
     let status = answer.status().as_u16();
     let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
     let mut said: Value = serde_json::from_slice(&body).unwrap_or_default();
     if let Some(members) = said.as_object_mut() {
         members.insert("status".into(), status.into());
+        members.insert("identifier".into(), identifier.into());
     }
     said
 }

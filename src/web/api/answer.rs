@@ -24,6 +24,8 @@ pub(super) fn problem(status: StatusCode, code: &str, zh: &str, en: &str) -> Res
 /// Why a request is not answered as asked.
 pub(super) enum Problem {
     Unauthorised,
+    /// It takes an officer's token that may do this.
+    NotAnOfficer(&'static str),
     /// Too many wrong tokens of one address.
     Guessing(Duration),
     /// More alerts than the bureau may send.
@@ -45,12 +47,19 @@ impl From<StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         match self {
-            Self::Unauthorised => {
-                let text = ("令牌无效或缺失", "the bearer token is missing or not known");
-                let mut answer = problem(StatusCode::UNAUTHORIZED, "T5001", text.0, text.1);
-                answer.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-                answer
-            }
+            Self::Unauthorised => unauthorised(
+                "令牌无效或缺失：此处需要发布单位的令牌，由运维以 tocsin token 生成",
+                "the bearer token is missing or not known: this takes a bureau's token, which the operator makes by `tocsin token`",
+            ),
+            Self::NotAnOfficer(scope) => unauthorised(
+                &format!(
+                    "令牌无效或缺失：此处需要值班员的令牌（可 {scope}），不是发布单位的；在控制台自己的页面“程序令牌”处申请，由另一位管理员同意"
+                ),
+                &format!(
+                    "the bearer token is missing or not known: this takes an officer's token that may {scope}, not a bureau's; \
+                     ask for it in the console, under your name, at \"Tokens for programs\"; a second administrator agrees to it"
+                ),
+            ),
             Self::NotFound => problem(StatusCode::NOT_FOUND, "T5002", "没有这条预警", "there is no such alert"),
             Self::BadRequest(what) => problem(
                 StatusCode::BAD_REQUEST,
@@ -91,6 +100,13 @@ impl IntoResponse for Problem {
             }
         }
     }
+}
+
+/// 401, with whose token it takes.
+fn unauthorised(zh: &str, en: &str) -> Response {
+    let mut answer = problem(StatusCode::UNAUTHORIZED, "T5001", zh, en);
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    answer
 }
 
 /// The token that a request carries.

@@ -116,8 +116,8 @@ impl IntoResponse for Fault {
     }
 }
 
-async fn officer(app: &App, headers: &HeaderMap, scope: &str) -> Result<OfficerRow, Response> {
-    let unknown = || Problem::Unauthorised.into_response();
+async fn officer(app: &App, headers: &HeaderMap, scope: &'static str) -> Result<OfficerRow, Response> {
+    let unknown = || Problem::NotAnOfficer(scope).into_response();
     let token = bearer(headers).ok_or_else(unknown)?;
     let found = app.staff.officer_of_token(token, scope).await.map_err(|e| Fault::from(e).into_response())?;
     found.ok_or_else(unknown)

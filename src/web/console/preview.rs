@@ -65,18 +65,25 @@ pub(super) async fn forecast(
     };
     let row = |kind: &ChannelKind| {
         let own = || sizes.iter().filter(|((own, _), _)| own == kind);
-        let n: u64 = own().map(|(_, n)| n).sum();
+        let known: u64 = own().map(|(_, n)| n).sum();
+        if !app.channels.contains(kind) {
+            // It reaches nobody, whoever is known.
+            let time = words.f("not set up; known: {}", crate::show::number(known));
+            return Forecast {
+                channel: channel_name(*kind, words).to_owned(),
+                addresses: "0".into(),
+                time,
+                cost: String::new(),
+            };
+        }
         let weight = |language| if *kind == ChannelKind::Sms { u64::from(parts(language)) } else { 1 };
         let units: u64 = own().map(|((_, language), n)| n * weight(*language)).sum();
-        let time = match (app.channels.contains(kind), app.rates.get(kind)) {
-            (false, _) => words.s("not set up").to_owned(),
-            (true, None) => words.s("as fast as the provider takes it").to_owned(),
-            (true, Some(rate)) => {
-                span(i64::try_from(units.div_ceil(u64::from((*rate).max(1)))).unwrap_or(i64::MAX), words)
-            }
+        let time = match app.rates.get(kind) {
+            None => words.s("as fast as the provider takes it").to_owned(),
+            Some(rate) => span(i64::try_from(units.div_ceil(u64::from((*rate).max(1)))).unwrap_or(i64::MAX), words),
         };
         let cost = app.prices.get(kind).map_or_else(String::new, |price| format!("¥ {:.2}", price.of(units)));
-        Forecast { channel: channel_name(*kind, words).to_owned(), addresses: crate::show::number(n), time, cost }
+        Forecast { channel: channel_name(*kind, words).to_owned(), addresses: crate::show::number(known), time, cost }
     };
     Ok(material.decision.channels.iter().map(row).collect())
 }

@@ -14,7 +14,7 @@ use super::sign_up::why_not;
 use super::{Form, MARKED, Own, Resident, located, notice, refused, set_cookie};
 use crate::delivery::{DeliveryState, mask};
 use crate::messages::Language;
-use crate::residents::{Ask, ResidentError, Wishes};
+use crate::residents::{Ask, ResidentError};
 use crate::store::Place;
 use crate::web::page::{clock, page, page_with};
 use crate::web::session::{Fields, put_cookie};
@@ -152,10 +152,7 @@ async fn load(
         let (removed, told) = (typed.is_on(&format!("{at}remove")), told(place));
         PlaceForm { name, county: county(place), exact: place.point.is_some(), told, wishes, removed }
     };
-    let fresh = match has_wishes(typed, NEW) {
-        true => WishForm::typed(NEW, typed, &offered, t),
-        false => WishForm::of(NEW, &Wishes { languages: vec![t.language], ..Wishes::default() }, &offered, t),
-    };
+    let fresh = WishForm::typed(NEW, typed, &offered, t);
     let tested = residents.tested(subscriber).await?;
     let would = match view.year.as_str() {
         "" => None,

@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tocsin_channels::ChannelKind;
 
-use super::form::{WhereForm, WishForm, channel_name, has_wishes, places};
+use super::form::{WhereForm, WishForm, channel_name, places};
 use super::{Form, MARKED, MARKED_AGE, language, located, notice, refused, set_cookie};
 use crate::delivery::Address;
-use crate::residents::{Ask, Brought, CONSENT, Entered, MARKS, ResidentError, Wishes};
+use crate::residents::{Ask, Brought, CONSENT, Entered, MARKS, ResidentError};
 use crate::web::page::{page, page_with};
 use crate::web::session::{Fields, put_cookie};
 use crate::web::site::Site;
@@ -69,16 +69,13 @@ async fn form(site: &Site, t: Words, status: StatusCode, error: &str, fields: &F
         Err(error) => return refused(&error, t),
     };
     let offered = site.app.residents.offered();
-    let wishes = match has_wishes(fields, "") {
-        true => WishForm::typed("", fields, &offered, t),
-        false => WishForm::of("", &Wishes { languages: vec![t.language], ..Wishes::default() }, &offered, t),
-    };
     let form = SignUpPage {
         t,
         error: t.both(error).to_owned(),
         address: fields.get("address").chars().take(254).collect(),
         place: WhereForm::typed("", fields, &site.app.policy.load().map, t.language),
-        wishes,
+        // Where nothing was typed, as a new resident has them.
+        wishes: WishForm::typed("", fields, &offered, t),
         task,
         needs_work,
         consent: CONSENT,

@@ -176,7 +176,8 @@ pub(crate) fn list_in_json(value: &Value) -> Option<JsonList<'_>> {
     }
     let plain = || value.as_array().filter(|items| items.is_empty() || items.iter().any(Value::is_object));
     let items = value.get("warning").or_else(|| value.get("alerts")).map_or_else(plain, Value::as_array)?;
-    Some(JsonList { items, whole: true })
+    // Empty brackets alone do not say of what there is nothing: no warning ends by them.
+    Some(JsonList { items, whole: !(value.is_array() && items.is_empty()) })
 }
 
 /// Reads a file: an alert, a feed or an envelope.

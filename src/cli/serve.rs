@@ -23,9 +23,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<bool, Failure> {
-    let config = context.config()?;
     // Before anything else: what nobody listens for kills the program.
     let mut signals = Signals::listen()?;
+    let config = context.config()?;
     let app = tokio::select! {
         app = App::start(&config, Arc::new(SystemClock)) => Arc::new(app?),
         () = signals.end() => return Ok(true),

@@ -3,7 +3,6 @@
 //! Planning may stop anywhere and start again: what is planned is read back from the chunks, and the rest is added. Nobody is
 //! in two chunks of one release and channel.
 
-mod beside;
 mod resumed;
 mod spared;
 mod told;

@@ -8,7 +8,6 @@ use tocsin_channels::ChannelKind;
 use super::plan::{Extra, Onward, Plan};
 use crate::delivery::{Rest, second_language};
 use crate::messages::{Language, Variant};
-use crate::regions::RegionCode;
 use crate::residents::{Concern, Concerned, DRILLS, Danger, Grazed, Telling, Wishes, telling};
 use crate::rules::Audience;
 use crate::store::{Dispatch, StoreError};
@@ -31,18 +30,10 @@ impl Plan<'_> {
 
     /// The places that the alert warns, by owner, and of what; None where it warns nobody.
     pub(super) async fn concerned(&self) -> Result<Option<(Danger, Vec<Concerned>)>, StoreError> {
-        self.concerned_in(&self.release.regions).await
-    }
-
-    /// The same, in these counties.
-    pub(super) async fn concerned_in(
-        &self,
-        regions: &[RegionCode],
-    ) -> Result<Option<(Danger, Vec<Concerned>)>, StoreError> {
         let (release, planner) = (self.release, self.planner);
         let (Some(policy), Some(drill)) = (&planner.policy, self.warns_residents()) else { return Ok(None) };
         let concern = Concern::load(&planner.store, &policy.load().map, &release.alert).await?;
-        let mut places = concern.places(&planner.store, regions).await?;
+        let mut places = concern.places(&planner.store, &release.regions).await?;
         places.retain(|place| !drill || place.wishes & DRILLS != 0);
         Ok(Some((concern.danger, places)))
     }
@@ -56,7 +47,7 @@ impl Plan<'_> {
     }
 
     /// Whether new people may be told by a channel.
-    pub(super) fn usable(&self, kind: ChannelKind) -> bool {
+    fn usable(&self, kind: ChannelKind) -> bool {
         self.release.channels.contains(&kind) && self.planner.desks.iter().any(|desk| desk.kind() == kind)
     }
 
@@ -64,7 +55,6 @@ impl Plan<'_> {
     pub(super) async fn add_residents(&mut self) -> Result<(), StoreError> {
         let planner = self.planner;
         let Some((danger, places)) = self.concerned().await? else { return Ok(()) };
-        let beside = self.beside(danger, &places).await?;
         let paused: RoaringTreemap = planner.store.paused(planner.clock.now()).await?.into_iter().collect();
         let mut people: Vec<_> = places.chunk_by(|a, b| a.subscriber == b.subscriber).collect();
         people.retain(|places| places.first().is_some_and(|place| !paused.contains(place.subscriber)));
@@ -79,8 +69,7 @@ impl Plan<'_> {
                 // A loudspeaker speaks to all around it: not on the word of another county's officers.
                 let quietly = places.iter().all(|place| place.grazed);
                 let region = places.iter().find(|place| !place.grazed).unwrap_or(first).region;
-                let sooner: Vec<_> = beside.iter().filter_map(|part| part.tells(first.subscriber, own)).collect();
-                self.add_resident(own, &wishes, (danger, &sooner), (region, why, quietly)).await?;
+                self.add_resident(own, &wishes, danger, (region, why, quietly)).await?;
             }
         }
         Ok(())
@@ -90,7 +79,7 @@ impl Plan<'_> {
         &mut self,
         own: &[(ChannelKind, u64)],
         wishes: &[Wishes],
-        (danger, sooner): (Danger, &[Telling]),
+        danger: Danger,
         (region, why, quietly): (u16, Vec<u64>, bool),
     ) -> Result<(), StoreError> {
         // Told before, and told on by that channel; or planned before the program stopped.
@@ -108,11 +97,6 @@ impl Plan<'_> {
                 continue;
             }
             let mut ways = ways.iter().map(|(kind, id)| (*kind, recipient(*id)));
-            // Another part wakes them, or lets them sleep less long.
-            let before = |other: &Telling| telling.hold.is_some_and(|own| other.hold.is_none_or(|hold| hold < own));
-            if sooner.iter().any(|other| other.languages.contains(language) && before(other)) {
-                continue;
-            }
             let Some((kind, id)) = ways.next() else { break };
             let Some(dispatch) = warning(self.dispatches, kind, *language) else { continue };
             let extra = Extra { hold: telling.hold, why: why.clone(), onward: Onward::By(ways.collect()) };
@@ -123,7 +107,7 @@ impl Plan<'_> {
 }
 
 /// Somebody's channels that can be used, in their order, with the oldest address on each.
-pub(super) fn ways(own: &[(ChannelKind, u64)], telling: &Telling, usable: impl Fn(&ChannelKind) -> bool) -> Rest {
+fn ways(own: &[(ChannelKind, u64)], telling: &Telling, usable: impl Fn(&ChannelKind) -> bool) -> Rest {
     let mut oldest: BTreeMap<ChannelKind, u64> = BTreeMap::new();
     for (kind, id) in own {
         oldest.entry(*kind).or_insert(*id);
@@ -133,6 +117,6 @@ pub(super) fn ways(own: &[(ChannelKind, u64)], telling: &Telling, usable: impl F
 }
 
 /// The warning of a release by a channel in a language.
-pub(super) fn warning(dispatches: &[Dispatch], kind: ChannelKind, language: Language) -> Option<&Dispatch> {
+fn warning(dispatches: &[Dispatch], kind: ChannelKind, language: Language) -> Option<&Dispatch> {
     dispatches.iter().find(|d| (d.content.kind(), d.language, d.variant) == (kind, language, Variant::Warn))
 }

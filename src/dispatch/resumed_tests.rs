@@ -13,7 +13,7 @@ use super::test_world::{Post, QINGPU, World, by};
 use super::{EngineOptions, WaysOut};
 use crate::clock::Clock as _;
 use crate::delivery::pack_members;
-use crate::messages::{Language, Variant};
+use crate::messages::Variant;
 use crate::residents::{Quiet, Wishes};
 use crate::store::{Journal, Planned, Release, hold_release, plan_parts_again, resume_release};
 
@@ -247,55 +247,6 @@ async fn who_is_to_be_told_at_once_is_left_to_no_part_that_lets_them_sleep() {
     let engine = world.engine(&[]).await;
     world.until(|| async { world.got("+8611").len() == 1 }).await;
     engine.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_told_at_once_for_one_place_is_not_told_again_in_the_morning_for_another() {
-    for (awake, asleep_at) in [(QINGPU, WUJIANG), (WUJIANG, QINGPU)] {
-        let world = half_asleep(awake, asleep_at).await;
-        // They sleep less long at the one place than at the other.
-        let early = Wishes { quiet: Some(Quiet { from: 44, to: 12, severe_wakes: false }), ..asleep(ChannelKind::Sms) };
-        let places = [("家", awake, None, early), ("学校", asleep_at, None, asleep(ChannelKind::Sms))];
-        world.person(2, &[(ChannelKind::Sms, "+8622")], &places).await;
-        // What the one place would be told by leads nowhere; it would be told in one language of two.
-        let places =
-            [("家", awake, None, by(&[ChannelKind::Email])), ("学校", asleep_at, None, asleep(ChannelKind::Sms))];
-        world.person(3, &[(ChannelKind::Sms, "+8633")], &places).await;
-        let both = Wishes { languages: Language::ALL.into(), ..asleep(ChannelKind::Sms) };
-        let places = [("家", awake, None, by(&[ChannelKind::Sms])), ("学校", asleep_at, None, both)];
-        world.person(4, &[(ChannelKind::Sms, "+8644")], &places).await;
-        plan_all(&planner(&world)).await;
-        planned(&world, 5).await;
-        let engine = world.engine(&[]).await;
-        world.until(|| async { world.got("+8611").len() == 1 && world.got("+8644").len() == 1 }).await;
-        set_clock(&world, "2026-07-01T22:15:00Z");
-        world.until(|| async { world.got("+8622").len() == 1 }).await;
-        set_clock(&world, MORNING);
-        world.quiet("storm").await;
-        engine.stop().await;
-        let got = ["+8611", "+8622", "+8633", "+8644"].map(|to| world.got(to).len());
-        assert_eq!(got, [1, 1, 1, 2], "awake in {awake}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whom_a_part_would_have_woken_that_is_stopped_before_hears_of_the_other_in_the_morning() {
-    for planned_before in [false, true] {
-        let world = half_asleep(WUJIANG, QINGPU).await;
-        let planner = planner(&world);
-        planner.plan_next(&mut BTreeMap::new()).await.unwrap();
-        assert!(world.store.states("storm").await.unwrap().is_empty(), "Qingpu's part leaves them to the other");
-        if planned_before {
-            plan_all(&planner).await;
-        }
-        stop_part(&world, &world.store.releases_of(&["storm".to_owned()]).await.unwrap()[1]).await;
-        plan_all(&planner).await;
-        planned(&world, 2).await;
-        let engine = world.engine(&[]).await;
-        set_clock(&world, MORNING);
-        world.until(|| async { world.got("+8611").len() == 1 }).await;
-        engine.stop().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -64,7 +64,7 @@ pub enum ImportError {
 }
 
 /// Adds the subscribers of a CSV. A row whose region, language or audience is bad is left out whole; a bad address alone.
-/// `progress` is told after each batch how many rows were read. What came in goes on record, also where the file broke off.
+/// `progress` is told after each batch how many rows were read. That it is done goes on record first, what came in afterwards.
 ///
 /// # Errors
 /// When the file or the store cannot be used.
@@ -96,6 +96,7 @@ async fn read(
 ) -> Result<(), ImportError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(Lines::of(file));
     let places = columns(reader.byte_headers()?)?;
+    store.record_one(now, Entry::new("operator", "person.import", "subscribers", serde_json::json!({}))).await?;
     let mut batch = Vec::with_capacity(BATCH);
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record)? {

@@ -432,7 +432,9 @@ mod tests {
             read(br#"{"code": "401", "warning": []}"#, None, None, 10).unwrap_err().code,
             ProblemCode::Unreadable
         );
-        assert_eq!(read(br#"[{"id": 1}, {"id": 2}]"#, None, None, 10).unwrap().entries.len(), 2, "a plain list");
+        let plain = read(br#"[{"id": 1}, {"id": 2}]"#, None, None, 10).unwrap();
+        assert!(plain.entries.len() == 2 && plain.whole, "a plain list");
+        assert!(!read(b"[]", None, None, 10).unwrap().whole, "of what there is nothing, nobody says");
         assert!(read(b"[1]", None, None, 10).is_err() && read(b"{", None, None, 10).is_err());
     }
 

@@ -262,6 +262,9 @@ impl Staff {
     /// # Errors
     /// When the store cannot be written.
     pub async fn set_own_language(&self, officer: &OfficerRow, language: Language) -> Result<(), StaffError> {
+        if officer.language == language {
+            return Ok(());
+        }
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         set_language(&mut tx, officer.id, language).await?;

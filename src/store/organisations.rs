@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use super::alerts::time;
 use super::erasure::{erase_resident, keep_departures};
 use super::residents::insert_resident;
-use super::unasked::refused_among;
+use super::unasked::stopped_among;
 use super::{Place, Store, StoreError, Tx, replace_places, take_ids};
 use crate::cap::Colour;
 use crate::delivery::Address;
@@ -172,16 +172,14 @@ pub(crate) async fn delete_organisation(tx: &mut Tx, code: &Slug) -> Result<bool
     Ok(gone.rows_affected() == 1)
 }
 
-/// Adds a contact with those of their addresses that nobody has, that nobody has left, and whose owner has not refused all: a file
-/// brings nobody back. Gives how many;
-/// without one there is no contact.
+/// Adds a contact with those of their addresses that nobody has, that nobody has left or answered STOP to: a file brings nobody back.
+/// Gives how many; without one there is no contact.
 pub(crate) async fn insert_contact(store: &Store, tx: &mut Tx, new: &NewContact) -> Result<usize, StoreError> {
     let (consent, at) = (&new.consent.0, new.consent.1);
     let subscriber = insert_resident(tx, (new.language, new.language.tag()), consent, at).await?;
     let mut added = 0;
-    let names: Vec<_> = new.addresses.iter().map(|address| store.refused_name(address)).collect();
-    let refused = refused_among(tx, &names).await?;
-    for (address, _) in new.addresses.iter().zip(&names).filter(|(_, name)| !refused.contains(*name)) {
+    let stopped = stopped_among(store, tx, new.addresses.iter()).await?;
+    for address in new.addresses.iter().filter(|address| !stopped.contains(&store.refused_name(address))) {
         let id = take_ids(tx, "address", 1).await?;
         let done = sqlx::query(
             "INSERT INTO address (id, subscriber, audience, channel, language, region, value, digest)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sqlx::{QueryBuilder, Row};
 use tocsin_channels::ChannelKind;
 
-use super::unasked::refused_among;
+use super::unasked::stopped_among;
 use super::{Store, StoreError, take_ids};
 use crate::delivery::Address;
 use crate::messages::Language;
@@ -58,7 +58,7 @@ pub struct AddressCount {
 pub(super) const ROWS: usize = 1_000;
 
 impl Store {
-    /// Adds subscribers in one transaction. An address on record already stays where it is, and one whose owner wants nothing stays
+    /// Adds subscribers in one transaction. An address on record already stays where it is, and one to which STOP was answered stays
     /// away; a subscriber with no new address is not added.
     pub(crate) async fn add_subscribers(&self, new: &[NewSubscriber], now: DateTime<Utc>) -> Result<Added, StoreError> {
         let mut added = Added::default();
@@ -75,10 +75,9 @@ impl Store {
             .zip(first_address..)
             .collect();
         for rows in rows.chunks(ROWS) {
-            let names: Vec<_> = rows.iter().map(|((_, _, address), _)| self.refused_name(address)).collect();
-            let refused = refused_among(&mut tx, &names).await?;
-            let wanted = rows.iter().zip(&names).filter(|(_, name)| !refused.contains(*name));
-            let rows: Vec<_> = wanted.map(|(row, _)| row).collect();
+            let stopped = stopped_among(self, &mut tx, rows.iter().map(|((_, _, address), _)| *address)).await?;
+            let takes = |address| stopped.is_empty() || !stopped.contains(&self.refused_name(address));
+            let rows: Vec<_> = rows.iter().filter(|((_, _, address), _)| takes(address)).collect();
             if rows.is_empty() {
                 continue;
             }

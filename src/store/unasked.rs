@@ -68,9 +68,16 @@ impl Store {
     }
 }
 
-/// Those of these names by which somebody wants nothing unasked: no list brings them in.
-pub(super) async fn refused_among(tx: &mut Tx, names: &[String]) -> Result<HashSet<String>, StoreError> {
-    let mut refused = HashSet::new();
+/// Those of these numbers to which "no more warnings" was answered: no list brings them in. Whoever wants no codes to a mailbox has said
+/// nothing of warnings.
+pub(super) async fn stopped_among(
+    store: &Store,
+    tx: &mut Tx,
+    addresses: impl Iterator<Item = &Address>,
+) -> Result<HashSet<String>, StoreError> {
+    let numbers = addresses.filter(|address| address.channel == ChannelKind::Sms);
+    let names: Vec<String> = numbers.map(|address| store.refused_name(address)).collect();
+    let mut stopped = HashSet::new();
     for names in names.chunks(ROWS) {
         let mut sql = QueryBuilder::new("SELECT digest FROM unasked WHERE refused_at IS NOT NULL AND digest IN (");
         let mut list = sql.separated(", ");
@@ -78,9 +85,9 @@ pub(super) async fn refused_among(tx: &mut Tx, names: &[String]) -> Result<HashS
             list.push_bind(name.as_str());
         }
         sql.push(")");
-        refused.extend(sql.build_query_scalar::<String>().fetch_all(&mut *tx).await?);
+        stopped.extend(sql.build_query_scalar::<String>().fetch_all(&mut *tx).await?);
     }
-    Ok(refused)
+    Ok(stopped)
 }
 
 /// An address's owner wants nothing unasked any more; false if they had said so before.

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A test that waits for what never comes fails, after six times what the slowest program of tests takes; the last line names it.
+/// A test that waits for what never comes fails, after six times what the slowest program of tests takes; that program is named.
 const LIMIT: &str = "target.'cfg(target_os = \"linux\")'.runner = ['timeout', '--foreground', '--verbose', '1800']";
 
 fn test(arguments: &[String]) -> Result<(), String> {

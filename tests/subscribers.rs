@@ -52,8 +52,8 @@ async fn what_comes_out_goes_in_again_and_changes_nothing() {
     assert_eq!((again.rows, again.subscribers, again.addresses, again.bad), (written, 0, 0, 0));
     let lines = first.record_from(1, 100).await.unwrap();
     let told: Vec<_> = lines.iter().map(|line| line.kind.as_str()).collect();
-    let import = ["person.import"; 2];
-    assert_eq!(told, [&import[..], &["person.export"], &import].concat(), "that it is done, and how many came in");
+    let twice = ["person.import"; 2];
+    assert_eq!(told, [&twice[..], &["person.export"], &twice].concat(), "that it is done, and how many came in");
     assert!(lines[1].detail.contains("addresses") && lines[2].detail.contains("addresses"), "{lines:?}");
     assert!(lines.iter().all(|line| !line.detail.contains('@')), "{lines:?}");
 

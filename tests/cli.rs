@@ -71,6 +71,13 @@ fn check_names_which_alert_of_several_it_speaks_of() {
         let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what}: {out}{error}"));
         assert!(!well && at(wanted[0]) < at(wanted[1]), "{out}");
     }
+    // One that would be refused among good ones is seen by the exit code; what JSON is called is nobody's business.
+    let file = folder.path().join("list.txt");
+    for (second, taken) in [(serde_json::json!({"title": 1}), false), (warning("w2", "310118"), true)] {
+        std::fs::write(&file, serde_json::json!([warning("w1", "310118"), second]).to_string()).unwrap();
+        let (well, out, _) = tocsin(&config, &["check", file.to_str().unwrap()]);
+        assert_eq!(well, taken, "{out}");
+    }
     let file = folder.path().join("list.json");
     let (_, out, _) = tocsin(&config, &["check", "--source", "shanghai", file.to_str().unwrap()]);
     let (second, third) = out.split_once("[3] w3").unwrap();
@@ -84,6 +91,35 @@ fn check_names_which_alert_of_several_it_speaks_of() {
     );
     let of_second = line["findings"].as_array().unwrap().iter().find(|finding| finding["item"] == 2);
     assert!(of_second.is_some_and(|finding| finding["code"] == "T2003" && finding["identifier"].is_null()), "{line}");
+}
+
+#[test]
+fn what_was_sent_long_ago_is_said_to_wait_for_an_officer_before_it_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(folder.path(), "");
+    let file = folder.path().join("old.xml");
+    for (hours, said) in [(25, true), (23, false)] {
+        let sent = Cma::new("").sent - chrono::TimeDelta::hours(hours);
+        let old = Cma { sent, expires: chrono::TimeDelta::hours(hours + 3), ..Cma::new("old") };
+        std::fs::write(&file, old.xml()).unwrap();
+        for command in ["check", "explain"] {
+            let (well, out, error) = tocsin(&config, &[command, "--source", "shanghai", file.to_str().unwrap()]);
+            assert!(well && out.contains("T4122") == said, "{command} {hours}: {out}{error}");
+        }
+    }
+}
+
+#[test]
+fn the_store_is_for_its_owner_and_a_busy_address_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = support::Server::start("");
+    let mode = |name: &str| server.folder.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("t.db"), 0o600);
+    let at = server.url.strip_prefix("http://").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(folder.path(), "");
+    let (well, _, error) = tocsin(&config, &["serve", "--listen", at]);
+    assert!(!well && error.contains(at), "{error}");
 }
 
 #[test]

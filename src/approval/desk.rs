@@ -53,9 +53,13 @@ impl DeskError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unknown => "T6001",
-            Self::Act(ActError::Over(_) | ActError::Corrected(_) | ActError::Replaced(_) | ActError::Stopped) => {
-                "T6002"
-            }
+            Self::Act(
+                ActError::Over(_)
+                | ActError::Corrected(_)
+                | ActError::Replaced(_)
+                | ActError::Stopped
+                | ActError::NotOut,
+            ) => "T6002",
             Self::Act(ActError::Changed) => "T6003",
             Self::Act(ActError::OwnWords) => "T6004",
             Self::Act(ActError::Twice) => "T6005",

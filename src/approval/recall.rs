@@ -281,7 +281,11 @@ impl Desk {
         let tx = self.store.begin().await?;
         let own = self.owned(&row.id, officer, roles).await?;
         if own.is_empty() {
-            return Err(ActError::NotYours.into());
+            let map = &self.policy.load().map;
+            let may = |place: &RegionCode| roles.iter().any(|role| officer.grants.may(*role, place, map));
+            let parts = self.store.escalations_of::<W>(&row.id).await?;
+            let theirs = parts.iter().any(|part| may(&part.escalation.jurisdiction));
+            return Err(if theirs { ActError::NotOut } else { ActError::NotYours }.into());
         }
         Ok((own, tx, self.clock.now()))
     }

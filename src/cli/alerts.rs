@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::Context;
-use super::check::which;
+use super::check::{format_of, which};
 use super::client::{Answer, Server};
 use crate::cap::AlertId;
+use crate::intake::Format;
 use crate::rules::Withheld;
 use crate::show::Failure;
 use crate::show::{beijing, cut, state_table, table};
@@ -16,7 +17,7 @@ use crate::store::{AlertRow, AlertState};
 /// Submit an alert to a running server.
 #[derive(clap::Args)]
 pub(crate) struct SubmitArgs {
-    /// The alert: CAP XML, or JSON where the name ends in .json, also a list of several.
+    /// The alert: CAP XML, or JSON, also a list of several.
     file: PathBuf,
     #[command(flatten)]
     server: Server,
@@ -24,8 +25,7 @@ pub(crate) struct SubmitArgs {
 
 pub(crate) async fn submit(context: &Context, args: SubmitArgs) -> Result<bool, Failure> {
     let body = std::fs::read(&args.file).map_err(|e| format!("cannot read {}: {e}", args.file.display()))?;
-    let json = args.file.extension().is_some_and(|e| e == "json");
-    let kind = if json { "application/json" } else { "application/cap+xml" };
+    let kind = if format_of(&args.file, &body) == Format::Json { "application/json" } else { "application/cap+xml" };
     let answer = args.server.post(context, "/api/v1/alerts", kind, body).await?;
     // A list has an answer for each.
     let each = answer.body.get("alerts").and_then(|list| list.as_array());

@@ -9,6 +9,7 @@ use crate::cap::{self, Document, Enclosed, Finding, Gravity, ProfileName, Readin
 use crate::config::{BureauConfig, Config};
 use crate::intake::{self, Format, Refusal};
 use crate::policy::Policy;
+use crate::rules::decide;
 use crate::show::Failure;
 
 /// Read CAP files, feeds, envelopes and lists, and say what is off about them.
@@ -146,7 +147,12 @@ impl Measure {
                 alerts.iter_mut().map(each).collect()
             }
         };
-        let verdict = if refusals.iter().any(Option::is_some) { Verdict::Refused } else { document.verdict() };
+        // Whoever asks by the exit code hears of one alert that would be refused among many.
+        let lost = match &document {
+            Document::Alert(_) => false,
+            Document::Wrapped { alerts, .. } => alerts.iter().any(|one| one.reading.verdict() == Verdict::Refused),
+        };
+        let verdict = if lost || refusals.iter().any(Option::is_some) { Verdict::Refused } else { document.verdict() };
         Judged { verdict, parts: parts(document, refusals) }
     }
 
@@ -154,7 +160,15 @@ impl Measure {
         let Reading { alert: Some(alert), findings } = reading else { return None };
         cap::hold_against(&self.profiles, alert, findings);
         let (policy, bureau) = self.source.as_ref()?;
-        let mut refusal = intake::weigh(policy, bureau, message, alert, findings, chrono::Utc::now()).err()?;
+        let now = chrono::Utc::now();
+        let mut refusal = match intake::weigh(policy, bureau, message, alert, findings, now) {
+            Ok((located, _)) => {
+                let decision = decide(alert, &located, &policy.rules, &policy.map, now);
+                findings.extend(intake::late(bureau, alert, &decision, now));
+                return None;
+            }
+            Err(refusal) => refusal,
+        };
         // What was found goes with the file, once.
         if findings.is_empty() {
             findings.append(&mut refusal.findings);
@@ -184,9 +198,8 @@ fn parts(document: Document, refusals: Vec<Option<Refusal>>) -> Vec<Part> {
 }
 
 fn check(context: &Context, args: &Args, measure: &Measure, file: &Path) -> Verdict {
-    let format = if file.extension().is_some_and(|e| e == "json") { Format::Json } else { Format::Xml };
     let (Judged { verdict, parts }, unreadable) = match std::fs::read(file) {
-        Ok(bytes) => (measure.judge(&bytes, format), None),
+        Ok(bytes) => (measure.judge(&bytes, format_of(file, &bytes)), None),
         Err(error) => (Judged { verdict: Verdict::Refused, parts: Vec::new() }, Some(error.to_string())),
     };
     if context.json {
@@ -226,6 +239,13 @@ fn tell(part: &Part, all: bool) {
         println!("  T{} {}", finding.code.number(), finding.path);
         println!("        {}\n        {}  ({})", finding.zh(), finding.en(), finding.source);
     }
+}
+
+/// A file's format: JSON where its name or its first sign says so.
+pub(super) fn format_of(file: &Path, bytes: &[u8]) -> Format {
+    let begins = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    let json = file.extension().is_some_and(|ending| ending == "json") || matches!(begins, Some(b'{' | b'['));
+    if json { Format::Json } else { Format::Xml }
 }
 
 /// Which alert of several something is about: its place, from 1, and what it calls itself.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tocsin_channels::sms::encoding;
 use tocsin_channels::{ChannelKind, Content};
 
-use super::check::speaks_as;
+use super::check::{format_of, speaks_as};
 use super::{Context, missing_store};
 use crate::approval::areas;
 use crate::cap::{self, Alert, Gravity, MsgType, Verdict};
@@ -25,7 +25,7 @@ use crate::show::{count, number, table};
 /// Show what would become of an alert that is the first of its event: what is on record is not looked at.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The alert: CAP XML, or JSON where the name ends in .json.
+    /// The alert: CAP XML, or JSON.
     file: PathBuf,
     /// As if it were this time (RFC 3339), for alerts of the past.
     #[arg(long)]
@@ -48,9 +48,8 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<bool, Failure>
     let config = context.config()?;
     let policy = Policy::build(&config)?;
     let bytes = std::fs::read(&args.file).map_err(|e| format!("cannot read {}: {e}", args.file.display()))?;
-    let json = args.file.extension().is_some_and(|e| e == "json");
-    let (reading, format) =
-        if json { (cap::read_json(&bytes), Format::Json) } else { (cap::read(&bytes), Format::Xml) };
+    let format = format_of(&args.file, &bytes);
+    let reading = if format == Format::Json { cap::read_json(&bytes) } else { cap::read(&bytes) };
     let mut findings = reading.findings;
     let Some(alert) = &reading.alert else {
         let first = findings.iter().max_by_key(|finding| finding.gravity);
@@ -58,11 +57,9 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<bool, Failure>
         return Err(format!("{} is refused: {why}; `tocsin check` shows all", args.file.display()).into());
     };
     let now = args.at.unwrap_or_else(chrono::Utc::now);
-    let weighed = match &args.source {
-        Some(name) => {
-            let bureau = speaks_as(context, &config, name)?;
-            intake::weigh(&policy, &bureau, (&bytes, format), alert, &mut findings, now)
-        }
+    let bureau = args.source.as_deref().map(|name| speaks_as(context, &config, name)).transpose()?;
+    let weighed = match &bureau {
+        Some(bureau) => intake::weigh(&policy, bureau, (&bytes, format), alert, &mut findings, now),
         None => Ok((policy.map.locate(&areas(alert), &policy.locate), BTreeSet::new())),
     };
     let (located, asked) = match weighed {
@@ -76,6 +73,8 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<bool, Failure>
         }
     };
     let decision = decide(alert, &located, &policy.rules, &policy.map, now);
+    let late = bureau.as_ref().and_then(|bureau| intake::late(bureau, alert, &decision, now));
+    findings.extend(late.clone());
     let forecasts = forecast(context, &config, &policy, alert, &decision).await?;
     if context.json {
         let channels: Vec<Value> = forecasts.iter().map(as_json).collect();
@@ -84,6 +83,9 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<bool, Failure>
         println!("{told}");
     } else {
         judged(&policy, alert, args.source.as_deref(), &asked);
+        if let Some(late) = late {
+            println!("T{} {} / {}", late.code.number(), late.zh(), late.en());
+        }
         tell(&policy, &located, &decision, &forecasts);
     }
     Ok(true)

@@ -40,7 +40,13 @@ pub fn changes(old: &GraveSettings, new: &GraveSettings) -> Vec<Change> {
 /// Settings as a tree in which everything that has a name stands under it.
 fn view(settings: &GraveSettings) -> Value {
     let mut tree = Map::new();
-    tree.insert("bureau".into(), by_name(json!(settings.bureaus)));
+    let mut bureaus = by_name(json!(settings.bureaus));
+    // Left out: all of them, as hazards are.
+    for bureau in bureaus.as_object_mut().into_iter().flat_map(|all| all.values_mut()).filter_map(Value::as_object_mut)
+    {
+        bureau.entry("levels").or_insert(Value::Null);
+    }
+    tree.insert("bureau".into(), bureaus);
     tree.insert("source".into(), json!(settings.sources));
     tree.insert("channel".into(), json!(settings.channels));
     // Line by line, so that what changed is seen.

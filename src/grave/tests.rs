@@ -102,6 +102,13 @@ fn the_pace_of_a_channel_is_the_operators_and_its_provider_is_not() {
 }
 
 #[test]
+fn levels_that_are_left_out_are_shown_as_all_of_them() {
+    let with = |more: &str| settings(&bureau("a", &format!("regions = [\"310000\"]\n{more}")), "");
+    let told = changes(&with("levels = \"orange\""), &with(""));
+    assert!(told.len() == 1 && told[0].new == ["*"], "{told:?}");
+}
+
+#[test]
 fn another_key_in_the_same_file_waits_and_one_taken_away_is_gone_at_once() {
     let map = RegionMap::delta().unwrap();
     let with = |keys: &str| {

@@ -26,7 +26,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 pub(crate) use weigh::MAX_AGE;
 use weigh::is_old;
-pub(crate) use weigh::weigh;
+pub(crate) use weigh::{late, weigh};
 
 use crate::approval::{Admission, Asked, Desk, Material, Replaced, Texts, complete, concerns_those_told, split};
 use crate::cap::{self, Alert, AlertId, Code, Colour, Finding, Hazard, MsgType, Reading, Status, Verdict};

@@ -9,6 +9,7 @@ use crate::cap::{self, Alert, Code, Finding, Gravity, MsgType, Profile, Signatur
 use crate::config::BureauConfig;
 use crate::policy::Policy;
 use crate::regions::{LocateOptions, Located, RegionCode};
+use crate::rules::Decision;
 
 /// A sender's clock may be ahead by so much.
 const AHEAD: TimeDelta = TimeDelta::minutes(15);
@@ -46,17 +47,20 @@ pub(crate) fn weigh(
     Ok((located, asked))
 }
 
-/// Whether an alert that would go out was sent so long ago that an officer has to look at it.
+/// What is to be said of an alert that would go out and was sent so long ago that an officer has to look at it.
+pub(crate) fn late(bureau: &BureauConfig, alert: &Alert, decision: &Decision, now: DateTime<Utc>) -> Option<Finding> {
+    let age = now - alert.sent.to_utc();
+    let old =
+        decision.withheld.is_none() && !alert.is_the_end() && age > bureau.max_age.map_or(MAX_AGE, |span| span.time());
+    old.then(|| Finding::new(Code::Old, "alert/sent", format!("{} h", age.num_hours())))
+}
+
+/// Whether an officer has to look at an alert because it was sent long ago; that is said.
 pub(super) fn is_old(bureau: &BureauConfig, understood: &mut Understood, now: DateTime<Utc>) -> bool {
-    let age = now - understood.alert.sent.to_utc();
-    let old = understood.decision.withheld.is_none()
-        && !understood.alert.is_the_end()
-        && age > bureau.max_age.map_or(MAX_AGE, |span| span.time());
-    if old {
-        understood.findings.push(Finding::new(Code::Old, "alert/sent", format!("{} h", age.num_hours())));
-        understood.verdict = understood.verdict.max(Verdict::Remarks);
-    }
-    old
+    let Some(finding) = late(bureau, &understood.alert, &understood.decision, now) else { return false };
+    understood.findings.push(finding);
+    understood.verdict = understood.verdict.max(Verdict::Remarks);
+    true
 }
 
 /// The alert's regions. Where its shapes are too many to be measured, its codes say where; it is refused only if they name nothing of

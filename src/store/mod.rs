@@ -328,6 +328,12 @@ impl Pools {
 }
 
 /// Connects, and brings the schema up to date.
+/// Makes the file of a new store, for its owner's eyes alone; what SQLite makes beside it is like it.
+fn own_file(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
+}
+
 async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
     sqlx::any::install_default_drivers();
     let shown = options.url.split('@').next_back().unwrap_or_default().to_owned();
@@ -338,6 +344,7 @@ async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
         if let Some(folder) = folder {
             std::fs::create_dir_all(folder).map_err(|e| failed(sqlx::Error::Io(e)))?;
         }
+        own_file(std::path::Path::new(path)).map_err(|e| failed(sqlx::Error::Io(e)))?;
     }
     let url = if sqlite { format!("{}?mode=rwc", options.url) } else { options.url.clone() };
     let connect: AnyConnectOptions = url.parse().map_err(failed)?;

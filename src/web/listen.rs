@@ -47,8 +47,13 @@ pub(super) struct ClientCertificate(pub(super) Arc<str>);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address.
-    #[error("cannot listen: {0}")]
-    Address(#[from] std::io::Error),
+    #[error("cannot listen at {at}: {why}")]
+    Address {
+        /// Where.
+        at: std::net::SocketAddr,
+        /// Why not.
+        why: std::io::Error,
+    },
     /// An entry of `proxies`.
     #[error("server.proxies: `{0}` is no address and no network: write 10.0.0.1 or 10.0.0.0/8")]
     Proxy(String),

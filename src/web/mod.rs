@@ -65,6 +65,7 @@ pub fn router(app: Arc<App>, stop: CancellationToken) -> Router {
         .route("/manifest.webmanifest", get(app::manifest))
         .route("/regions.geojson", get(ground::counties))
         .route("/leave/{token}", get(leave::ask).post(leave::leave))
+        .fallback(public::nowhere)
         .layer(DefaultBodyLimit::max(cap::MAX_BYTES))
         .layer(middleware::from_fn_with_state(secure, security::headers))
         .with_state(site)
@@ -83,8 +84,9 @@ pub async fn serve(
     let tls = server.tls.as_ref().map(listen::acceptor).transpose()?;
     server.languages.as_deref().map(load_languages).transpose()?;
     let proxies = proxies::Proxies::new(&server.proxies).map_err(ListenError::Proxy)?;
-    let listener = tokio::net::TcpListener::bind(server.listen).await?;
-    ready(listener.local_addr()?);
+    let cannot = |why| ListenError::Address { at: server.listen, why };
+    let listener = tokio::net::TcpListener::bind(server.listen).await.map_err(cannot)?;
+    ready(listener.local_addr().map_err(cannot)?);
     let door = listen::Door { tls, connections: server.connections, proxies };
     listen::accept(listener, door, router(app, stop.clone()), stop).await;
     Ok(())

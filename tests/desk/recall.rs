@@ -89,6 +89,19 @@ async fn a_county_stops_the_wrong_all_clear_that_speaks_to_its_people_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_stops_what_still_waits_is_told_that_nothing_has_gone_out() {
+    let bench = Bench::new(SHIPPED).await;
+    let own = bench.crew.officer("shanghai", &["operator:310000"]).await;
+    let other = bench.crew.officer("zhejiang", &["operator:330000"]).await;
+    let receipt = bench.post(&Cma { colour: ORANGE, ..Cma::new("waits") }).await;
+    let alert = receipt.id.as_str();
+    for (officer, code) in [(&own, "T6002"), (&other, "T6009")] {
+        let refused = bench.desk.stop::<Live>(alert, "wrong", &officer.row).await;
+        assert_eq!(refused.map_err(|error| error.code()), Err(code));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_county_cannot_stop_what_goes_to_others_as_well() {
     let bench = Bench::new(SHIPPED).await;
     let county = bench.crew.officer("qingpu", &["signer:310118"]).await;

@@ -143,6 +143,8 @@ async fn the_record_shows_the_kind_asked_for_and_turns_its_pages() {
     }
     let (_, page) = auditor.get("/console/me").await;
     assert!(page.contains("<html lang=\"zh-CN\""), "pages come in the language chosen: {page}");
+    let (status, page) = auditor.post("/console/me/tokens", &[("name", "display"), ("days", "9")]).await;
+    assert!(status == 400 && page.contains("请至少勾选一项权限"), "{status} {page}");
     let (_, first) = auditor.get("/console/record?kind=officer.language").await;
     let next = first.split("before=").nth(1).unwrap().split(['"', '&']).next().unwrap();
     let (_, second) = auditor.get(&format!("/console/record?kind=officer.language&before={next}")).await;

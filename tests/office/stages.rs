@@ -90,6 +90,17 @@ async fn a_whole_journey_is_a_row_for_each_step_in_order_with_its_time() {
     }
     posted(&signer, &format!("{alert}/correct"), &[("word", "CORRECT"), ("zh", "有误"), ("en", "wrong")]).await;
 
+    // Residents read of the wrong warning that it was wrong, not that its danger is over.
+    let mut page = String::new();
+    for _ in 0..3_000 {
+        page = server.get("/regions/310118?lang=zh-CN").await.text().await.unwrap();
+        if page.contains("已更正，此前发布有误") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(page.contains("已更正，此前发布有误") && !page.contains("解除</"), "{page}");
+
     let (status, csv) = signer.get(&format!("{alert}/times.csv")).await;
     assert_eq!(status, 200, "{csv}");
     let rows: Vec<Vec<String>> = csv::Reader::from_reader(csv.as_bytes())

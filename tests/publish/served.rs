@@ -141,6 +141,7 @@ async fn questions_that_are_not_understood_get_a_problem_document() {
         ("/feeds/nobody/atom.xml", 404),
         ("/feeds/region/999999/atom.xml", 404),
         ("/regions/999999", 404),
+        ("/nowhere", 404),
         ("/sources/nobody", 404),
         ("/events/aaaaaaaaaaaaaaaa", 404),
     ] {

@@ -98,6 +98,11 @@ pub enum ActError {
     /// Not their part, or not their people.
     #[error("您在该辖区没有相应权限 / you may not do this for this jurisdiction")]
     NotYours,
+    /// Nothing has gone out there that could be stopped, corrected or sent again.
+    #[error(
+        "此预警在您的辖区没有发出，无可停发、更正或重发：待批准的请驳回或撤回 / nothing of this alert has gone out for your jurisdiction: reject or withdraw what waits"
+    )]
+    NotOut,
     /// A reason is missing.
     #[error("请写明原因 / say why")]
     NoReason,

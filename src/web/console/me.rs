@@ -169,6 +169,10 @@ pub(super) async fn ask_token(State(site): State<Site>, posted: Posted) -> Respo
     let fields = &posted.fields;
     let scopes: Vec<String> = fields.all("scope").map(str::to_owned).collect();
     let days = fields.get("days").parse().unwrap_or(90);
+    if scopes.is_empty() {
+        let fault = Fault::Bad("请至少勾选一项权限 / tick at least one right".into());
+        return fault.show(&Frame::of::<Live>(&posted.session, "me"));
+    }
     match site.app.staff.propose_token(&posted.session.officer, fields.get("name"), &scopes, days).await {
         Ok(token) => {
             let frame = Frame::of::<Live>(&posted.session, "me");

@@ -21,6 +21,8 @@ use axum::routing::get;
 
 use super::site::Site;
 
+pub(super) use short::nowhere;
+
 pub(super) fn router() -> Router<Site> {
     Router::new()
         .route("/", get(pages::home))

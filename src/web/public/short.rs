@@ -34,6 +34,11 @@ pub(super) async fn follow(State(site): State<Site>, headers: HeaderMap, Path(sh
     }
 }
 
+/// An address that nothing stands at.
+pub(in crate::web) async fn nowhere(State(site): State<Site>, headers: HeaderMap) -> Response {
+    missing(&site, &headers, Words::wanted(&headers))
+}
+
 /// A page for people where there is none; programs get a document.
 pub(super) fn missing(site: &Site, headers: &HeaderMap, words: Words) -> Response {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();

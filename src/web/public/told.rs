@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::cap::AlertId;
 use crate::messages::{Facts, Language};
 use crate::outlet::Shown;
 use crate::publish::{Entry, Publication, Standing};
@@ -45,6 +46,7 @@ pub(super) fn told(entry: &Entry, shown: &Shown, words: Words) -> Told {
         mark: match (&entry.standing, publication.correction) {
             (Standing::Replaced { .. }, _) => Mark { name: "Replaced", ..mark },
             (Standing::Expired { .. }, _) => Mark { name: "Over", ..mark },
+            (Standing::Withdrawn { by, .. }, _) if is_correction(by, shown) => Mark { name: "Corrected", ..mark },
             (_, true) => Mark { name: "Correction", ..mark },
             _ => mark,
         },
@@ -58,16 +60,22 @@ pub(super) fn told(entry: &Entry, shown: &Shown, words: Words) -> Told {
         sent: moment(publication.shown.sent.to_utc(), words),
         until: moment(publication.expires, words),
         chain: publication.chain.clone(),
-        state: if paused { words.s("on hold").to_owned() } else { state(entry, words) },
+        state: if paused { words.s("on hold").to_owned() } else { state(entry, shown, words) },
         over: over || end,
     }
 }
 
+/// Whether an alert says of another that it was wrong.
+fn is_correction(id: &AlertId, shown: &Shown) -> bool {
+    shown.board.entries.iter().any(|entry| entry.publication.id == *id && entry.publication.correction)
+}
+
 /// What became of an entry.
-fn state(entry: &Entry, words: Words) -> String {
+fn state(entry: &Entry, shown: &Shown, words: Words) -> String {
     let Some(at) = entry.standing.ended() else { return String::new() };
     let at = moment(at, words);
-    match entry.standing {
+    match &entry.standing {
+        Standing::Withdrawn { by, .. } if is_correction(by, shown) => words.f("corrected, it was wrong: {}", at),
         Standing::Replaced { .. } => words.f("replaced by a newer warning: {}", at),
         Standing::Withdrawn { .. } => words.f("withdrawn: {}", at),
         _ => words.f("over since {}", at),

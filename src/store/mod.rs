@@ -327,13 +327,16 @@ impl Pools {
     }
 }
 
-/// Connects, and brings the schema up to date.
-/// Makes the file of a new store, for its owner's eyes alone; what SQLite makes beside it is like it.
+/// Makes the file of a new store, for its owner's eyes alone; what SQLite makes beside it is like it. One that is there stays as it is.
 fn own_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }
 
+/// Connects, and brings the schema up to date.
 async fn connect(options: &StoreOptions) -> Result<Pools, StoreError> {
     sqlx::any::install_default_drivers();
     let shown = options.url.split('@').next_back().unwrap_or_default().to_owned();

@@ -51,25 +51,20 @@ pub enum DeskError {
 impl DeskError {
     /// The stable code that the edge shows.
     pub const fn code(&self) -> &'static str {
+        use ActError as Why;
         match self {
             Self::Unknown => "T6001",
-            Self::Act(
-                ActError::Over(_)
-                | ActError::Corrected(_)
-                | ActError::Replaced(_)
-                | ActError::Stopped
-                | ActError::NotOut,
-            ) => "T6002",
-            Self::Act(ActError::Changed) => "T6003",
-            Self::Act(ActError::OwnWords) => "T6004",
-            Self::Act(ActError::Twice) => "T6005",
-            Self::Act(ActError::StageDone) => "T6006",
-            Self::Act(ActError::OutOfOrder) => "T6007",
-            Self::Act(ActError::NoSuchStage) => "T6008",
-            Self::Act(ActError::NotYours) => "T6009",
-            Self::Act(ActError::NoReason) => "T6010",
-            Self::Act(ActError::MoreRegions | ActError::NoRegions) => "T6011",
-            Self::Act(ActError::BadEnd) => "T6012",
+            Self::Act(Why::Over(_) | Why::Corrected(_) | Why::Replaced(_) | Why::Stopped | Why::NotOut) => "T6002",
+            Self::Act(Why::Changed) => "T6003",
+            Self::Act(Why::OwnWords) => "T6004",
+            Self::Act(Why::Twice) => "T6005",
+            Self::Act(Why::StageDone) => "T6006",
+            Self::Act(Why::OutOfOrder) => "T6007",
+            Self::Act(Why::NoSuchStage) => "T6008",
+            Self::Act(Why::NotYours) => "T6009",
+            Self::Act(Why::NoReason) => "T6010",
+            Self::Act(Why::MoreRegions | Why::NoRegions) => "T6011",
+            Self::Act(Why::BadEnd) => "T6012",
             Self::Compose(_) | Self::Write(_) => "T6013",
             Self::Store(_) => "T5005",
         }
